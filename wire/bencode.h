@@ -39,7 +39,8 @@ struct ben {
  * Checks that *in starts with one whole value, nested at most BEN_DEPTH_MAX
  * deep, integers within int64, and fills *v. *in moves past it. BAD fills
  * *err, its offset counted from in->p as given. MORE: it ends too early.
- * *notes collects ben_note bits (may be NULL). Linear in the bytes read, and
+ * *notes collects ben_note bits (may be NULL; BEN_TRAILING is the caller's to
+ * set, who knows where the whole should end). Linear in the bytes read, and
  * not recursive.
  */
 enum wire_status ben_next(struct cur *in, struct ben *v, unsigned *notes,
@@ -52,6 +53,11 @@ enum wire_status ben_next(struct cur *in, struct ben *v, unsigned *notes,
  */
 bool ben_item(struct cur *inside, struct ben *v);
 bool ben_pair(struct cur *inside, struct span *key, struct ben *v);
+
+/* One token of checked bytes: a list or dict opens (text empty, raw its first
+ * byte) or BEN_END closes it. For deep structures, which ben_item would read
+ * once per level. */
+bool ben_token(struct cur *c, struct ben *v);
 
 /* The value of a key in a checked dict (the first, if repeated); false if
  * absent or not of the wanted type. Linear. */

@@ -1,0 +1,69 @@
+/*
+ * The live packet recorder: a child process that holds the capture privilege
+ * and nothing else, writing savefiles the parent records.
+ */
+#ifndef CAPTURE_RECORDER_H
+#define CAPTURE_RECORDER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct recorder;
+
+struct recorder_conf {
+	const char *interface;	/* NULL: "any" */
+	const char *filter;	/* pcap-filter text, or NULL for none */
+	const char *folder;	/* CASE/packets */
+	int first;		/* number of the first savefile */
+	int64_t rotate_bytes;	/* 0: 64 MiB */
+	int rotate_s;		/* 0: 300 */
+	int buffer_mib;		/* kernel ring; 0: 32 */
+};
+
+/* A finished savefile, renamed into place. */
+struct recorder_file {
+	char file[64];		/* "packets/000001.pcap" */
+	char sha256[65];
+	int64_t bytes, packets;
+	int64_t first_utc_ns, last_utc_ns;	/* 0 if no packet */
+	int64_t dropped_kernel, dropped_interface;	/* since the one before */
+};
+
+/*
+ * Forks the child before the caller opens a socket or starts a thread, and
+ * waits until the capture is active or refused. NULL: not allowed or not
+ * possible; why (at least 256 bytes) says so. The child drops all privilege
+ * once active, ignores SIGINT (the parent decides), and ends when the parent
+ * does: it then finishes its file.
+ */
+struct recorder *recorder_start(const struct recorder_conf *conf, char *why);
+
+/* A descriptor that becomes readable when recorder_next has something. */
+int recorder_fd(const struct recorder *r);
+
+/* The next finished file: 1, 0 for none now, -1 when the child is gone (why it
+ * ended is logged if it was not asked to). Does not block. */
+int recorder_next(struct recorder *r, struct recorder_file *f);
+
+/* The child's effective filter, link type name and interface, for the record. */
+const char *recorder_describe(const struct recorder *r);
+
+/* Packets seen and dropped so far, as last reported. */
+void recorder_counts(const struct recorder *r, int64_t *packets,
+    int64_t *dropped);
+
+/*
+ * Asks the child to end after the packets it already has; then call
+ * recorder_next until it returns -1. recorder_free reaps it.
+ */
+void recorder_stop(struct recorder *r);
+void recorder_free(struct recorder *r);
+
+/*
+ * A savefile that a crashed run left hidden in folder: renames the next such
+ * to its final name and describes it. 1, 0 for none, -1 logged. Its drop
+ * counts are unknown: -1.
+ */
+int recorder_salvage(const char *folder, struct recorder_file *f);
+
+#endif

@@ -1,0 +1,44 @@
+/*
+ * The case folder: where things lie in it, who may write, how it is sealed.
+ */
+#ifndef SCHEMA_CASEDIR_H
+#define SCHEMA_CASEDIR_H
+
+#include <sqlite3.h>
+
+#include "schema/note.h"
+
+struct casedir {
+	char *path;
+	int lock;	/* fd of the lock while writing, -1 else */
+	bool fresh;	/* made by this open */
+};
+
+/* Opens for writing: makes the folder (0700) and its sub-folders if missing,
+ * takes the one writer's lock. -1 with the reason logged ("another run is
+ * writing to ..."). A folder that holds other things but no evidence.db is
+ * refused. */
+int casedir_open(struct casedir *c, const char *path);
+void casedir_close(struct casedir *c);
+
+/* "CASE/name", to be freed; dies on out of memory. */
+char *casedir_file(const struct casedir *c, const char *name);
+
+/* Writes a file whole: hidden, synced, renamed. -1 logged. */
+int casedir_put(const struct casedir *c, const char *name, struct span bytes);
+
+/*
+ * Opens CASE/evidence.db for reading only; immutable if the case is sealed
+ * (journal mode DELETE and no writer), so that reading changes no byte. NULL
+ * with the reason logged if it is no case of ours (application_id,
+ * user_version).
+ */
+sqlite3 *casedir_read(const char *path);
+
+/* Hex SHA-256 of a file as it lies; -1 logged. bytes may be NULL. */
+int casedir_digest(const char *file, char hex[65], int64_t *bytes);
+
+#define EVIDENCE_APPLICATION_ID 0x53574531	/* "SWE1" */
+#define EVIDENCE_VERSION 1
+
+#endif

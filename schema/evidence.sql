@@ -1,0 +1,103 @@
+-- evidence.db: evidence and nothing derived. docs/evidence-format.md says what
+-- each column means; this file is what the database refuses.
+
+PRAGMA application_id = 0x53574531;	-- "SWE1"
+PRAGMA user_version = 1;
+
+CREATE TABLE meta (
+	name TEXT PRIMARY KEY NOT NULL,
+	value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE record (
+	seq INTEGER PRIMARY KEY,	-- dense from 0
+	utc_ns INTEGER NOT NULL,	-- ns since 1970 by the observer's clock
+	mono_ns INTEGER,		-- ns since boot; NULL if imported
+	kind TEXT NOT NULL
+		CHECK (kind <> '' AND kind NOT GLOB '*[^a-z0-9_]*'),
+	swarm TEXT
+		CHECK (length(swarm) IN (40, 64) AND swarm NOT GLOB '*[^0-9a-f]*'),
+	conn INTEGER CHECK (conn <= seq),
+	ip TEXT CHECK (ip NOT GLOB '*[^0-9a-f:.]*'),
+	port INTEGER CHECK (port BETWEEN 0 AND 65535),
+	detail TEXT NOT NULL		-- JSON object, printable ASCII
+		CHECK (length(detail) = length(CAST(detail AS BLOB))
+		    AND detail NOT GLOB '*[^ -~]*'),
+	raw_sha256 TEXT
+		CHECK (length(raw_sha256) = 64
+		    AND raw_sha256 NOT GLOB '*[^0-9a-f]*'),
+	salt TEXT NOT NULL		-- 16 random bytes
+		CHECK (length(salt) = 32 AND salt NOT GLOB '*[^0-9a-f]*')
+) STRICT;
+
+CREATE TABLE raw (
+	seq INTEGER PRIMARY KEY REFERENCES record (seq),
+	bytes BLOB NOT NULL		-- SHA-256 is record.raw_sha256
+) STRICT;
+
+CREATE TABLE named (
+	seq INTEGER NOT NULL REFERENCES record (seq),
+	n INTEGER NOT NULL,		-- dense from 0
+	ip TEXT NOT NULL CHECK (ip NOT GLOB '*[^0-9a-f:.]*'),
+	port INTEGER NOT NULL CHECK (port BETWEEN 0 AND 65535),
+	salt TEXT NOT NULL
+		CHECK (length(salt) = 32 AND salt NOT GLOB '*[^0-9a-f]*'),
+	PRIMARY KEY (seq, n)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE tile (
+	level INTEGER NOT NULL,
+	n INTEGER NOT NULL,
+	hashes BLOB NOT NULL CHECK (length(hashes) = 8192),
+	PRIMARY KEY (level, n)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE checkpoint (
+	size INTEGER PRIMARY KEY,	-- records covered: 0 .. size-1
+	utc_ns INTEGER NOT NULL,
+	root TEXT NOT NULL
+		CHECK (length(root) = 64 AND root NOT GLOB '*[^0-9a-f]*'),
+	note TEXT NOT NULL		-- signed note; UTF-8 for its one dash
+) STRICT;
+
+-- The triggers prevent accidents; the tree detects tampering.
+CREATE TRIGGER record_new BEFORE INSERT ON record
+WHEN new.seq IS NOT (SELECT coalesce(max(seq) + 1, 0) FROM record)
+BEGIN SELECT raise(ABORT, 'record: seq must follow the last'); END;
+CREATE TRIGGER record_update BEFORE UPDATE ON record
+BEGIN SELECT raise(ABORT, 'record: evidence is append-only'); END;
+CREATE TRIGGER record_delete BEFORE DELETE ON record
+BEGIN SELECT raise(ABORT, 'record: evidence is append-only'); END;
+
+CREATE TRIGGER raw_new BEFORE INSERT ON raw
+WHEN EXISTS (SELECT 1 FROM raw WHERE seq = new.seq)
+BEGIN SELECT raise(ABORT, 'raw: evidence is append-only'); END;
+CREATE TRIGGER raw_update BEFORE UPDATE ON raw
+BEGIN SELECT raise(ABORT, 'raw: evidence is append-only'); END;
+CREATE TRIGGER raw_delete BEFORE DELETE ON raw
+BEGIN SELECT raise(ABORT, 'raw: evidence is append-only'); END;
+
+CREATE TRIGGER named_new BEFORE INSERT ON named
+WHEN EXISTS (SELECT 1 FROM named WHERE seq = new.seq AND n = new.n)
+BEGIN SELECT raise(ABORT, 'named: evidence is append-only'); END;
+CREATE TRIGGER named_update BEFORE UPDATE ON named
+BEGIN SELECT raise(ABORT, 'named: evidence is append-only'); END;
+CREATE TRIGGER named_delete BEFORE DELETE ON named
+BEGIN SELECT raise(ABORT, 'named: evidence is append-only'); END;
+
+CREATE TRIGGER tile_new BEFORE INSERT ON tile
+WHEN EXISTS (SELECT 1 FROM tile WHERE level = new.level AND n = new.n)
+BEGIN SELECT raise(ABORT, 'tile: evidence is append-only'); END;
+CREATE TRIGGER tile_update BEFORE UPDATE ON tile
+BEGIN SELECT raise(ABORT, 'tile: evidence is append-only'); END;
+CREATE TRIGGER tile_delete BEFORE DELETE ON tile
+BEGIN SELECT raise(ABORT, 'tile: evidence is append-only'); END;
+
+CREATE TRIGGER checkpoint_update BEFORE UPDATE ON checkpoint
+BEGIN SELECT raise(ABORT, 'checkpoint: never changed'); END;
+-- Between the kept ones (one a minute and the newest), heads come and go.
+CREATE TRIGGER checkpoint_delete BEFORE DELETE ON checkpoint
+WHEN NOT EXISTS (SELECT 1 FROM checkpoint WHERE size > old.size)
+    OR NOT EXISTS (SELECT 1 FROM checkpoint
+	WHERE size < old.size AND utc_ns > old.utc_ns - 60000000000)
+BEGIN SELECT raise(ABORT, 'checkpoint: this one is kept'); END;

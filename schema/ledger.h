@@ -1,0 +1,72 @@
+/*
+ * The ledger: a writer thread that owns evidence.db. Records are numbered as
+ * they are handed over, hashed, inserted, and committed in groups, each commit
+ * under a signed checkpoint. Nothing that was handed over is dropped: when the
+ * queue is full ledger_add waits, and callers who can, stop reading before.
+ */
+#ifndef SCHEMA_LEDGER_H
+#define SCHEMA_LEDGER_H
+
+#include "schema/casedir.h"
+#include "schema/record.h"
+
+struct ledger;
+
+struct ledger_conf {
+	const struct casedir *dir;
+	const struct note_key *key;
+	size_t queue_bytes;	/* most kept in memory; 0: 64 MiB */
+	int commit_ms;		/* at most this long uncommitted; 0: 500 */
+	int checkpoint_s;	/* keep one checkpoint this often; 0: 60 */
+	/* Called on the writer thread after a checkpoint that is kept was
+	 * committed; may be NULL. note is NUL-terminated. */
+	void (*on_checkpoint)(void *ctx, const char *note);
+	void *ctx;
+};
+
+/* What the open found: how the run before ended. */
+struct ledger_past {
+	int64_t size;		/* records already there */
+	int64_t run_seq;	/* newest `run`, -1 if none */
+	int64_t run_utc_ns;
+	bool ended;		/* it has its `end` */
+	int64_t last_utc_ns;	/* newest record's time, 0 if none */
+	char case_id[33];	/* hex; made on first open */
+};
+
+/*
+ * Opens (or makes) evidence.db and starts the writer. An existing database is
+ * checked first: schema, newest checkpoint against the records and tree. NULL
+ * with the reason logged. The writer dies (log_die) rather than lose a record.
+ */
+struct ledger *ledger_open(const struct ledger_conf *conf,
+    struct ledger_past *past);
+
+/* Appends one record; its seq. Thread-safe, but order is the caller's. A
+ * record that cannot be kept (text not printable ASCII, no detail) is our own
+ * fault: dies. */
+int64_t ledger_add(struct ledger *l, const struct record *r);
+
+/* True while the queue is over half full: stop reading sockets. */
+bool ledger_full(const struct ledger *l);
+
+/* Waits until all that was added is committed. */
+void ledger_flush(struct ledger *l);
+
+struct ledger_state {
+	int64_t records;	/* handed over, in all */
+	int64_t committed;
+	size_t queued_bytes;
+	int64_t checkpoint_size;	/* newest */
+	int64_t checkpoint_utc_ns;
+};
+void ledger_state(const struct ledger *l, struct ledger_state *s);
+
+/*
+ * Commits the rest, keeps the last checkpoint, writes CASE/checkpoint.txt,
+ * seals (WAL emptied, journal mode DELETE) and closes. digest gets the hex
+ * SHA-256 of evidence.db, note its newest checkpoint (either may be NULL).
+ */
+int ledger_close(struct ledger *l, char digest[65], char note[NOTE_MAX]);
+
+#endif

@@ -1,0 +1,21 @@
+/*
+ * Lines for operators, on standard error. Evidence never depends on them.
+ * Hostile text is escaped by whoever writes it: log_safe does.
+ */
+#ifndef SCHEMA_LOG_H
+#define SCHEMA_LOG_H
+
+#include "wire/cur.h"
+
+void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* "swarmwitness: ...", then exit status 1: only when evidence would be lost. */
+void log_die(const char *fmt, ...)
+    __attribute__((format(printf, 1, 2), noreturn));
+/* A status line that the next line overwrites, when stderr is a terminal. */
+void log_status(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* text with everything but printable ASCII as \xNN, cut to fit n. */
+const char *log_safe(struct span text, char *buf, size_t n);
+
+#endif

@@ -1,0 +1,50 @@
+/*
+ * A torrent on the heap: its bytes, what metainfo says of them, its file
+ * index. Shared read-only by swarms and conversations.
+ */
+#ifndef SCHEMA_TORRENT_H
+#define SCHEMA_TORRENT_H
+
+#include "schema/json.h"
+#include "wire/metainfo.h"
+
+#define TORRENT_MAX (128u << 20)	/* bytes of a .torrent we read */
+
+struct torrent {
+	uint8_t *bytes;
+	struct metainfo mi;
+	struct mi_file *files;	/* mi.files of them */
+	uint8_t wire_hash[2][20];	/* what its peers' handshakes bear: v1,
+					 * and v2 truncated (BEP 52) */
+	int wire_hashes;
+	char swarm[65];		/* the record's swarm: hex of v1, else v2 */
+};
+
+/* From bytes (copied) or a file. NULL with *err filled (bytes), or with one
+ * line logged that names the file (file). */
+struct torrent *torrent_new(struct span bytes, struct wire_error *err);
+struct torrent *torrent_load(const char *file);
+void torrent_free(struct torrent *t);
+
+/* Whether a handshake's infohash is this torrent's. */
+bool torrent_is(const struct torrent *t, const uint8_t infohash[20]);
+
+uint32_t torrent_piece_bytes(const struct torrent *t, uint32_t piece);
+
+/* What piece must hash to: v1 (SHA-1) and/or v2 (SHA-256 Merkle subroot over
+ * 16 KiB leaves); empty spans where not known. */
+void torrent_expect(const struct torrent *t, uint32_t piece, struct span *v1,
+    struct span *v2);
+
+/*
+ * Puts "files":[{"path":..,"from":..,"to":..,"pad":..},...] : which bytes of
+ * which files lie in bytes [from, to) of the piece. Binary search.
+ */
+void torrent_put_files(const struct torrent *t, uint32_t piece, uint32_t from,
+    uint32_t to, struct json *j);
+
+/* The detail of a `torrent` record; source is where it came from. */
+void torrent_detail(const struct torrent *t, const char *source,
+    struct json *j);
+
+#endif
