@@ -41,8 +41,10 @@ enum event_kind {
 			 * what follows the extended id. EXT_LT_DONTHAVE:
 			 * .msg.index */
 	EV_BLOCK,	/* .msg (index, begin, bytes), .at, .part, .last */
-	EV_MALFORMED,	/* .err; .fatal: this side is opaque from here on */
-	EV_GAP		/* .at: bytes missing; this side is opaque from here */
+	EV_MALFORMED,	/* .err; .msg as far as it was read; .fatal: this side
+			 * is opaque from here on */
+	EV_GAP		/* .at: bytes missing; .fatal as above, else it lies
+			 * inside a block */
 };
 
 struct event {
@@ -58,15 +60,15 @@ struct event {
 	enum talk_ext ext;
 	struct pw_extended xh;
 	uint64_t at;		/* block: offset of .part in the block */
-	struct span part;
+	struct span part;	/* may be empty while only the head is there */
 	bool last;		/* block: its last part */
 	struct wire_error err;	/* malformed: offset within .raw */
 	bool fatal;
 };
 
 #define TALK_FRAME_MIN 32768u		/* frame bound: max of this ... */
-#define TALK_FRAME_UNKNOWN 1048576u	/* ... and 5 + pieces/8; before the
-					 * metadata is known, this */
+#define TALK_FRAME_UNKNOWN 1048576u	/* ... and 5 + ceil(pieces/8); before
+					 * the metadata is known, this */
 
 struct talk_side {
 	uint64_t offset;	/* bytes taken so far */
@@ -76,6 +78,7 @@ struct talk_side {
 	bool greeted;		/* its handshake was seen */
 	bool opaque;
 	bool in_block;
+	bool skip;		/* that block was malformed: pass over it */
 	uint8_t reserved[8];
 };
 
@@ -95,13 +98,18 @@ void talk_pieces(struct talk *t, uint32_t pieces);
  * of wrong content but sound length (a bitfield of wrong size or with spare
  * bits set, a short extended dict) is malformed and not fatal; one that loses
  * the framing is fatal, and all later bytes of that side are swallowed.
- * Messages before the handshake are malformed, fatal.
+ * Messages before the handshake are malformed, fatal. A piece index that the
+ * torrent does not have is malformed, not fatal; of such a piece message only
+ * the head is told. Events do not depend on how the bytes were cut, but for
+ * the parts of a block. An extended message is read with what the other side
+ * had announced by then: offer the two sides' bytes in the order of arrival.
  */
 enum wire_status talk_next(struct talk *t, enum side by, struct cur *in,
     struct event *ev);
 
 /* n bytes of one side are missing. The side is opaque from here, except that a
- * gap wholly inside a block's payload leaves the framing sound. */
+ * gap wholly inside a block's payload leaves the framing sound; if it takes
+ * the block's end, no EV_BLOCK with .last follows. */
 void talk_gap(struct talk *t, enum side by, uint64_t n, struct event *ev);
 
 /* The most bytes a caller may have to keep of one side. */
