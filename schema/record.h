@@ -43,11 +43,16 @@ struct record {
 /*
  * The canonical line of a record as SQLite's quote() would give it (see
  * evidence-format.md), appended to buf; its length, or 0 if room is too small.
- * NULL text is NULL. salt is 32 hex digits.
+ * NULL text is NULL, and so are a mono_ns, conn or port below zero. salt is 32
+ * hex digits. Not NUL-terminated.
  */
 size_t record_line(char *buf, size_t room, int64_t seq, int64_t utc_ns,
     int64_t mono_ns, const char *kind, const char *swarm, int64_t conn,
     const char *ip, int32_t port, const char *detail,
     const char *raw_sha256, const char *salt);
+
+/* The line of a row of table named, likewise. */
+size_t named_line(char *buf, size_t room, int64_t seq, int64_t n,
+    const char *ip, uint16_t port, const char *salt);
 
 #endif
