@@ -54,7 +54,7 @@ static const struct client azureus[] = {
 	{ "PT", DIGITS_3, "Popcorn Time" },
 	{ "QD", DIGITS_3, "QQDownload" },
 	{ "SD", DIGITS_3, "Thunder" },
-	{ "SW", DIGITS_PAIR_LOOSE, "swarmwitness" },
+	{ "SW", DIGITS_3, "swarmwitness" },
 	{ "SZ", DIGITS_3, "Shareaza" },
 	{ "TN", DIGITS_3, "Torrent.NET" },
 	{ "TR", DIGITS_TRANSMISSION, "Transmission" },

@@ -8,7 +8,7 @@
 #include "cur.h"
 
 #define PW_HANDSHAKE 68u
-#define PW_BLOCK 16384u		/* what we ask for, and the most we would give */
+#define PW_BLOCK 16384u		/* what we ask for */
 #define PW_BLOCK_MAX 131072u	/* the most a piece message may carry */
 #define PW_CLIENT_MAX 64
 
