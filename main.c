@@ -1,2 +1,61 @@
-int main(void);
-int main(void) { return 2; }
+/*
+ * swarmwitness: one table of subcommands drives dispatch and --help. The man
+ * page's synopsis is held against it by tests/interop/test_cli.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "version.h"
+
+#include "monitor/run.h"
+#include "report/report.h"
+#include "report/torrent.h"
+#include "report/verify.h"
+
+static const struct command {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *operands;
+	const char *does;
+} commands[] = {
+	{ "monitor", monitor_main, "[options] CASE TORRENT...",
+	    "observe swarms until --duration, or a signal" },
+	{ "report", report_main, "[options] CASE... -o OUT",
+	    "what the evidence shows: HTML, CSV, JSON" },
+	{ "verify", verify_main, "[options] CASE",
+	    "check ledger, signatures, raw bytes and savefiles" },
+	{ "torrent", torrent_main, "[--json] FILE|MAGNET...",
+	    "what a torrent says: hashes, files, pieces, oddities" },
+};
+
+static void usage(FILE *f)
+{
+	fputs("usage:\n", f);
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		fprintf(f, "  swarmwitness %-8s %-26s %s\n", commands[i].name,
+		    commands[i].operands, commands[i].does);
+	fputs("  swarmwitness COMMAND --help     says a command's options\n"
+	    "  swarmwitness --version\n", f);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc < 2) {
+		usage(stderr);
+		return 2;
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+		usage(stdout);
+		return 0;
+	}
+	if (strcmp(argv[1], "--version") == 0) {
+		printf("swarmwitness %s (%s)\n", SW_VERSION, SW_COMMIT);
+		return 0;
+	}
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+		if (strcmp(argv[1], commands[i].name) == 0)
+			return commands[i].run(argc - 1, argv + 1);
+	fprintf(stderr, "swarmwitness: no command \"%s\"; --help lists them\n",
+	    argv[1]);
+	return 2;
+}
