@@ -1,0 +1,168 @@
+#include "monitor/sock.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "monitor/now.h"
+#include "schema/log.h"
+
+void sock_random(void *p, size_t n)
+{
+	/* Up to 256 bytes come whole or not at all: getrandom(2). */
+	if (n > 256 || getrandom(p, n, 0) != (ssize_t)n)
+		log_die("no random numbers from the kernel");
+}
+
+socklen_t sock_addr(const struct endpoint *e, struct sockaddr_storage *ss)
+{
+	*ss = (struct sockaddr_storage){ 0 };
+	if (e->family == 4) {
+		struct sockaddr_in *in = (struct sockaddr_in *)ss;
+
+		in->sin_family = AF_INET;
+		in->sin_port = htons(e->port);
+		memcpy(&in->sin_addr, e->addr, 4);
+		return sizeof(*in);
+	}
+	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)ss;
+
+	in6->sin6_family = AF_INET6;
+	in6->sin6_port = htons(e->port);
+	memcpy(&in6->sin6_addr, e->addr, 16);
+	return sizeof(*in6);
+}
+
+bool sock_endpoint(const struct sockaddr *sa, struct endpoint *e)
+{
+	if (sa->sa_family == AF_INET) {
+		struct sockaddr_in in;
+
+		memcpy(&in, sa, sizeof(in));
+		*e = endpoint_of(span_of(&in.sin_addr, 4),
+		    ntohs(in.sin_port));
+		return true;
+	}
+	if (sa->sa_family == AF_INET6) {
+		struct sockaddr_in6 in6;
+
+		memcpy(&in6, sa, sizeof(in6));
+		*e = endpoint_of(span_of(&in6.sin6_addr, 16),
+		    ntohs(in6.sin6_port));
+		return true;
+	}
+	*e = (struct endpoint){ 0 };
+	return false;
+}
+
+static int bind_into(int fd, struct endpoint at, uint16_t from, uint16_t to)
+{
+	struct sockaddr_storage ss;
+	uint32_t width = (uint32_t)to - from + 1, start;
+
+	sock_random(&start, sizeof(start));
+	start %= width;
+	for (uint32_t i = 0; i < width; i++) {
+		at.port = (uint16_t)(from + (start + i) % width);
+		if (bind(fd, (struct sockaddr *)&ss, sock_addr(&at, &ss)) == 0)
+			return 0;
+		if (errno != EADDRINUSE)
+			return -1;
+	}
+	return -1;
+}
+
+int sock_open(int family, int type, const struct endpoint *bind_to,
+    uint16_t from, uint16_t to)
+{
+	struct endpoint at = { .family = (uint8_t)family };
+	struct sockaddr_storage ss;
+	int one = 1, why;
+	int fd = socket(family == 4 ? AF_INET : AF_INET6,
+	    type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -1;
+	if (family == 6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one,
+	    sizeof(one)) < 0)
+		goto fail;
+	if (bind_to != NULL && bind_to->family == family)
+		memcpy(at.addr, bind_to->addr, sizeof(at.addr));
+	if (from != 0 && from <= to) {
+		if (bind_into(fd, at, from, to) < 0)
+			goto fail;
+	} else if (bind_to != NULL && bind_to->family == family) {
+		if (bind(fd, (struct sockaddr *)&ss, sock_addr(&at, &ss)) < 0)
+			goto fail;
+	}
+	return fd;
+fail:
+	why = errno;
+	close(fd);
+	errno = why;
+	return -1;
+}
+
+/* --- datagrams ------------------------------------------------------------- */
+
+void sock_want_stamps(int fd)
+{
+	int one = 1;
+
+	/* Refused: sock_recv then stamps on reading. */
+	(void)setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &one, sizeof(one));
+}
+
+bool sock_recv(int fd, void *buf, size_t n, struct sock_datagram *d)
+{
+	struct sockaddr_storage from = { 0 };
+	union {
+		char room[256];
+		struct cmsghdr align;
+	} control;
+	struct iovec iov = { buf, n };
+	struct msghdr m = { .msg_name = &from, .msg_namelen = sizeof(from),
+	    .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.room,
+	    .msg_controllen = sizeof(control.room) };
+	struct stamp now;
+	struct timespec t;
+	ssize_t got;
+
+	do {
+		got = recvmsg(fd, &m, MSG_DONTWAIT);
+	} while (got < 0 && errno == EINTR);
+	if (got < 0)
+		return false;
+	now = stamp_now();
+	*d = (struct sock_datagram){ .bytes = span_of(buf, (size_t)got),
+	    .utc_ns = now.utc_ns, .mono_ns = now.mono_ns,
+	    .cut = (m.msg_flags & MSG_TRUNC) != 0 };
+	sock_endpoint((struct sockaddr *)&from, &d->from);
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c != NULL;
+	    c = CMSG_NXTHDR(&m, c)) {
+		if (c->cmsg_level != SOL_SOCKET ||
+		    c->cmsg_type != SCM_TIMESTAMPNS)
+			continue;
+		memcpy(&t, CMSG_DATA(c), sizeof(t));
+		d->utc_ns = (int64_t)t.tv_sec * NS_PER_S + t.tv_nsec;
+		/* The same moment on the other clock: what has passed since,
+		 * unless the wall clock was set meanwhile. */
+		if (d->utc_ns <= now.utc_ns &&
+		    now.utc_ns - d->utc_ns < 60 * NS_PER_S)
+			d->mono_ns = now.mono_ns - (now.utc_ns - d->utc_ns);
+	}
+	return true;
+}
+
+bool sock_send(int fd, const struct endpoint *to, struct span bytes)
+{
+	struct sockaddr_storage ss;
+	ssize_t put;
+
+	do {
+		put = sendto(fd, bytes.p, bytes.n, MSG_DONTWAIT | MSG_NOSIGNAL,
+		    (struct sockaddr *)&ss, sock_addr(to, &ss));
+	} while (put < 0 && errno == EINTR);
+	return put == (ssize_t)bytes.n;
+}

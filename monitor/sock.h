@@ -1,0 +1,43 @@
+/*
+ * Sockets of the monitor: made by us, so that each is bound to the address
+ * and into the port range that the packet filter takes.
+ */
+#ifndef MONITOR_SOCK_H
+#define MONITOR_SOCK_H
+
+#include <sys/socket.h>
+
+#include "wire/endpoint.h"
+
+/*
+ * A non-blocking, close-on-exec socket of family 4 or 6 (6: IPv6 only), bound
+ * to bind_to's address (its family 0: any) and to a free port within
+ * [from, to], tried from a random one on; from 0: the kernel's choice. -1 with
+ * errno, EADDRINUSE if the whole range is taken.
+ */
+int sock_open(int family, int type, const struct endpoint *bind_to,
+    uint16_t from, uint16_t to);
+
+/* An endpoint as the kernel wants it, and back (false: neither IPv4 nor 6). */
+socklen_t sock_addr(const struct endpoint *e, struct sockaddr_storage *ss);
+bool sock_endpoint(const struct sockaddr *sa, struct endpoint *e);
+
+/* Unpredictable bits from the kernel. */
+void sock_random(void *p, size_t n);
+
+/* A received datagram, with the kernel's time of arrival. */
+struct sock_datagram {
+	struct span bytes;		/* in the caller's buffer */
+	struct endpoint from;
+	int64_t utc_ns, mono_ns;	/* of arrival */
+	bool cut;			/* longer than the buffer */
+};
+
+/* Asks the kernel to stamp arrivals on fd (SO_TIMESTAMPNS). */
+void sock_want_stamps(int fd);
+/* The next datagram of fd: false when there is none now. */
+bool sock_recv(int fd, void *buf, size_t n, struct sock_datagram *d);
+/* Sends one; false if the kernel would not take it (errno). */
+bool sock_send(int fd, const struct endpoint *to, struct span bytes);
+
+#endif
