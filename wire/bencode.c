@@ -83,6 +83,7 @@ static enum wire_status take_str(struct cur *c, struct ben *v, unsigned *notes,
 		*notes |= BEN_LEADING_ZERO;
 	c->p++;
 	v->type = BEN_STR;
+	v->num = 0;
 	v->text = cur_take(c, n);
 	if (c->bad)
 		return WIRE_MORE;
@@ -113,6 +114,7 @@ static enum wire_status take_token(struct cur *c, struct ben *v,
 		*why = "not the start of a bencoded value";
 		return WIRE_BAD;
 	}
+	v->num = 0;
 	v->raw = cur_take(c, 1);
 	v->text = (struct span){ NULL, 0 };
 	return WIRE_OK;

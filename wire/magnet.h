@@ -6,6 +6,8 @@
 
 #include "endpoint.h"
 
+#define MAGNET_MAX 65536u		/* longer links are refused */
+
 struct magnet {
 	bool v1, v2;
 	uint8_t hash_v1[20];
