@@ -12,12 +12,13 @@ CREATE TABLE meta (
 CREATE TABLE record (
 	seq INTEGER PRIMARY KEY,	-- dense from 0
 	utc_ns INTEGER NOT NULL,	-- ns since 1970 by the observer's clock
-	mono_ns INTEGER,		-- ns since boot; NULL if imported
+	mono_ns INTEGER			-- ns since boot; NULL if imported
+		CHECK (mono_ns >= 0),
 	kind TEXT NOT NULL
 		CHECK (kind <> '' AND kind NOT GLOB '*[^a-z0-9_]*'),
 	swarm TEXT
 		CHECK (length(swarm) IN (40, 64) AND swarm NOT GLOB '*[^0-9a-f]*'),
-	conn INTEGER CHECK (conn <= seq),
+	conn INTEGER CHECK (conn BETWEEN 0 AND seq),
 	ip TEXT CHECK (ip NOT GLOB '*[^0-9a-f:.]*'),
 	port INTEGER CHECK (port BETWEEN 0 AND 65535),
 	detail TEXT NOT NULL		-- JSON object, printable ASCII
@@ -93,6 +94,10 @@ BEGIN SELECT raise(ABORT, 'tile: evidence is append-only'); END;
 CREATE TRIGGER tile_delete BEFORE DELETE ON tile
 BEGIN SELECT raise(ABORT, 'tile: evidence is append-only'); END;
 
+CREATE TRIGGER checkpoint_new BEFORE INSERT ON checkpoint
+WHEN new.size IS NOT (SELECT max(seq) + 1 FROM record)
+    OR new.size <= (SELECT max(size) FROM checkpoint)
+BEGIN SELECT raise(ABORT, 'checkpoint: must cover every record, once'); END;
 CREATE TRIGGER checkpoint_update BEFORE UPDATE ON checkpoint
 BEGIN SELECT raise(ABORT, 'checkpoint: never changed'); END;
 -- Between the kept ones (one a minute and the newest), heads come and go.
@@ -101,3 +106,11 @@ WHEN NOT EXISTS (SELECT 1 FROM checkpoint WHERE size > old.size)
     OR NOT EXISTS (SELECT 1 FROM checkpoint
 	WHERE size < old.size AND utc_ns > old.utc_ns - 60000000000)
 BEGIN SELECT raise(ABORT, 'checkpoint: this one is kept'); END;
+
+CREATE TRIGGER meta_new BEFORE INSERT ON meta
+WHEN EXISTS (SELECT 1 FROM meta WHERE name = new.name)
+BEGIN SELECT raise(ABORT, 'meta: never changed'); END;
+CREATE TRIGGER meta_update BEFORE UPDATE ON meta
+BEGIN SELECT raise(ABORT, 'meta: never changed'); END;
+CREATE TRIGGER meta_delete BEFORE DELETE ON meta
+BEGIN SELECT raise(ABORT, 'meta: never changed'); END;
