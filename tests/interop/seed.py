@@ -1,0 +1,48 @@
+#!/usr/bin/python3
+"""A libtorrent peer of the lab: seed, holder of some pieces, or leech.
+
+    seed.py LISTEN TORRENT FOLDER ROLE [BYTES_PER_SECOND]
+
+ROLE is seed, partial (asks nobody for anything) or leech. Half-second lines
+of JSON on stdout say what it holds by its own account. Ends on end of stdin.
+"""
+import json
+import select
+import sys
+
+import libtorrent as lt
+
+listen, torrent, folder, role = sys.argv[1:5]
+session = lt.session({
+	"listen_interfaces": listen,
+	"enable_dht": False, "enable_lsd": False,
+	"enable_upnp": False, "enable_natpmp": False,
+	"enable_outgoing_utp": False, "enable_incoming_utp": False,
+	"out_enc_policy": 2, "in_enc_policy": 2,	# plain handshakes only
+	"allow_multiple_connections_per_ip": True,
+	"announce_to_all_tiers": True, "announce_to_all_trackers": True,
+	"alert_mask": 0,
+})
+p = lt.add_torrent_params()
+p.ti = lt.torrent_info(torrent)
+p.save_path = folder
+p.flags &= ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
+p.flags |= lt.torrent_flags.disable_pex | lt.torrent_flags.disable_dht | \
+    lt.torrent_flags.disable_lsd
+if role == "partial":
+	p.flags |= lt.torrent_flags.upload_mode
+if role == "leech":
+	p.download_limit = int(sys.argv[5])
+handle = session.add_torrent(p)
+
+while True:
+	s = handle.status(lt.status_flags_t.query_pieces
+	    if hasattr(lt, "status_flags_t") else 0xffffffff)
+	print(json.dumps({"state": str(s.state), "port": session.listen_port(),
+	    "pieces": [i for i, have in enumerate(s.pieces) if have],
+	    "seeding": s.is_seeding, "peers": s.num_peers,
+	    "uploaded": s.total_payload_upload,
+	    "error": s.errc.message() if s.errc.value() else None}),
+	    flush=True)
+	if select.select([sys.stdin], [], [], 0.5)[0]:
+		break
