@@ -31,15 +31,25 @@ bool torrent_is(const struct torrent *t, const uint8_t infohash[20]);
 
 uint32_t torrent_piece_bytes(const struct torrent *t, uint32_t piece);
 
-/* What piece must hash to: v1 (SHA-1) and/or v2 (SHA-256 Merkle subroot over
- * 16 KiB leaves); empty spans where not known. */
-void torrent_expect(const struct torrent *t, uint32_t piece, struct span *v1,
-    struct span *v2);
+/*
+ * What a piece must hash to. v1: its SHA-1. v2 (BEP 52): the Merkle root of
+ * the SHA-256 of each 16 KiB of its first v2_bytes, in a tree of v2_leaves
+ * hashes, those that are missing being zero; in a hybrid, what lies behind
+ * v2_bytes is padding. A span is empty where the torrent does not say.
+ */
+struct expect {
+	struct span v1;
+	struct span v2;
+	uint32_t v2_bytes, v2_leaves;
+};
+void torrent_expect(const struct torrent *t, uint32_t piece, struct expect *e);
 
 /*
- * Puts "files":[{"path":..,"from":..,"to":..,"pad":..},...] : which bytes of
- * which files lie in bytes [from, to) of the piece. Binary search.
+ * Puts "files":[{"path":..,"from":..,"to":..,"pad":..},...],"files_more":n :
+ * which bytes of which files lie in bytes [from, to) of the piece; n says how
+ * many more there are than are listed.
  */
+#define TORRENT_LISTED_FILES 100u
 void torrent_put_files(const struct torrent *t, uint32_t piece, uint32_t from,
     uint32_t to, struct json *j);
 

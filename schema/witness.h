@@ -8,22 +8,10 @@
 #ifndef SCHEMA_WITNESS_H
 #define SCHEMA_WITNESS_H
 
+#include "schema/claims.h"
 #include "schema/record.h"
 #include "schema/torrent.h"
 #include "wire/talk.h"
-
-/* What a side claims to hold. bits is NULL until a claim was made. */
-struct claims {
-	uint8_t *bits;		/* high bit first, as on the wire */
-	uint32_t pieces;	/* of the torrent; 0 while not known */
-	uint32_t count;
-	bool all;		/* have_all before pieces is known */
-};
-static inline bool claims_has(const struct claims *c, uint32_t piece)
-{
-	return c->bits && piece < c->pieces &&
-	    (c->bits[piece / 8] & 0x80u >> piece % 8) != 0;
-}
 
 /* What became of a piece whose blocks came over this conversation. */
 struct piece_result {
@@ -40,19 +28,30 @@ struct witness_hooks {
 	const struct torrent *(*torrent)(void *ctx, const uint8_t infohash[20]);
 	/* Each event, after what it needs is recorded. May be NULL. */
 	void (*event)(void *ctx, const struct event *ev);
-	/* Each piece done or given up. May be NULL. */
+	/* Each of the peer's pieces done, or left incomplete at the end, after
+	 * its record and before the event of its last block; not one that was
+	 * displaced, since whoever asks for pieces beyond ASSEMBLY_LIVE has
+	 * given it up. May be NULL. */
 	void (*piece)(void *ctx, const struct piece_result *r);
 };
+
+/*
+ * A hook may give witness_bytes of the other side (a session that answers),
+ * but neither bytes of the same side, nor witness_close or witness_free: these
+ * wait until witness_bytes has returned.
+ */
 
 struct witness;
 
 /*
  * torrent: the swarm we dialled for, or NULL for an incoming connection, whose
- * handshake decides. conn: seq of its dial, accept or flow record. who: the
- * remote end. NULL on out of memory.
+ * handshake decides; lent, as are torrents that the hook names. conn: seq of
+ * its dial, accept or flow record. who: the remote end; hooks and who are
+ * copied. NULL on out of memory; later it dies (log_die) rather than forget.
  */
 struct witness *witness_new(const struct witness_hooks *hooks,
     const struct torrent *torrent, int64_t conn, const struct endpoint *who);
+/* Without witness_close nothing more is recorded. NULL is allowed. */
 void witness_free(struct witness *w);
 
 /* n bytes arrived from, or were written to the kernel for, one side. Copies
@@ -63,13 +62,15 @@ int witness_bytes(struct witness *w, enum side by, const void *bytes, size_t n,
 /* n bytes of a side are missing (captures only). */
 void witness_gap(struct witness *w, enum side by, uint64_t n, struct stamp at);
 
-/* Time passed: runs older than ten seconds are written down. Cheap. */
+/* Time passed: runs older than ten seconds are written down. Cheap; due every
+ * second or so, since a run not yet written is lost in a crash. */
 void witness_tick(struct witness *w, struct stamp at);
 
 /*
  * The conversation ended: writes down what is open (runs, unfinished pieces
  * with the reason), then `closed` with byte counts and the digest of each
- * direction. by: "us", "peer" or "error"; why in a few words.
+ * direction. by: "us", "peer" or "error"; why in a few words. Bytes that come
+ * later are refused.
  */
 void witness_close(struct witness *w, const char *by, const char *why,
     struct stamp at);

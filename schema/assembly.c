@@ -1,0 +1,500 @@
+#include "schema/assembly.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <openssl/sha.h>
+
+#include "schema/log.h"
+
+enum block_state {
+	BLOCK_IDLE,
+	BLOCK_ASKED,
+	BLOCK_CAME
+};
+
+/* A block that came before its turn. */
+struct ahead {
+	struct ahead *next;
+	uint32_t block, n;
+	uint8_t bytes[];
+};
+
+/* What is needed from a piece's first block on. */
+struct sums {
+	SHA_CTX sha1;
+	SHA256_CTX sha256, leaf;
+	int64_t *utc_ns;	/* when each block was whole */
+	uint8_t *leaves;	/* v2: expect.v2_leaves of 32 bytes */
+};
+
+struct underway {
+	struct expect expect;
+	uint32_t piece, bytes, blocks;
+	uint32_t came_blocks, came;	/* whole blocks, and their bytes */
+	uint32_t next;			/* the block that is hashed next */
+	uint64_t turn;			/* when last touched */
+	bool rejected, complete, matched;
+	struct sums *sums;		/* NULL until something came */
+	struct ahead *ahead;
+	uint8_t sha1[20], sha256[32], root[32];
+	uint8_t state[];		/* enum block_state of each block */
+};
+
+static void *must(void *p)
+{
+	if (!p)
+		log_die("out of memory for a piece");
+	return p;
+}
+
+static size_t underway_size(const struct underway *u)
+{
+	return sizeof(*u) + u->blocks;
+}
+
+static size_t sums_size(const struct underway *u)
+{
+	return sizeof(struct sums) + u->blocks * sizeof(int64_t) +
+	    (u->expect.v2.n ? (size_t)u->expect.v2_leaves * 32 : 0);
+}
+
+static uint32_t block_bytes(const struct underway *u, uint32_t block)
+{
+	uint32_t left = u->bytes - block * MI_BLOCK;
+
+	return left < MI_BLOCK ? left : MI_BLOCK;
+}
+
+void assembly_init(struct assembly *a, const struct torrent *t)
+{
+	*a = (struct assembly){ .torrent = t };
+}
+
+void assembly_fini(struct assembly *a)
+{
+	for (unsigned i = 0; i < ASSEMBLY_LIVE; i++)
+		underway_free(a->live[i]);
+	free(a->filling);
+	*a = (struct assembly){ 0 };
+}
+
+void underway_free(struct underway *u)
+{
+	if (!u)
+		return;
+	while (u->ahead) {
+		struct ahead *h = u->ahead;
+
+		u->ahead = h->next;
+		free(h);
+	}
+	free(u->sums);
+	free(u);
+}
+
+static struct underway *find(const struct assembly *a, uint32_t piece)
+{
+	for (unsigned i = 0; i < ASSEMBLY_LIVE; i++)
+		if (a->live[i] && a->live[i]->piece == piece)
+			return a->live[i];
+	return NULL;
+}
+
+static void drop_ahead(struct assembly *a, struct ahead *h)
+{
+	a->ahead--;
+	a->heap -= sizeof(*h) + h->n;
+	free(h);
+}
+
+/* Takes u out of a: what waits for its turn is dropped. */
+static struct underway *detach(struct assembly *a, unsigned i)
+{
+	struct underway *u = a->live[i];
+
+	a->live[i] = NULL;
+	if (a->streaming == u) {
+		a->streaming = NULL;
+		if (a->filling)
+			drop_ahead(a, a->filling);
+		a->filling = NULL;
+	}
+	while (u->ahead) {
+		struct ahead *h = u->ahead;
+
+		u->ahead = h->next;
+		drop_ahead(a, h);
+	}
+	a->heap -= underway_size(u) + (u->sums ? sums_size(u) : 0);
+	return u;
+}
+
+struct underway *assembly_take(struct assembly *a)
+{
+	unsigned oldest = ASSEMBLY_LIVE;
+
+	for (unsigned i = 0; i < ASSEMBLY_LIVE; i++)
+		if (a->live[i] && (oldest == ASSEMBLY_LIVE ||
+		    a->live[i]->turn < a->live[oldest]->turn))
+			oldest = i;
+	return oldest == ASSEMBLY_LIVE ? NULL : detach(a, oldest);
+}
+
+static struct underway *begin(struct assembly *a, uint32_t piece,
+    struct underway **out)
+{
+	uint32_t bytes = torrent_piece_bytes(a->torrent, piece);
+	uint32_t blocks = (bytes + MI_BLOCK - 1) / MI_BLOCK;
+	struct underway *u;
+	unsigned i;
+
+	for (i = 0; i < ASSEMBLY_LIVE && a->live[i]; i++)
+		;
+	if (i == ASSEMBLY_LIVE) {
+		*out = assembly_take(a);
+		for (i = 0; a->live[i]; i++)
+			;
+	}
+	u = must(calloc(1, sizeof(*u) + blocks));
+	u->piece = piece;
+	u->bytes = bytes;
+	u->blocks = blocks;
+	torrent_expect(a->torrent, piece, &u->expect);
+	a->live[i] = u;
+	a->heap += underway_size(u);
+	return u;
+}
+
+/* Why there is no such block, or NULL. Blocks lie on a grid of 16 KiB. */
+static const char *no_block(const struct assembly *a, const struct pw_msg *m)
+{
+	uint32_t bytes;
+
+	if (m->index >= a->torrent->mi.pieces)
+		return "no such piece";
+	bytes = torrent_piece_bytes(a->torrent, m->index);
+	if (bytes > ASSEMBLY_PIECE_MAX)
+		return "piece too large to check";
+	if (m->begin >= bytes || m->begin % MI_BLOCK != 0 ||
+	    m->bytes != (bytes - m->begin < MI_BLOCK ? bytes - m->begin :
+	    MI_BLOCK))
+		return "not a block of the 16 KiB grid";
+	return NULL;
+}
+
+bool assembly_ask(struct assembly *a, const struct pw_msg *request,
+    struct underway **out)
+{
+	struct underway *u;
+	uint8_t *state;
+
+	*out = NULL;
+	if (no_block(a, request))
+		return false;
+	u = find(a, request->index);
+	if (!u)
+		u = begin(a, request->index, out);
+	state = &u->state[request->begin / MI_BLOCK];
+	if (*state == BLOCK_IDLE)
+		*state = BLOCK_ASKED;
+	u->turn = ++a->turn;
+	return true;
+}
+
+void assembly_reject(struct assembly *a, const struct pw_msg *reject)
+{
+	struct underway *u = find(a, reject->index);
+	uint8_t *state;
+
+	if (!u || no_block(a, reject))
+		return;
+	state = &u->state[reject->begin / MI_BLOCK];
+	if (*state != BLOCK_ASKED)
+		return;
+	*state = BLOCK_IDLE;
+	u->rejected = true;
+}
+
+void assembly_choke(struct assembly *a)
+{
+	for (unsigned i = 0; i < ASSEMBLY_LIVE; i++) {
+		struct underway *u = a->live[i];
+
+		for (uint32_t b = 0; u && b < u->blocks; b++)
+			if (u->state[b] == BLOCK_ASKED)
+				u->state[b] = BLOCK_IDLE;
+	}
+}
+
+/* --- hashing --------------------------------------------------------------- */
+
+static void sums_begin(struct assembly *a, struct underway *u)
+{
+	struct sums *s = must(calloc(1, sums_size(u)));
+
+	s->utc_ns = (int64_t *)(s + 1);
+	if (u->expect.v2.n)
+		s->leaves = (uint8_t *)(s->utc_ns + u->blocks);
+	SHA1_Init(&s->sha1);
+	SHA256_Init(&s->sha256);
+	u->sums = s;
+	a->heap += sums_size(u);
+}
+
+/* Bytes of block u->next, the first of them at offset in the block. */
+static void hash(struct underway *u, size_t offset, struct span part)
+{
+	size_t at = (size_t)u->next * MI_BLOCK + offset;
+	struct sums *s = u->sums;
+
+	if (part.n == 0)
+		return;
+	if (u->expect.v1.n)
+		SHA1_Update(&s->sha1, part.p, part.n);
+	SHA256_Update(&s->sha256, part.p, part.n);
+	if (!s->leaves || at >= u->expect.v2_bytes)
+		return;
+	if (offset == 0)
+		SHA256_Init(&s->leaf);
+	if (part.n > u->expect.v2_bytes - at)
+		part.n = u->expect.v2_bytes - at;
+	SHA256_Update(&s->leaf, part.p, part.n);
+}
+
+/* Block u->next is hashed to its end. */
+static void hashed(struct underway *u)
+{
+	size_t at = (size_t)u->next * MI_BLOCK;
+
+	if (u->sums->leaves && at < u->expect.v2_bytes)
+		SHA256_Final(u->sums->leaves + 32 * (size_t)u->next,
+		    &u->sums->leaf);
+	u->next++;
+}
+
+/* Those ahead whose turn has come. */
+static void catch_up(struct assembly *a, struct underway *u)
+{
+	struct ahead **p = &u->ahead;
+
+	while (*p) {
+		struct ahead *h = *p;
+
+		if (h->block != u->next) {
+			p = &h->next;
+			continue;
+		}
+		hash(u, 0, span_of(h->bytes, h->n));
+		hashed(u);
+		*p = h->next;
+		drop_ahead(a, h);
+		p = &u->ahead;
+	}
+}
+
+static void judge(struct underway *u)
+{
+	static const uint8_t zero[32];
+	const struct expect *e = &u->expect;
+	bool known = false, good = true;
+
+	u->complete = true;
+	SHA256_Final(u->sha256, &u->sums->sha256);
+	if (e->v1.n) {
+		SHA1_Final(u->sha1, &u->sums->sha1);
+		known = true;
+		good = memcmp(u->sha1, e->v1.p, 20) == 0;
+	}
+	if (e->v2.n) {
+		mi_merkle_root(u->sums->leaves, e->v2_leaves, zero, u->root);
+		known = true;
+		good = good && memcmp(u->root, e->v2.p, 32) == 0;
+	}
+	u->matched = known && good;
+}
+
+/* --- blocks ---------------------------------------------------------------- */
+
+/* A block starts: where its bytes go, or why nowhere. */
+static const char *receive(struct assembly *a, const struct pw_msg *m)
+{
+	const char *why = no_block(a, m);
+	uint32_t block = m->begin / MI_BLOCK;
+	struct underway *u;
+
+	if (why)
+		return why;
+	u = find(a, m->index);
+	if (!u || u->state[block] == BLOCK_IDLE)
+		return "not asked for";
+	if (u->state[block] == BLOCK_CAME)
+		return "came before";
+	if (block != u->next && a->ahead == ASSEMBLY_AHEAD)
+		return "too far ahead of its turn";
+	if (!u->sums)
+		sums_begin(a, u);
+	if (block != u->next) {
+		a->filling = must(malloc(sizeof(*a->filling) + m->bytes));
+		*a->filling = (struct ahead){ .block = block, .n = m->bytes };
+		a->heap += sizeof(*a->filling) + m->bytes;
+		a->ahead++;
+	}
+	a->streaming = u;
+	a->block = block;
+	u->turn = ++a->turn;
+	return NULL;
+}
+
+static void whole(struct assembly *a, struct stamp at, struct underway **done)
+{
+	struct underway *u = a->streaming;
+
+	u->state[a->block] = BLOCK_CAME;
+	u->sums->utc_ns[a->block] = at.utc_ns;
+	u->came += block_bytes(u, a->block);
+	u->came_blocks++;
+	if (a->filling) {
+		a->filling->next = u->ahead;
+		u->ahead = a->filling;
+		a->filling = NULL;
+	} else {
+		hashed(u);
+		catch_up(a, u);
+	}
+	a->streaming = NULL;
+	if (u->came_blocks < u->blocks)
+		return;
+	judge(u);
+	for (unsigned i = 0; i < ASSEMBLY_LIVE; i++)
+		if (a->live[i] == u)
+			*done = detach(a, i);
+}
+
+const char *assembly_block(struct assembly *a, const struct event *ev,
+    struct stamp at, struct underway **done)
+{
+	*done = NULL;
+	if (ev->raw.n) {
+		const char *why = receive(a, &ev->msg);
+
+		if (why)
+			return why;
+	}
+	if (!a->streaming)
+		return NULL;
+	if (!a->filling)
+		hash(a->streaming, ev->at, ev->part);
+	else if (ev->part.n)
+		memcpy(a->filling->bytes + ev->at, ev->part.p, ev->part.n);
+	if (ev->last)
+		whole(a, at, done);
+	return NULL;
+}
+
+struct underway *assembly_gap(struct assembly *a)
+{
+	for (unsigned i = 0; i < ASSEMBLY_LIVE; i++)
+		if (a->streaming && a->live[i] == a->streaming)
+			return detach(a, i);
+	return NULL;
+}
+
+/* --- what became of it ----------------------------------------------------- */
+
+uint32_t underway_piece(const struct underway *u)
+{
+	return u->piece;
+}
+
+uint32_t underway_came(const struct underway *u)
+{
+	return u->came_blocks;
+}
+
+bool underway_complete(const struct underway *u)
+{
+	return u->complete;
+}
+
+bool underway_matched(const struct underway *u)
+{
+	return u->matched;
+}
+
+bool underway_rejected(const struct underway *u)
+{
+	return u->rejected;
+}
+
+const uint8_t *underway_sha256(const struct underway *u)
+{
+	return u->complete ? u->sha256 : NULL;
+}
+
+static void put_hash(struct json *j, const char *key, bool known,
+    const uint8_t *hash_bytes, size_t n)
+{
+	if (known)
+		json_hex(j, key, span_of(hash_bytes, n));
+	else
+		json_null(j, key);
+}
+
+static void put_blocks(const struct underway *u, struct json *j)
+{
+	json_open(j, "blocks", '[');
+	for (uint32_t b = 0; b < u->blocks; b++) {
+		if (u->state[b] != BLOCK_CAME)
+			continue;
+		json_open(j, NULL, '[');
+		json_uint(j, NULL, b * MI_BLOCK);
+		json_uint(j, NULL, block_bytes(u, b));
+		json_int(j, NULL, u->sums->utc_ns[b]);
+		json_close(j, ']');
+	}
+	json_close(j, ']');
+}
+
+static void put_why(const struct underway *u, const char *state,
+    struct json *j)
+{
+	char why[128];
+
+	if (u->complete && (u->expect.v1.n || u->expect.v2.n)) {
+		json_null(j, "why");
+	} else if (u->complete) {
+		json_str(j, "why", "the torrent gives no hash for this piece");
+	} else {
+		snprintf(why, sizeof(why), "%s at %u of %u blocks", state,
+		    u->came_blocks, u->blocks);
+		json_str(j, "why", why);
+	}
+}
+
+void underway_detail(const struct underway *u, const struct torrent *t,
+    const char *by, const char *state, struct json *j)
+{
+	const struct expect *e = &u->expect;
+
+	json_open(j, NULL, '{');
+	json_str(j, "by", by);
+	json_uint(j, "piece", u->piece);
+	json_uint(j, "bytes", u->bytes);
+	json_uint(j, "came", u->came);
+	put_blocks(u, j);
+	json_uint(j, "blocks_total", u->blocks);
+	json_bool(j, "complete", u->complete);
+	put_why(u, state, j);
+	put_hash(j, "expected_sha1", e->v1.n, e->v1.p, 20);
+	put_hash(j, "sha1", u->complete && e->v1.n, u->sha1, 20);
+	put_hash(j, "sha256", u->complete, u->sha256, 32);
+	put_hash(j, "expected_root", e->v2.n, e->v2.p, 32);
+	put_hash(j, "root", u->complete && e->v2.n, u->root, 32);
+	if (u->complete && (e->v1.n || e->v2.n))
+		json_bool(j, "match", u->matched);
+	else
+		json_null(j, "match");
+	torrent_put_files(t, u->piece, 0, u->bytes, j);
+	json_close(j, '}');
+}

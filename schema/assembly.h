@@ -1,0 +1,76 @@
+/*
+ * Pieces under way from one side of a conversation: which blocks the other
+ * side asked for, which came, and what the piece hashes to. Blocks in order
+ * are hashed as they stream and never kept; those ahead of their turn wait in
+ * a bounded buffer.
+ */
+#ifndef SCHEMA_ASSEMBLY_H
+#define SCHEMA_ASSEMBLY_H
+
+#include "schema/record.h"
+#include "schema/torrent.h"
+#include "wire/talk.h"
+
+#define ASSEMBLY_LIVE 8u	/* pieces under way at once */
+#define ASSEMBLY_AHEAD 32u	/* blocks waiting, of all pieces: 512 KiB */
+#define ASSEMBLY_PIECE_MAX (256u << 20)	/* larger pieces are not checked */
+
+struct underway;
+
+struct assembly {
+	const struct torrent *torrent;	/* lent */
+	struct underway *live[ASSEMBLY_LIVE];
+	struct underway *streaming;	/* the piece whose block is arriving */
+	uint32_t block;			/* which */
+	struct ahead *filling;		/* it came early: where it goes */
+	unsigned ahead;			/* blocks waiting */
+	uint64_t turn;
+	size_t heap;			/* bytes held now */
+};
+
+void assembly_init(struct assembly *a, const struct torrent *t);
+void assembly_fini(struct assembly *a);
+
+/*
+ * The other side asked for a block. False if no such block can be assembled.
+ * When all places are taken, the piece longest untouched is given up: *out
+ * (else NULL), the caller's to describe and free.
+ */
+bool assembly_ask(struct assembly *a, const struct pw_msg *request,
+    struct underway **out);
+
+/* The side refused a block it was asked for (BEP 6). */
+void assembly_reject(struct assembly *a, const struct pw_msg *reject);
+/* A choke made all requests void (BEP 3, without BEP 6). What came is kept, so
+ * that the rest may be asked for after the next unchoke. */
+void assembly_choke(struct assembly *a);
+
+/*
+ * Part of a block: every EV_BLOCK of the side. For a block's first part, NULL
+ * if it belongs, else why it does not, and its parts are then let pass. *done
+ * is the piece this completed (else NULL), its hashes computed; the caller's
+ * to describe and free.
+ */
+const char *assembly_block(struct assembly *a, const struct event *ev,
+    struct stamp at, struct underway **done);
+
+/* Bytes of the block now arriving are missing: its piece is given up. */
+struct underway *assembly_gap(struct assembly *a);
+
+/* Takes a piece out, longest untouched first; NULL when there is none. */
+struct underway *assembly_take(struct assembly *a);
+
+/* What became of it. state: how the side stands, for an incomplete one's
+ * `why`: "closed, choked" gives "closed, choked at 3 of 16 blocks". */
+void underway_detail(const struct underway *u, const struct torrent *t,
+    const char *by, const char *state, struct json *j);
+uint32_t underway_piece(const struct underway *u);
+uint32_t underway_came(const struct underway *u);	/* blocks */
+bool underway_complete(const struct underway *u);
+bool underway_matched(const struct underway *u);
+bool underway_rejected(const struct underway *u);	/* a block of it was */
+/* SHA-256 of the piece's bytes, or NULL if not complete. */
+const uint8_t *underway_sha256(const struct underway *u);
+void underway_free(struct underway *u);
+
+#endif

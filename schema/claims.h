@@ -1,0 +1,37 @@
+/*
+ * What one side of a conversation claims to hold, after its bitfield,
+ * have_all, haves and donthaves. Claims are no proof of anything.
+ */
+#ifndef SCHEMA_CLAIMS_H
+#define SCHEMA_CLAIMS_H
+
+#include "wire/cur.h"
+
+struct claims {
+	uint8_t *bits;		/* high bit first, as on the wire; NULL while
+				 * no piece is claimed */
+	uint32_t pieces;	/* of the torrent; 0 while not known */
+	uint32_t count;
+	bool all;		/* have_all before pieces is known */
+};
+
+static inline bool claims_has(const struct claims *c, uint32_t piece)
+{
+	return c->bits && piece < c->pieces &&
+	    (c->bits[piece / 8] & 0x80u >> piece % 8) != 0;
+}
+
+/* Zeroed claims are empty ones; nothing but claims_all is kept before
+ * claims_pieces. */
+void claims_fini(struct claims *c);
+void claims_pieces(struct claims *c, uint32_t pieces);
+
+void claims_all(struct claims *c);
+void claims_none(struct claims *c);
+/* Replaces what was claimed before. One of the wrong size claims nothing. */
+void claims_bitfield(struct claims *c, struct span bits);
+/* Pieces the torrent does not have are no claim. */
+void claims_add(struct claims *c, uint32_t piece);
+void claims_remove(struct claims *c, uint32_t piece);
+
+#endif

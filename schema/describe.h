@@ -1,0 +1,32 @@
+/*
+ * What a record says of one event: its kind and its detail, as the evidence
+ * format's table of conversations has them. (Runs: burst.h. Pieces:
+ * assembly.h.)
+ */
+#ifndef SCHEMA_DESCRIBE_H
+#define SCHEMA_DESCRIBE_H
+
+#include "schema/claims.h"
+#include "schema/json.h"
+#include "wire/talk.h"
+
+#define DESCRIBE_RAW_MAX 4096u	/* of a malformed message's bytes */
+#define DESCRIBE_TEXT_MAX 256u	/* of a peer's texts; raw has all */
+
+/* "peer" or "us". */
+const char *describe_side(enum side by);
+
+/*
+ * Puts the detail of a handshake, a message that joins no run, an extended
+ * handshake, a donthave, a malformed or a gap event; its record's kind, NULL
+ * for events that have no record of their own. expected: the handshake bears
+ * the torrent's infohash. claims: the side's after the event, or NULL if they
+ * do not count for the torrent.
+ */
+const char *describe_event(const struct event *ev, bool expected,
+    const struct claims *claims, struct json *j);
+
+/* The bytes its record keeps. */
+struct span describe_raw(const struct event *ev);
+
+#endif
