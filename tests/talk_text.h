@@ -15,10 +15,11 @@ typedef void talk_put(void *arg, const char *s, size_t n);
 
 static inline void talk_hex(struct span s, talk_put *put, void *arg)
 {
-	char hex[3];
+	static const char digit[] = "0123456789abcdef";
 
 	for (size_t i = 0; i < s.n; i++) {
-		snprintf(hex, sizeof(hex), "%02x", s.p[i]);
+		char hex[2] = { digit[s.p[i] >> 4], digit[s.p[i] & 15] };
+
 		put(arg, hex, 2);
 	}
 }
@@ -143,6 +144,19 @@ static inline void talk_feed(struct talk_feeder *f, enum side by,
 	talk_demand(f->kept[by] != NULL);
 	memcpy(f->kept[by], c.p, f->n[by]);
 	free(p);
+}
+
+static inline void talk_feed_gap(struct talk_feeder *f, enum side by,
+    uint64_t n)
+{
+	struct event ev;
+
+	talk_gap(&f->talk, by, n, &ev);
+	talk_demand(ev.kind == EV_GAP && ev.by == by && ev.at == n);
+	talk_demand(ev.offset == f->fed[by] - f->n[by]);
+	talk_text(&ev, f->put, f->arg);
+	f->fed[by] += n;
+	f->in_block[by] += n;
 }
 
 static inline void talk_feeder_fini(struct talk_feeder *f)
