@@ -31,22 +31,34 @@ struct trackers_conf {
 	uint16_t ports_from, ports_to;	/* local ports for outgoing sockets */
 	bool allow_local;	/* trackers on special addresses are contacted */
 	const char *user_agent;
+	/* Whether a wait since then says nothing (clockwatch_stalled); may be
+	 * NULL. */
+	bool (*stalled)(void *ctx, int64_t since_mono_ns);
 };
+
+/* More trackers than this of one torrent are not asked, and that is logged. */
+#define TRACKERS_MOST 64
 
 struct trackers *trackers_new(const struct trackers_conf *conf);
 
-/* Begins announcing t (which must outlive the list) to its trackers and extra
- * URLs. left: bytes we say are left, > 0. NULL on out of memory. */
+/*
+ * Begins announcing t to its trackers: under each of its wire hashes, over
+ * each wanted family. A private torrent's trackers one at a time, tier by
+ * tier (BEP 12, 27); any other's one working tracker per tier. t may go after
+ * the call. NULL on out of memory.
+ */
 struct tracker_list *trackers_watch(struct trackers *ts,
     const struct torrent *t, void *list_ctx);
 
-/* Sends `stopped` wherever we had `started`, and forgets the list. */
+/* Sends `stopped` wherever we had `started`, and forgets the list: list_ctx is
+ * not used after the call. */
 void trackers_unwatch(struct tracker_list *list);
 
 /*
- * Ends: `stopped` everywhere, waits at most wait_ms for the answers, then
- * calls done(ctx) once. trackers_free afterwards, when the loop has closed its
- * handles.
+ * Ends: `stopped` everywhere, waits at most wait_ms for the answers (those that
+ * did not come are recorded as time-outs), closes its handles and calls
+ * done(ctx) once, from the loop. trackers_free then, or in done itself; lists
+ * are gone with it.
  */
 void trackers_stop(struct trackers *ts, int wait_ms, void (*done)(void *ctx));
 void trackers_free(struct trackers *ts);

@@ -1,0 +1,33 @@
+/*
+ * One question put to a tracker and what became of it, whatever carried it.
+ */
+#ifndef MONITOR_EXCHANGE_H
+#define MONITOR_EXCHANGE_H
+
+#include "schema/record.h"
+
+enum exchange_outcome {
+	EXCHANGE_OK,		/* bytes came; what they mean is the asker's */
+	EXCHANGE_FAILURE,	/* the tracker refused, in its protocol */
+	EXCHANGE_MALFORMED,
+	EXCHANGE_TIMEOUT,
+	EXCHANGE_ERROR,		/* of name, network, TLS or HTTP */
+	EXCHANGE_REFUSED	/* by us: an address or scheme we do not use */
+};
+
+struct exchange {
+	enum exchange_outcome outcome;
+	struct stamp sent;	/* the request left; or, if none did, we began */
+	struct stamp at;	/* the reply came, or we gave up */
+	int http_status;	/* 0: none */
+	char error[256];	/* empty: none; printable or not, escape it */
+	struct endpoint who;	/* the tracker; family 0: never known */
+	struct span request;	/* as sent; empty: nothing was */
+	struct span body;	/* after transfer and content decoding */
+	uint32_t ignored;	/* datagrams of its address, not to our question */
+};
+
+/* x is lent for the call. The question is over when this is called. */
+typedef void exchange_fn(void *ctx, const struct exchange *x);
+
+#endif

@@ -1,0 +1,305 @@
+#include "monitor/trackerlog.h"
+
+#include <stdlib.h>
+
+#include "monitor/now.h"
+#include "schema/log.h"
+
+#define FAULT_BYTES 4096u	/* of a malformed reply that are kept */
+
+static const char *const outcomes[] = {
+	[EXCHANGE_OK] = "ok",
+	[EXCHANGE_FAILURE] = "failure",
+	[EXCHANGE_MALFORMED] = "malformed",
+	[EXCHANGE_TIMEOUT] = "timeout",
+	[EXCHANGE_ERROR] = "error",
+	[EXCHANGE_REFUSED] = "refused"
+};
+
+static const char *const events[] = { "none", "completed", "started",
+	"stopped" };
+
+static bool over_udp(const struct asked *a)
+{
+	return a->transport != NULL && strcmp(a->transport, "udp") == 0;
+}
+
+static void put_count(struct json *j, const char *key, int64_t v)
+{
+	if (v < 0)
+		json_null(j, key);
+	else
+		json_int(j, key, v);
+}
+
+static void put_span(struct json *j, const char *key, struct span s)
+{
+	if (s.p == NULL)
+		json_null(j, key);
+	else
+		json_text(j, key, s);
+}
+
+static int64_t put_record(struct trackerlog *l, const struct asked *a,
+    const struct exchange *x, struct record *r)
+{
+	r->at = x->at;
+	r->swarm = a->swarm;
+	r->conn = CONN_NONE;
+	r->who = x->who.family ? &x->who : NULL;
+	json_close(&l->json, '}');
+	r->detail = json_done(&l->json);
+	if (r->detail == NULL)
+		log_die("tracker record too long");
+	return l->add(l->ctx, r);
+}
+
+static void put_outcome(struct json *j, const struct exchange *x,
+    enum exchange_outcome outcome)
+{
+	json_int(j, "sent_utc_ns", x->sent.utc_ns);
+	json_int(j, "took_ms", (x->at.mono_ns - x->sent.mono_ns) / NS_PER_MS);
+	json_str(j, "outcome", outcomes[outcome]);
+	put_count(j, "http_status", x->http_status ? x->http_status : -1);
+	if (x->error[0])
+		json_str(j, "error", x->error);
+	else if (x->http_status && x->http_status != 200 &&
+	    outcome != EXCHANGE_OK)
+		json_str(j, "error", "HTTP status is not 200");
+	else
+		json_null(j, "error");
+}
+
+static int64_t put_announce(struct trackerlog *l, const struct asked *a,
+    const struct exchange *x, enum exchange_outcome outcome)
+{
+	struct json *j = &l->json;
+	uint8_t key[4];
+
+	put_u32(key, a->ask->key);
+	json_reset(j);
+	json_open(j, NULL, '{');
+	json_str(j, "tracker", a->url);
+	json_uint(j, "tier", a->tier);
+	json_str(j, "transport", a->transport);
+	json_hex(j, "infohash", span_of(a->ask->infohash, 20));
+	json_str(j, "event", events[a->ask->event]);
+	json_int(j, "family", a->family);
+	json_uint(j, "port", a->ask->port);
+	json_uint(j, "uploaded", a->ask->uploaded);
+	json_uint(j, "downloaded", a->ask->downloaded);
+	json_uint(j, "left", a->ask->left);
+	json_int(j, "numwant", a->ask->numwant);
+	json_hex(j, "key", span_of(key, sizeof(key)));
+	json_hex(j, "peer_id", span_of(a->ask->peer_id, 20));
+	put_outcome(j, x, outcome);
+	json_bool(j, "stalled", a->stalled);
+	json_uint(j, "ignored", x->ignored);
+	return put_record(l, a, x, &(struct record){ .kind = "announce",
+	    .raw = x->request.n ? x->request : span_of(NULL, 0) });
+}
+
+static void put_malformed(struct trackerlog *l, const struct asked *a,
+    const struct exchange *x, const struct wire_error *err, int64_t announce)
+{
+	struct json *j = &l->json;
+	struct span head = x->body;
+
+	if (head.n > FAULT_BYTES)
+		head.n = FAULT_BYTES;
+	json_reset(j);
+	json_open(j, NULL, '{');
+	json_str(j, "by", "tracker");
+	json_str(j, "where", a->url);
+	json_str(j, "reason", err->reason);
+	json_uint(j, "offset", err->offset);
+	put_count(j, "announce", announce);
+	put_record(l, a, x, &(struct record){ .kind = "malformed",
+	    .raw = head.n ? head : span_of(NULL, 0) });
+}
+
+/* --- the peers of a reply --------------------------------------------------- */
+
+static size_t spread(const struct endpoint *e)
+{
+	uint64_t h = 1469598103934665603u;	/* FNV-1a */
+
+	for (size_t i = 0; i < sizeof(e->addr); i++)
+		h = (h ^ e->addr[i]) * 1099511628211u;
+	h = (h ^ e->port) * 1099511628211u;
+	return (size_t)(h ^ h >> 32);
+}
+
+/* Each endpoint once, in order. The table is at most half full. Whoever
+ * chooses addresses to collide in it can do so for one reply of 1 MiB. */
+static void collect(struct told *t, uint32_t *skipped)
+{
+	struct tracker_peers it = { 0 };
+	struct tracker_peer p;
+	size_t most = 1, room = 4, i;
+	uint32_t *table;
+
+	while (tracker_peer(&t->reply, &it, &p))
+		most++;
+	while (room < 2 * most)
+		room *= 2;
+	t->peers = calloc(most, sizeof(*t->peers));
+	table = calloc(room, sizeof(*table));
+	if (t->peers == NULL || table == NULL)
+		log_die("out of memory for %zu peers", most);
+	it = (struct tracker_peers){ 0 };
+	while (tracker_peer(&t->reply, &it, &p)) {
+		for (i = spread(&p.at) & (room - 1); table[i] != 0;
+		    i = (i + 1) & (room - 1))
+			if (endpoint_cmp(&t->peers[table[i] - 1].at, &p.at)
+			    == 0)
+				break;
+		if (table[i] != 0)
+			continue;
+		t->peers[t->n++].at = p.at;
+		table[i] = (uint32_t)t->n;
+	}
+	*skipped = it.skipped;
+	free(table);
+}
+
+static void put_listed(struct trackerlog *l, const struct asked *a,
+    const struct exchange *x, int64_t announce, struct told *t)
+{
+	const struct tracker_reply *r = &t->reply;
+	struct json *j = &l->json;
+	char ip[ENDPOINT_IP_MAX];
+	struct endpoint external = endpoint_of(r->external_ip, 0);
+	uint32_t skipped = 0;
+
+	if (r->failure.p == NULL)
+		collect(t, &skipped);
+	json_reset(j);
+	json_open(j, NULL, '{');
+	json_str(j, "source", "tracker");
+	json_str(j, "witness", a->url);
+	json_int(j, "announce", announce);
+	put_span(j, "failure", r->failure);
+	put_span(j, "warning", r->warning);
+	put_count(j, "interval", r->interval);
+	put_count(j, "min_interval", r->min_interval);
+	put_count(j, "seeders", r->seeders);
+	put_count(j, "leechers", r->leechers);
+	put_count(j, "downloaded", r->downloaded);
+	json_str(j, "external_ip", external.family ?
+	    endpoint_ip(&external, ip) : NULL);
+	json_uint(j, "odd_bytes", r->odd_bytes);
+	json_uint(j, "skipped", skipped);
+	t->listed = put_record(l, a, x, &(struct record){ .kind = "listed",
+	    .raw = x->body, .named = t->peers, .names = t->n });
+}
+
+/* --- reading ---------------------------------------------------------------- */
+
+static enum wire_status read_udp(const struct exchange *x, int family,
+    enum udp_action want, struct udp_reply *r, struct wire_error *err)
+{
+	if (tracker_udp_read(x->body, family, r, err) != WIRE_OK)
+		return WIRE_BAD;
+	if (r->action == want || r->action == UDP_ACT_ERROR)
+		return WIRE_OK;
+	*err = (struct wire_error){ "an answer to something else", 0 };
+	return WIRE_BAD;
+}
+
+static enum wire_status read_announce(const struct asked *a,
+    const struct exchange *x, struct tracker_reply *r, struct wire_error *err)
+{
+	struct udp_reply u;
+
+	if (!over_udp(a))
+		return tracker_http_read(x->body, r, err);
+	if (read_udp(x, a->family, UDP_ACT_ANNOUNCE, &u, err) != WIRE_OK)
+		return WIRE_BAD;
+	*r = u.announce;
+	if (u.action == UDP_ACT_ERROR) {
+		*r = (struct tracker_reply){ .interval = -1,
+		    .min_interval = -1, .seeders = -1, .leechers = -1,
+		    .downloaded = -1, .failure = u.error };
+		if (r->failure.p == NULL)
+			r->failure = span_str("");
+	}
+	return WIRE_OK;
+}
+
+void trackerlog_announce(struct trackerlog *l, const struct asked *a,
+    const struct exchange *x, struct told *t)
+{
+	struct wire_error err = { x->error, x->body.n };
+	bool bad = x->outcome == EXCHANGE_MALFORMED;
+	int64_t seq;
+
+	*t = (struct told){ .outcome = x->outcome, .listed = -1 };
+	if (x->outcome == EXCHANGE_OK) {
+		bad = read_announce(a, x, &t->reply, &err) != WIRE_OK;
+		if (bad)
+			t->outcome = EXCHANGE_MALFORMED;
+		else if (t->reply.failure.p != NULL)
+			t->outcome = EXCHANGE_FAILURE;
+	}
+	seq = put_announce(l, a, x, t->outcome);
+	if (bad)
+		put_malformed(l, a, x, &err, seq);
+	else if (x->outcome == EXCHANGE_OK)
+		put_listed(l, a, x, seq, t);
+}
+
+static enum wire_status read_scrape(const struct asked *a,
+    const struct exchange *x, struct tracker_scrape *s, struct wire_error *err)
+{
+	struct udp_reply u;
+	struct cur c;
+
+	if (!over_udp(a))
+		return tracker_http_scrape(x->body, a->ask->infohash, s, err);
+	if (read_udp(x, a->family, UDP_ACT_SCRAPE, &u, err) != WIRE_OK)
+		return WIRE_BAD;
+	*s = (struct tracker_scrape){ -1, -1, -1, { NULL, 0 } };
+	if (u.action == UDP_ACT_ERROR) {
+		s->failure = u.error.p ? u.error : span_str("");
+		return WIRE_OK;
+	}
+	c = cur_of(u.scrapes);		/* BEP 15's order */
+	s->seeders = cur_u32(&c);
+	s->downloaded = cur_u32(&c);
+	s->leechers = cur_u32(&c);
+	if (!c.bad)
+		return WIRE_OK;
+	*err = (struct wire_error){ "scrape without an entry", x->body.n };
+	return WIRE_BAD;
+}
+
+void trackerlog_scrape(struct trackerlog *l, const struct asked *a,
+    const struct exchange *x)
+{
+	struct tracker_scrape s = { -1, -1, -1, { NULL, 0 } };
+	enum exchange_outcome outcome = x->outcome;
+	struct wire_error err = { x->error, x->body.n };
+	bool bad = outcome == EXCHANGE_MALFORMED;
+	struct json *j = &l->json;
+
+	if (outcome == EXCHANGE_OK) {
+		bad = read_scrape(a, x, &s, &err) != WIRE_OK;
+		outcome = bad ? EXCHANGE_MALFORMED : s.failure.p ?
+		    EXCHANGE_FAILURE : EXCHANGE_OK;
+	}
+	json_reset(j);
+	json_open(j, NULL, '{');
+	json_str(j, "tracker", a->url);
+	json_hex(j, "infohash", span_of(a->ask->infohash, 20));
+	put_outcome(j, x, outcome);
+	put_count(j, "seeders", s.seeders);
+	put_count(j, "leechers", s.leechers);
+	put_count(j, "downloaded", s.downloaded);
+	put_span(j, "failure", s.failure);
+	put_record(l, a, x, &(struct record){ .kind = "scrape",
+	    .raw = outcome == EXCHANGE_OK || outcome == EXCHANGE_FAILURE ?
+	    x->body : span_of(NULL, 0) });
+	if (bad)
+		put_malformed(l, a, x, &err, -1);
+}

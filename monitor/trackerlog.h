@@ -1,0 +1,41 @@
+/*
+ * Exchanges with trackers as records: `announce`, then what it brought,
+ * `listed` or `malformed`; and `scrape`. See docs/evidence-format.md.
+ */
+#ifndef MONITOR_TRACKERLOG_H
+#define MONITOR_TRACKERLOG_H
+
+#include "monitor/exchange.h"
+#include "schema/json.h"
+#include "wire/tracker.h"
+
+struct trackerlog {
+	void *ctx;
+	int64_t (*add)(void *ctx, const struct record *r);
+	struct json json;
+};
+
+struct asked {
+	const char *url, *swarm;
+	const char *transport;		/* "http", "https", "udp" or NULL */
+	unsigned tier;
+	int family;
+	const struct tracker_ask *ask;
+	bool stalled;
+};
+
+/* What an announce came to. peers: in the order given, each once; free it. */
+struct told {
+	enum exchange_outcome outcome;
+	struct tracker_reply reply;	/* outcome OK, and FAILURE */
+	struct named *peers;
+	size_t n;
+	int64_t listed;			/* seq */
+};
+
+void trackerlog_announce(struct trackerlog *l, const struct asked *a,
+    const struct exchange *x, struct told *t);
+void trackerlog_scrape(struct trackerlog *l, const struct asked *a,
+    const struct exchange *x);
+
+#endif
