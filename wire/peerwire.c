@@ -39,7 +39,7 @@ static enum wire_status fault(struct wire_error *err, const char *reason,
 	return WIRE_BAD;
 }
 
-/* --- handshake ------------------------------------------------------------- */
+/* --- handshake ------------------------------------------------------------ */
 
 enum wire_status pw_handshake_next(struct cur *in, struct pw_handshake *h,
     struct wire_error *err)
@@ -70,7 +70,7 @@ void pw_handshake_put(uint8_t out[PW_HANDSHAKE], const struct pw_handshake *h)
 	memcpy(out + 48, h->peer_id, sizeof(h->peer_id));
 }
 
-/* --- messages -------------------------------------------------------------- */
+/* --- messages ------------------------------------------------------------- */
 
 /* The fields of a whole frame whose length fits its kind. */
 static void read_fields(struct pw_msg *m, struct span body)
@@ -176,7 +176,7 @@ enum wire_status pw_next(struct cur *in, size_t frame_max, struct pw_msg *m,
 	return WIRE_OK;
 }
 
-/* --- what we send ---------------------------------------------------------- */
+/* --- what we send --------------------------------------------------------- */
 
 static size_t put_head(uint8_t *out, uint32_t length, enum pw_id id)
 {

@@ -63,7 +63,7 @@ static enum wire_status malformed(struct event *ev, const char *reason,
 	return WIRE_OK;
 }
 
-/* --- the parts of a conversation ------------------------------------------- */
+/* --- the parts of a conversation ------------------------------------------ */
 
 static enum wire_status greet(struct talk_side *s, struct cur *in,
     struct event *ev)
@@ -249,7 +249,7 @@ static enum wire_status frame(struct talk *t, enum side by, struct cur *in,
 	return message(t, ev);
 }
 
-/* --- the story ------------------------------------------------------------- */
+/* --- the story ------------------------------------------------------------ */
 
 enum wire_status talk_next(struct talk *t, enum side by, struct cur *in,
     struct event *ev)

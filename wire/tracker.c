@@ -9,7 +9,7 @@ static enum wire_status fault(struct wire_error *err, const char *reason,
 	return WIRE_BAD;
 }
 
-/* --- HTTP replies ---------------------------------------------------------- */
+/* --- HTTP replies --------------------------------------------------------- */
 
 static int64_t get_num(const struct ben *dict, const char *key)
 {
@@ -150,7 +150,7 @@ enum wire_status tracker_http_scrape(struct span body,
 	return WIRE_OK;
 }
 
-/* --- URLs ------------------------------------------------------------------ */
+/* --- URLs ----------------------------------------------------------------- */
 
 /* Text that grows up to its bound, and remembers if it did not fit. */
 struct text {
@@ -273,7 +273,7 @@ size_t tracker_http_url(char *buf, size_t n, struct span announce,
 	return text_end(&t);
 }
 
-/* Where the last element of the path starts; url.n if there is no path. */
+/* Where the last element of the path starts; url.n or more if it has none. */
 static size_t last_element(struct span url, size_t query)
 {
 	size_t from = find(url, 0, ':'), last;
@@ -285,7 +285,7 @@ static size_t last_element(struct span url, size_t query)
 	for (size_t i = from; i < query; i++)
 		if (url.p[i] == '/')
 			last = i;
-	return last < query ? last + 1 : url.n;
+	return last + 1;
 }
 
 size_t tracker_scrape_url(char *buf, size_t n, struct span announce,
@@ -309,7 +309,7 @@ size_t tracker_scrape_url(char *buf, size_t n, struct span announce,
 	return text_end(&t);
 }
 
-/* --- UDP ------------------------------------------------------------------- */
+/* --- UDP ------------------------------------------------------------------ */
 
 #define UDP_MAGIC 0x41727101980ull	/* BEP 15 */
 #define OPTION_URL 2			/* BEP 41 */

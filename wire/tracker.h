@@ -113,7 +113,7 @@ struct udp_reply {
 	enum udp_action action;
 	uint32_t transaction;
 	uint64_t connection;		/* connect */
-	struct tracker_reply announce;	/* announce: peers or peers6 by family */
+	struct tracker_reply announce;	/* announce: peers or peers6 */
 	struct span scrapes;		/* scrape: 12 bytes each, in the order
 					 * asked; walk: tracker_udp_scraped */
 	struct span error;		/* error: its message */

@@ -24,7 +24,7 @@ static void feed(struct talk_feeder *f, enum side by, struct span s,
 		size_t n = most ? most : s.n;
 
 		if (rng) {
-			*rng = *rng * 6364136223846793005u + 1442695040888963407u;
+			*rng = *rng * 6364136223846793005u + 1;
 			n = 1 + (size_t)(*rng >> 33) % s.n;
 		}
 		if (n > s.n)

@@ -120,8 +120,8 @@ static const struct {
 	    "64313a6d64363a75745f7065786930656565\n"
 	    "<82 ext unknown +1 =00000003140178\n" },
 	{ "an id that changes hands", 9, { US(HS
-	    "\0\0\0\24\24\0d1:md6:ut_pexi1eee"
-	    "\0\0\0\32\24\0d1:md11:ut_metadatai1eee"),
+	    "\0\0\0\32\24\0d1:md11:ut_metadatai1eee"
+	    "\0\0\0\24\24\0d1:md6:ut_pexi1eee"),
 	    PEER(HS "\0\0\0\3\24\1x") }, NULL },
 	{ "extended handshake cut short", 9, { PEER(HS
 	    "\0\0\0\3\24\0d\0\0\0\1\0") },
@@ -226,7 +226,7 @@ static void ends_with(const char *name, const char *words)
 static void extension_ends(void **state)
 {
 	(void)state;
-	ends_with("an id that changes hands", "<68 ext ut_metadata +1");
+	ends_with("an id that changes hands", "<68 ext ut_pex +1");
 	ends_with("donthave of the wrong length",
 	    "bad at 6: lt_donthave is not one index");
 	ends_with("donthave beyond the end",
