@@ -147,6 +147,15 @@ static int sync_folder(const char *path)
 	return got;
 }
 
+int casedir_sync(const struct casedir *c)
+{
+	int got = sync_folder(c->path);
+
+	if (got < 0)
+		log_warn("%s: %s", c->path, strerror(errno));
+	return got;
+}
+
 static int write_whole(const char *file, struct span bytes)
 {
 	int fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC |

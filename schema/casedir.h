@@ -24,14 +24,18 @@ void casedir_close(struct casedir *c);
 /* "CASE/name", to be freed; dies on out of memory. */
 char *casedir_file(const struct casedir *c, const char *name);
 
+/* Makes the names in the case folder durable. -1 logged. */
+int casedir_sync(const struct casedir *c);
+
 /* Writes a file whole: hidden, synced, renamed. -1 logged. */
 int casedir_put(const struct casedir *c, const char *name, struct span bytes);
 
 /*
  * Opens CASE/evidence.db for reading only; immutable if the case is sealed
- * (journal mode DELETE and no writer), so that reading changes no byte. NULL
- * with the reason logged if it is no case of ours (application_id,
- * user_version).
+ * (journal mode DELETE and no writer), so that reading changes no byte; nor
+ * does reading what a crashed run left. NULL with the reason logged if it is no
+ * case of ours (application_id, user_version). A run must not begin on a case
+ * that is being read as sealed.
  */
 sqlite3 *casedir_read(const char *path);
 

@@ -17,9 +17,11 @@ struct ledger_conf {
 	const struct note_key *key;
 	size_t queue_bytes;	/* most kept in memory; 0: 64 MiB */
 	int commit_ms;		/* at most this long uncommitted; 0: 500 */
-	int checkpoint_s;	/* keep one checkpoint this often; 0: 60 */
-	/* Called on the writer thread after a checkpoint that is kept was
-	 * committed; may be NULL. note is NUL-terminated. */
+	int checkpoint_s;	/* keep one checkpoint this often; 0: 60, which
+				 * is also the most */
+	/* Called after a checkpoint that is kept was committed: on the writer
+	 * thread, for the last one within ledger_close. May be NULL. note is
+	 * NUL-terminated. */
 	void (*on_checkpoint)(void *ctx, const char *note);
 	void *ctx;
 };
@@ -66,6 +68,8 @@ void ledger_state(const struct ledger *l, struct ledger_state *s);
  * Commits the rest, keeps the last checkpoint, writes CASE/checkpoint.txt,
  * seals (WAL emptied, journal mode DELETE) and closes. digest gets the hex
  * SHA-256 of evidence.db, note its newest checkpoint (either may be NULL).
+ * Waits a minute for readers. -1 logged: all is kept, but not sealed, and
+ * digest is empty.
  */
 int ledger_close(struct ledger *l, char digest[65], char note[NOTE_MAX]);
 

@@ -40,6 +40,13 @@ struct record {
 	size_t names;
 };
 
+/* The canonical line as SQL over table record; named's likewise. */
+#define RECORD_LINE "quote(seq)||','||quote(utc_ns)||','||quote(mono_ns)||','||" \
+	"quote(kind)||','||quote(swarm)||','||quote(conn)||','||quote(ip)||','||" \
+	"quote(port)||','||quote(detail)||','||quote(raw_sha256)||','||quote(salt)"
+#define NAMED_LINE "quote(seq)||','||quote(n)||','||quote(ip)||','||" \
+	"quote(port)||','||quote(salt)"
+
 /*
  * The canonical line of a record as SQLite's quote() would give it (see
  * evidence-format.md), appended to buf; its length, or 0 if room is too small.

@@ -1,0 +1,319 @@
+#include "schema/ledger.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include <openssl/rand.h>
+
+#include "schema/evidence.h"
+#include "schema/log.h"
+
+#define QUEUE_BYTES (64u << 20)
+#define COMMIT_MS 500
+#define COMMIT_RECORDS 32768	/* a transaction's most */
+#define KEEP_S 60		/* and evidence.sql lets no fewer be kept */
+/* The writer is woken for this many while a commit is due anyway. */
+#define WAKE_RECORDS 256
+/* Larger entries are hashed by the writer: the loop must not stall. */
+#define SMALL_BYTES 16384
+
+struct ledger {
+	const struct casedir *dir;
+	struct evidence *evidence;	/* the writer's while it runs */
+	size_t queue_bytes;
+	int64_t commit_ns;
+	void (*on_checkpoint)(void *ctx, const char *note);
+	void *ctx;
+	pthread_t writer;
+
+	/* Producers, one at a time, so that the queue is in order of seq. */
+	pthread_mutex_t adding;
+	int64_t next;
+	struct entry_scratch scratch;
+	uint8_t salts[256][RECORD_SALT];
+	unsigned salts_left;
+
+	/* Both sides. */
+	pthread_mutex_t lock;
+	pthread_cond_t work, done;
+	struct entry *head, **tail;
+	size_t waiting;		/* entries in the queue */
+	bool idle;		/* the writer has nothing uncommitted */
+	bool stop;
+	int64_t flush_to;	/* somebody waits for this many records */
+	int64_t handed;
+	int64_t committed, committed_utc_ns;
+	atomic_size_t queued;	/* bytes handed over and not yet inserted */
+};
+
+static int64_t mono_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+bool ledger_full(const struct ledger *l)
+{
+	return atomic_load(&l->queued) > l->queue_bytes / 2;
+}
+
+/* --- the writer ------------------------------------------------------------ */
+
+struct turn {
+	int64_t due_ns;		/* the open transaction's */
+	int64_t uncommitted;	/* records in it */
+};
+
+static void commit(struct ledger *l, struct turn *t)
+{
+	const struct evidence_head *h = evidence_head(l->evidence);
+
+	if (t->uncommitted == 0)
+		return;
+	evidence_commit(l->evidence);
+	t->uncommitted = 0;
+	pthread_mutex_lock(&l->lock);
+	l->committed = h->size;
+	l->committed_utc_ns = h->utc_ns;
+	pthread_cond_broadcast(&l->done);
+	pthread_mutex_unlock(&l->lock);
+	if (h->kept && l->on_checkpoint)
+		l->on_checkpoint(l->ctx, h->note);
+}
+
+static void insert(struct ledger *l, struct turn *t, struct entry *e,
+    struct entry_scratch *scratch)
+{
+	size_t most = l->queue_bytes, before;
+
+	if (t->uncommitted == 0)
+		t->due_ns = mono_now() + l->commit_ns;
+	entry_complete(e, scratch);
+	evidence_add(l->evidence, e);
+	t->uncommitted++;
+	before = atomic_fetch_sub(&l->queued, e->bytes);
+	if (before > most / 2 && before - e->bytes <= most / 2) {
+		pthread_mutex_lock(&l->lock);
+		pthread_cond_broadcast(&l->done);
+		pthread_mutex_unlock(&l->lock);
+	}
+	free(e);
+	if (t->uncommitted >= COMMIT_RECORDS || mono_now() >= t->due_ns)
+		commit(l, t);
+}
+
+/* Waits for work: the whole queue, or NULL when only a commit is due. */
+static struct entry *take(struct ledger *l, const struct turn *t, bool *flush,
+    bool *stop)
+{
+	struct timespec due = { .tv_sec = t->due_ns / 1000000000,
+		.tv_nsec = t->due_ns % 1000000000 };
+	bool late = false;
+	struct entry *list;
+
+	pthread_mutex_lock(&l->lock);
+	l->idle = t->uncommitted == 0;
+	while (!l->stop && l->flush_to <= l->committed && !late &&
+	    (l->idle ? l->head == NULL :
+	    l->waiting < WAKE_RECORDS && !ledger_full(l))) {
+		if (l->idle)
+			pthread_cond_wait(&l->work, &l->lock);
+		else
+			late = pthread_cond_timedwait(&l->work, &l->lock,
+			    &due) == ETIMEDOUT;
+	}
+	list = l->head;
+	l->head = NULL;
+	l->tail = &l->head;
+	l->waiting = 0;
+	*flush = late || l->flush_to > l->committed;
+	*stop = l->stop;
+	pthread_mutex_unlock(&l->lock);
+	return list;
+}
+
+static void *writer(void *arg)
+{
+	struct ledger *l = arg;
+	struct entry_scratch scratch = { 0 };
+	struct turn t = { 0 };
+	bool flush, stop;
+
+	do {
+		struct entry *e = take(l, &t, &flush, &stop), *next;
+
+		for (; e; e = next) {
+			next = e->next;
+			insert(l, &t, e, &scratch);
+		}
+		if (flush || stop)
+			commit(l, &t);
+	} while (!stop);
+	free(scratch.line);
+	return NULL;
+}
+
+/* --- handing over ---------------------------------------------------------- */
+
+static const uint8_t *salt(struct ledger *l)
+{
+	if (l->salts_left == 0) {
+		if (RAND_bytes(l->salts[0], sizeof(l->salts)) != 1)
+			log_die("evidence could not be kept: no random bytes");
+		l->salts_left = sizeof(l->salts) / sizeof(l->salts[0]);
+	}
+	return l->salts[--l->salts_left];
+}
+
+int64_t ledger_add(struct ledger *l, const struct record *r)
+{
+	struct entry *e;
+	int64_t seq;
+
+	pthread_mutex_lock(&l->adding);
+	seq = l->next++;
+	e = entry_new(r, seq, salt(l));
+	if (e->bytes <= SMALL_BYTES)
+		entry_complete(e, &l->scratch);
+
+	pthread_mutex_lock(&l->lock);
+	/* Once full, wait until half is free. A record larger than that still
+	 * passes. */
+	if (atomic_load(&l->queued) + e->bytes > l->queue_bytes)
+		while (ledger_full(l))
+			pthread_cond_wait(&l->done, &l->lock);
+	atomic_fetch_add(&l->queued, e->bytes);
+	*l->tail = e;
+	l->tail = &e->next;
+	l->waiting++;
+	l->handed = seq + 1;
+	if (l->idle || l->waiting == WAKE_RECORDS || ledger_full(l))
+		pthread_cond_signal(&l->work);
+	pthread_mutex_unlock(&l->lock);
+	pthread_mutex_unlock(&l->adding);
+	return seq;
+}
+
+void ledger_flush(struct ledger *l)
+{
+	int64_t to;
+
+	pthread_mutex_lock(&l->lock);
+	to = l->handed;
+	if (to > l->flush_to)
+		l->flush_to = to;
+	pthread_cond_signal(&l->work);
+	while (l->committed < to)
+		pthread_cond_wait(&l->done, &l->lock);
+	pthread_mutex_unlock(&l->lock);
+}
+
+void ledger_state(const struct ledger *l, struct ledger_state *s)
+{
+	pthread_mutex_t *lock = (pthread_mutex_t *)&l->lock;
+
+	pthread_mutex_lock(lock);
+	*s = (struct ledger_state){ .records = l->handed,
+		.committed = l->committed,
+		.queued_bytes = atomic_load(&l->queued),
+		.checkpoint_size = l->committed,
+		.checkpoint_utc_ns = l->committed_utc_ns };
+	pthread_mutex_unlock(lock);
+}
+
+/* --- opening and closing --------------------------------------------------- */
+
+static void start(struct ledger *l)
+{
+	pthread_condattr_t attr;
+
+	pthread_mutex_init(&l->adding, NULL);
+	pthread_mutex_init(&l->lock, NULL);
+	pthread_cond_init(&l->done, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&l->work, &attr);
+	pthread_condattr_destroy(&attr);
+	if (pthread_create(&l->writer, NULL, writer, l) != 0)
+		log_die("cannot start the writer thread");
+}
+
+struct ledger *ledger_open(const struct ledger_conf *conf,
+    struct ledger_past *past)
+{
+	int keep_s = conf->checkpoint_s;
+	struct ledger *l = calloc(1, sizeof(*l));
+
+	if (l == NULL)
+		log_die("out of memory");
+	if (keep_s <= 0 || keep_s > KEEP_S)
+		keep_s = KEEP_S;
+	l->dir = conf->dir;
+	l->queue_bytes = conf->queue_bytes ? conf->queue_bytes : QUEUE_BYTES;
+	l->commit_ns = (int64_t)(conf->commit_ms > 0 ? conf->commit_ms :
+	    COMMIT_MS) * 1000000;
+	l->on_checkpoint = conf->on_checkpoint;
+	l->ctx = conf->ctx;
+	l->tail = &l->head;
+	l->idle = true;
+	l->evidence = evidence_open(conf->dir, conf->key, keep_s, past);
+	if (l->evidence == NULL) {
+		free(l);
+		return NULL;
+	}
+	l->next = l->handed = l->committed = past->size;
+	l->committed_utc_ns = evidence_head(l->evidence)->utc_ns;
+	start(l);
+	return l;
+}
+
+static int finish(const struct ledger *l, const struct evidence_head *h,
+    char digest[65], char note[NOTE_MAX])
+{
+	char sum[65], *file = casedir_file(l->dir, "evidence.db");
+	int got = evidence_seal(l->evidence);
+
+	if (got == 0)
+		got = casedir_digest(file, sum, NULL);
+	free(file);
+	if (h->size && casedir_put(l->dir, "checkpoint.txt",
+	    span_str(h->note)) < 0)
+		got = -1;
+	if (digest)
+		memcpy(digest, got == 0 ? sum : "", got == 0 ? 65 : 1);
+	if (note)
+		memcpy(note, h->note, NOTE_MAX);
+	return got;
+}
+
+int ledger_close(struct ledger *l, char digest[65], char note[NOTE_MAX])
+{
+	const struct evidence_head *h;
+	int got;
+
+	if (l == NULL)
+		return 0;
+	pthread_mutex_lock(&l->lock);
+	l->stop = true;
+	pthread_cond_signal(&l->work);
+	pthread_mutex_unlock(&l->lock);
+	pthread_join(l->writer, NULL);
+	h = evidence_head(l->evidence);
+	/* The last one stays, so whoever follows them is told of it. */
+	if (h->size && !h->kept && l->on_checkpoint)
+		l->on_checkpoint(l->ctx, h->note);
+	got = finish(l, h, digest, note);
+	evidence_close(l->evidence);
+	pthread_mutex_destroy(&l->adding);
+	pthread_mutex_destroy(&l->lock);
+	pthread_cond_destroy(&l->work);
+	pthread_cond_destroy(&l->done);
+	free(l->scratch.line);
+	free(l);
+	return got;
+}
