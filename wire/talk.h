@@ -109,7 +109,8 @@ enum wire_status talk_next(struct talk *t, enum side by, struct cur *in,
 
 /* n bytes of one side are missing. The side is opaque from here, except that a
  * gap wholly inside a block's payload leaves the framing sound; if it takes
- * the block's end, no EV_BLOCK with .last follows. */
+ * the block's end, no EV_BLOCK with .last follows. Bytes kept from before a
+ * gap may still be offered: they are swallowed. */
 void talk_gap(struct talk *t, enum side by, uint64_t n, struct event *ev);
 
 /* The most bytes a caller may have to keep of one side. */
