@@ -167,12 +167,16 @@ static enum wire_status give_layer(struct metainfo *mi, struct mi_file *x,
 	uint32_t i = find_root(x, n, root);
 	uint8_t got[32];
 
-	if (root.n != 32 || i == n)
-		return refuse(mi, err, "a piece layer of no file",
-		    layer->raw.p);
-	if (layer->type != BEN_STR)
-		return refuse(mi, err, "a piece layer is no text",
-		    layer->raw.p);
+	if (root.n != 32)
+		return refuse(mi, err, "a piece layer's key is not 32 bytes",
+		    root.p);
+	if (layer->type != BEN_STR || layer->text.n % 32)
+		return refuse(mi, err, "a piece layer is no text of whole "
+		    "hashes", layer->raw.p);
+	if (i == n) {
+		mi->notes |= MI_STRAY_LAYER;
+		return WIRE_OK;
+	}
 	if (x[x[i].order].layer.n)
 		return WIRE_OK;		/* a key repeated */
 	for (uint32_t j = i; j < n && span_eq(x[x[j].order].root, root); j++)

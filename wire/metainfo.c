@@ -149,6 +149,23 @@ static enum wire_status read_v1(struct metainfo *mi, const struct fields *f,
 	return WIRE_OK;
 }
 
+/* A single file has no other name than the torrent's, so that must name
+ * something: libtorrent refuses these too, and only for single files. */
+static bool is_nameless(struct span name)
+{
+	size_t dots = 0, other = 0;
+
+	for (size_t i = 0; i < name.n; i++) {
+		uint8_t c = name.p[i];
+
+		if (c == '.')
+			dots++;
+		else if (c != '/' && c != '\\' && c != '\0')
+			other++;
+	}
+	return other == 0 && dots <= 2;
+}
+
 /* --- files ----------------------------------------------------------------- */
 
 static enum wire_status count(struct metainfo *mi, const struct mi_file *f,
@@ -258,6 +275,9 @@ static enum wire_status walk_files(struct metainfo *mi, struct wire_error *err)
 	if (mi->v1 && mi->piece_hashes.n / 20 != pieces)
 		return refuse(mi, err, "the number of piece hashes does not "
 		    "match the length", mi->piece_hashes.p);
+	if (!mi->multi && is_nameless(mi->name))
+		return refuse(mi, err, "the name of a single file is empty",
+		    mi->name.p);
 	mi->pieces = (uint32_t)pieces;
 	return WIRE_OK;
 }
@@ -487,6 +507,8 @@ const char *mi_note_text(unsigned bit)
 		return "padding known by its file name only";
 	case MI_TWO_LENGTHS:
 		return "both files and a length (the files count)";
+	case MI_STRAY_LAYER:
+		return "a v2 piece layer of no file (left out)";
 	}
 	return NULL;
 }

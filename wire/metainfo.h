@@ -29,9 +29,10 @@ enum mi_note {
 				 * and is left out */
 	MI_SYMLINK_BYTES = 2048,	/* a symlink with a length: taken as 0 */
 	MI_NAMED_PAD = 4096,	/* padding by BitComet's file name, no attr */
-	MI_TWO_LENGTHS = 8192	/* both "files" and "length": "files" counts */
+	MI_TWO_LENGTHS = 8192,	/* both "files" and "length": "files" counts */
+	MI_STRAY_LAYER = 16384	/* a piece layer of no file */
 };
-#define MI_NOTE_LAST MI_TWO_LENGTHS
+#define MI_NOTE_LAST MI_STRAY_LAYER
 
 struct metainfo {
 	struct span file;	/* all of it */
@@ -91,10 +92,10 @@ enum wire_status mi_read_info(struct span info, struct metainfo *mi,
 
 /*
  * Fills index[0 .. mi->files) in torrent order and, for v2, pairs each file
- * with its piece layer. A layer of wrong form or size, or of no file, is BAD.
- * Layers lie outside the info dict, so one whose hashes do not give the file's
- * root (BEP 52) says nothing against the torrent: it is left out and noted, as
- * missing ones are. Adds to mi->notes. n must be mi->files. n log n.
+ * with its piece layer. A layer of wrong form or size is BAD. Layers lie
+ * outside the info dict, so one of no file, or whose hashes do not give the
+ * file's root (BEP 52), says nothing against the torrent: it is left out and
+ * noted, as missing ones are. Adds to mi->notes. n must be mi->files. n log n.
  */
 enum wire_status mi_index(struct metainfo *mi, struct mi_file *index,
     size_t n, struct wire_error *err);
