@@ -6,17 +6,37 @@
 #ifndef SCHEMA_DERIVE_H
 #define SCHEMA_DERIVE_H
 
+#include <stdbool.h>
+#include <stdint.h>
+
 #include <sqlite3.h>
 
 /* Brings CASE/derived.db up to date by the records added since it was made, or
- * builds it. 0, or -1 with the reason logged. */
+ * builds it: also if it was made from other records, by another version, or
+ * if records were erased since. 0, or -1 with the reason logged. */
 int derive_update(const char *case_path);
 
 /*
- * Builds the tables into a fresh database file (or ":memory:") from the
- * evidence database at evidence_path: what `verify` and reports on read-only
- * cases use. NULL with the reason logged.
+ * Builds the tables into a fresh database file (or ":memory:", or "" for a
+ * temporary file of SQLite's) from the evidence database at evidence_path:
+ * what `verify` and reports on read-only cases use. The evidence stays
+ * attached, read-only, as `evidence`. NULL with the reason logged.
  */
 sqlite3 *derive_build(const char *evidence_path, const char *into);
+
+/*
+ * The case to read from: its derived tables, up to date, and its evidence
+ * attached read-only as `evidence`. Uses CASE/derived.db, or a temporary one
+ * where the case cannot be written (*temporary says so; may be NULL). NULL
+ * with the reason logged if it is no case of ours.
+ */
+sqlite3 *derive_open(const char *case_path, bool *temporary);
+
+/*
+ * One step of at most `most` records; 1 if there are more, 0 if all are in,
+ * -1 with the reason logged. db has evidence attached. In steps of any sizes
+ * the result is the same.
+ */
+int derive_step(sqlite3 *db, int64_t most);
 
 #endif

@@ -1,0 +1,338 @@
+#include "schema/derive.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <openssl/sha.h>
+
+#include "derived_sql.h"
+#include "schema/casedir.h"
+#include "schema/json.h"
+#include "schema/log.h"
+
+#define STEP_RECORDS 250000	/* some 30 MB of temporary tables */
+#define BUSY_MS 60000
+
+/* "FOLDER/NAME" or any other few strings, to be freed. */
+__attribute__((format(printf, 1, 2)))
+static char *text(const char *fmt, ...)
+{
+	va_list ap;
+	char *s;
+
+	va_start(ap, fmt);
+	if (vasprintf(&s, fmt, ap) < 0)
+		log_die("out of memory");
+	va_end(ap);
+	return s;
+}
+
+static int fail(sqlite3 *db, const char *what)
+{
+	log_warn("%s: %s", what, sqlite3_errmsg(db));
+	return -1;
+}
+
+static int run(sqlite3 *db, const char *sql)
+{
+	return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 :
+	    fail(db, "derived tables");
+}
+
+/* The one integer that sql selects, or otherwise if there is none. */
+static int64_t number(sqlite3 *db, const char *sql, int64_t otherwise)
+{
+	sqlite3_stmt *st = NULL;
+
+	if (sqlite3_prepare_v2(db, sql, -1, &st, NULL) == SQLITE_OK &&
+	    sqlite3_step(st) == SQLITE_ROW)
+		otherwise = sqlite3_column_int64(st, 0);
+	sqlite3_finalize(st);
+	return otherwise;
+}
+
+static const char *script_digest(void)
+{
+	static char hex[65];
+	uint8_t md[32];
+
+	SHA256(derived_sql, sizeof(derived_sql) - 1, md);
+	return hex_of(md, sizeof(md), hex);
+}
+
+/* The documented way to empty a database whatever it holds, garbage too. */
+static int reset(sqlite3 *db)
+{
+	int r;
+
+	sqlite3_db_config(db, SQLITE_DBCONFIG_RESET_DATABASE, 1, 0);
+	r = sqlite3_exec(db, "VACUUM", NULL, NULL, NULL);
+	sqlite3_db_config(db, SQLITE_DBCONFIG_RESET_DATABASE, 0, 0);
+	return r == SQLITE_OK ? 0 : fail(db, "derived tables");
+}
+
+/* --- evidence, read-only --------------------------------------------------- */
+
+/* A file name as a URI for sqlite3_open and ATTACH. */
+static char *uri(const char *file, const char *query)
+{
+	static const char digits[] = "0123456789ABCDEF";
+	size_t n = strlen(file), at = 5;
+	char *s = malloc(n * 3 + strlen(query) + at + 1);
+
+	if (s == NULL)
+		log_die("out of memory");
+	memcpy(s, "file:", at);
+	for (size_t i = 0; i < n; i++) {
+		unsigned char c = (unsigned char)file[i];
+
+		if (strchr("%?#", c)) {
+			s[at++] = '%';
+			s[at++] = digits[c >> 4];
+			s[at++] = digits[c & 15];
+		} else {
+			s[at++] = (char)c;
+		}
+	}
+	memcpy(s + at, query, strlen(query) + 1);
+	return s;
+}
+
+static int attach_as(sqlite3 *db, const char *file, const char *query)
+{
+	char *name = uri(file, query);
+	sqlite3_stmt *st = NULL;
+	int r = sqlite3_prepare_v2(db, "ATTACH ? AS evidence", -1, &st, NULL);
+
+	if (r == SQLITE_OK) {
+		sqlite3_bind_text(st, 1, name, -1, SQLITE_STATIC);
+		sqlite3_step(st);
+		r = sqlite3_finalize(st);
+	}
+	free(name);
+	if (r == SQLITE_OK)	/* the file is only read now */
+		r = sqlite3_exec(db, "SELECT 1 FROM evidence.sqlite_schema",
+		    NULL, NULL, NULL);
+	return r;
+}
+
+static bool empty(const char *file)
+{
+	struct stat st;
+
+	return stat(file, &st) < 0 || st.st_size == 0;
+}
+
+/* Where a case that a writer left in WAL mode lies on a medium that cannot be
+ * written, nobody changes it either; but then its WAL must hold nothing. */
+static int attach(sqlite3 *db, const char *file)
+{
+	char *wal = text("%s-wal", file);
+	int r;
+
+	if (access(file, R_OK) < 0) {
+		log_warn("%s: %s", file, strerror(errno));
+		free(wal);
+		return -1;
+	}
+	r = attach_as(db, file, "?mode=ro");
+	if (r == SQLITE_CANTOPEN && empty(wal)) {
+		sqlite3_exec(db, "DETACH evidence", NULL, NULL, NULL);
+		r = attach_as(db, file, "?mode=ro&immutable=1");
+	}
+	free(wal);
+	if (r != SQLITE_OK)
+		return fail(db, file);
+	if (number(db, "PRAGMA evidence.application_id", 0) !=
+	    EVIDENCE_APPLICATION_ID) {
+		log_warn("%s: not an evidence database", file);
+		return -1;
+	}
+	if (number(db, "PRAGMA evidence.user_version", 0) != EVIDENCE_VERSION) {
+		log_warn("%s: evidence format %d, this program reads %d", file,
+		    (int)number(db, "PRAGMA evidence.user_version", 0),
+		    EVIDENCE_VERSION);
+		return -1;
+	}
+	return 0;
+}
+
+/* --- building -------------------------------------------------------------- */
+
+static int set_step(sqlite3 *db, int64_t most)
+{
+	sqlite3_stmt *st = NULL;
+	int r;
+
+	if (run(db, "CREATE TEMP TABLE IF NOT EXISTS step (most INTEGER NOT "
+	    "NULL); DELETE FROM temp.step"))
+		return -1;
+	r = sqlite3_prepare_v2(db, "INSERT INTO temp.step VALUES (?)", -1, &st,
+	    NULL);
+	if (r == SQLITE_OK) {
+		sqlite3_bind_int64(st, 1, most);
+		sqlite3_step(st);
+		r = sqlite3_finalize(st);
+	}
+	return r == SQLITE_OK ? 0 : fail(db, "derived tables");
+}
+
+int derive_step(sqlite3 *db, int64_t most)
+{
+	if (set_step(db, most) || run(db, (const char *)derived_sql))
+		return -1;
+	return number(db, "SELECT size < (SELECT coalesce(max(seq) + 1, 0) "
+	    "FROM evidence.record) FROM built", 0) != 0;
+}
+
+static int sign(sqlite3 *db)
+{
+	sqlite3_stmt *st = NULL;
+	int r = sqlite3_prepare_v2(db, "UPDATE built SET script = ?", -1, &st,
+	    NULL);
+
+	if (r == SQLITE_OK) {
+		sqlite3_bind_text(st, 1, script_digest(), -1, SQLITE_STATIC);
+		sqlite3_step(st);
+		r = sqlite3_finalize(st);
+	}
+	return r == SQLITE_OK ? 0 : fail(db, "derived tables");
+}
+
+/* All steps, within the caller's transaction: one snapshot of the evidence. */
+static int build(sqlite3 *db)
+{
+	int r;
+
+	while ((r = derive_step(db, STEP_RECORDS)) > 0)
+		;
+	return r < 0 ? -1 : sign(db);
+}
+
+/*
+ * Whether the tables were made from the first records of this very ledger, and
+ * by this script. The last record's salt is random, so it tells ledgers apart
+ * even where the head of that time was not kept.
+ */
+static bool stale(sqlite3 *db)
+{
+	static const char sql[] =
+	    "SELECT count(*) FROM built AS b WHERE script = ? AND (size = 0 OR "
+	    "salt = (SELECT salt FROM evidence.record WHERE seq = size - 1)) "
+	    "AND NOT EXISTS (SELECT 1 FROM evidence.checkpoint AS c "
+	    "WHERE c.size = b.size AND c.root <> b.root) "
+	    "AND NOT EXISTS (SELECT 1 FROM evidence.record "
+	    "WHERE kind = 'erased' AND seq >= b.size)";
+	sqlite3_stmt *st = NULL;
+	bool same = false;
+
+	if (sqlite3_prepare_v2(db, sql, -1, &st, NULL) == SQLITE_OK) {
+		sqlite3_bind_text(st, 1, script_digest(), -1, SQLITE_STATIC);
+		same = sqlite3_step(st) == SQLITE_ROW &&
+		    sqlite3_column_int(st, 0) == 1;
+	}
+	sqlite3_finalize(st);
+	return !same;
+}
+
+/* A connection to name with the evidence attached. The evidence may come from
+ * a stranger: nothing in its schema is trusted to run. */
+static sqlite3 *open_with(const char *name, const char *evidence)
+{
+	char *file = *name && strcmp(name, ":memory:") ? uri(name, "") : NULL;
+	sqlite3 *db = NULL;
+	int r = sqlite3_open_v2(file ? file : name, &db, SQLITE_OPEN_URI |
+	    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
+
+	free(file);
+	if (r != SQLITE_OK) {
+		log_warn("%s: %s", name, db ? sqlite3_errmsg(db) :
+		    "out of memory");
+		goto bad;
+	}
+	sqlite3_busy_timeout(db, BUSY_MS);
+	sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, 0);
+	sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, 0);
+	r = sqlite3_exec(db, "SELECT 1 FROM main.sqlite_schema", NULL, NULL,
+	    NULL);
+	if (((r == SQLITE_NOTADB || r == SQLITE_CORRUPT) && reset(db)) ||
+	    attach(db, evidence) || run(db, "PRAGMA main.synchronous = NORMAL;"
+	    "PRAGMA main.cache_size = -131072; PRAGMA temp_store = MEMORY"))
+		goto bad;
+	return db;
+bad:
+	sqlite3_close(db);
+	return NULL;
+}
+
+sqlite3 *derive_build(const char *evidence_path, const char *into)
+{
+	sqlite3 *db = open_with(into, evidence_path);
+
+	if (db == NULL)
+		return NULL;
+	if (run(db, "BEGIN") || build(db) || run(db, "COMMIT")) {
+		sqlite3_close(db);
+		return NULL;
+	}
+	return db;
+}
+
+static sqlite3 *update(const char *case_path)
+{
+	char *file = text("%s/derived.db", case_path);
+	char *evidence = text("%s/evidence.db", case_path);
+	sqlite3 *db = open_with(file, evidence);
+
+	if (db && stale(db) && reset(db)) {
+		sqlite3_close(db);
+		db = NULL;
+	}
+	if (db && (run(db, "BEGIN IMMEDIATE") || build(db) ||
+	    run(db, "COMMIT"))) {
+		sqlite3_close(db);
+		db = NULL;
+	}
+	free(file);
+	free(evidence);
+	return db;
+}
+
+int derive_update(const char *case_path)
+{
+	sqlite3 *db = update(case_path);
+
+	sqlite3_close(db);
+	return db ? 0 : -1;
+}
+
+/* Asked by opening, for a read-only medium refuses root too. */
+static bool writable(const char *case_path)
+{
+	char *file = text("%s/derived.db", case_path);
+	int fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd >= 0)
+		close(fd);
+	free(file);
+	return fd >= 0;
+}
+
+sqlite3 *derive_open(const char *case_path, bool *temporary)
+{
+	char *evidence = text("%s/evidence.db", case_path);
+	sqlite3 *db = NULL;
+	bool here = access(evidence, R_OK) == 0 && writable(case_path);
+
+	if (temporary)
+		*temporary = !here;
+	db = here ? update(case_path) : derive_build(evidence, "");
+	free(evidence);
+	return db;
+}
