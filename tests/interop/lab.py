@@ -156,12 +156,13 @@ class Lab:
 		self.hosts[name] = Host(self, name, number)
 		return self.hosts[name]
 
-	def swarm(self, say=lambda text: None):
+	def swarm(self, say=lambda text: None, only=None):
 		"""
 		The swarm of the demo: seeds, one peer that holds only some
 		pieces, leeches too slow to finish, one listed address that
 		never answers and one that refuses. self.peers: name -> Client;
 		self.dead: name -> (host, port); self.watch: the monitor's host.
+		only: the names of the peers wanted, if not all.
 		"""
 		host = self.host("tracker", 1)
 		self.tracker = clients.Tracker(host)
@@ -188,12 +189,12 @@ class Lab:
 		    ("aria2-leech", 15, clients.Aria2, 6882, leech),
 		    ("lt-leech", 16, clients.Libtorrent, 6893, leech),
 		    ("lt-late", 17, clients.Libtorrent, 6894, leech),
-		    ("lt-seed-v6", 18, clients.Libtorrent, 6895,
+		    ("lt-seed-v6", 0x12, clients.Libtorrent, 6895,
 			{"v6": True})):
-			self.peers[name] = kind(self.host(name, number), c,
-			    port=port, **options)
-		v6 = self.peers["lt-seed-v6"]
-		self.tracker6 = clients.Tracker6(host, (v6.address, v6.port))
+			if only is None or name in only:
+				self.peers[name] = kind(self.host(name,
+				    number), c, port=port, **options)
+		self.tracker6 = clients.Tracker6(host, ("fd77::12", 6895))
 		self.watch = self.host("monitor", 100)
 		self.probe = self.host("probe", 99)
 		self.dead = {"silent": (self.host("silent", 66), 6666),

@@ -35,13 +35,17 @@ if role == "leech":
 	p.download_limit = int(sys.argv[5])
 handle = session.add_torrent(p)
 
+met = {}	# who -> the most payload that came from there and went there
 while True:
+	for q in handle.get_peer_info():
+		down, up = met.get(q.ip, (0, 0))
+		met[q.ip] = (max(down, q.total_download),
+		    max(up, q.total_upload))
 	s = handle.status(lt.status_flags_t.query_pieces
 	    if hasattr(lt, "status_flags_t") else 0xffffffff)
 	print(json.dumps({"state": str(s.state), "port": session.listen_port(),
 	    "pieces": [i for i, have in enumerate(s.pieces) if have],
-	    "seeding": s.is_seeding, "peers": s.num_peers,
-	    "uploaded": s.total_payload_upload,
+	    "met": [[*who, *n] for who, n in met.items()],
 	    "error": s.errc.message() if s.errc.value() else None}),
 	    flush=True)
 	if select.select([sys.stdin], [], [], 0.5)[0]:

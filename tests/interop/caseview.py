@@ -1,0 +1,71 @@
+"""What a case says, read with sqlite3 and json alone."""
+import json
+import os
+import sqlite3
+from collections import namedtuple
+
+from content import bits
+
+Record = namedtuple("Record", "seq utc_ns kind conn ip port d raw")
+
+
+class Case:
+	def __init__(self, path, pieces):
+		self.path, self.pieces = path, pieces
+		self.db = sqlite3.connect("file:%s?mode=ro" %
+		    os.path.join(os.path.abspath(path), "evidence.db"),
+		    uri=True)
+
+	def records(self, *kinds, ip=None, conn=None, by=None):
+		"""In order; of these kinds, address, conversation and side."""
+		sql = ("SELECT r.seq, utc_ns, kind, conn, ip, port, detail, "
+		    "bytes FROM record r LEFT JOIN raw w ON w.seq = r.seq "
+		    "WHERE kind IN (%s)" % ",".join("?" * len(kinds)))
+		values = list(kinds)
+		for column, value in (("ip", ip), ("conn", conn)):
+			if value is not None:
+				sql += " AND %s = ?" % column
+				values.append(value)
+		found = [Record(*row[:6], json.loads(row[6]), row[7])
+		    for row in self.db.execute(sql + " ORDER BY r.seq",
+		    values)]
+		return [r for r in found if by is None or r.d.get("by") == by]
+
+	def claims(self, ip):
+		"""The last claim of each of an address's conversations."""
+		return {conn: claim for conn in sorted({r.conn
+		    for r in self.records("handshake", ip=ip, by="peer")})
+		    if (claim := self.claim(conn)) is not None}
+
+	def claim(self, conn):
+		"""From the raw messages, not from what was read in them."""
+		held = None
+		for r in self.records("bitfield", "have", "have_all",
+		    "have_none", conn=conn, by="peer"):
+			if r.kind == "bitfield":
+				held = bits(r.raw[5:], self.pieces)
+			elif r.kind == "have":
+				held = (held or frozenset()) | {
+				    int.from_bytes(r.raw[i + 5:i + 9], "big")
+				    for i in range(0, len(r.raw), 9)}
+			else:
+				held = frozenset(range(self.pieces)
+				    if r.kind == "have_all" else ())
+		return held
+
+	def checked(self, ip):
+		"""(pieces that matched, pieces that failed)"""
+		done = self.records("piece", ip=ip, by="peer")
+		return ({r.d["piece"] for r in done if r.d["match"] is True},
+		    {r.d["piece"] for r in done if r.d["match"] is False})
+
+	def named(self, seq):
+		return {(ip, port) for ip, port in self.db.execute(
+		    "SELECT ip, port FROM named WHERE seq = ?", (seq,))}
+
+	def levels(self):
+		"""address -> highest level; from derived.db."""
+		db = sqlite3.connect("file:%s?mode=ro" % os.path.join(
+		    os.path.abspath(self.path), "derived.db"), uri=True)
+		return dict(db.execute("SELECT ip, max(level) FROM endpoint "
+		    "GROUP BY ip"))

@@ -1,0 +1,199 @@
+#!/usr/bin/env python3
+"""A fresh case verified three ways, then tampered with.
+
+docs/verify-by-hand.md's commands as written, tests/verify_case.py, and
+`swarmwitness verify`: all must hold on what the monitor wrote, and both
+programs must refuse every copy in which something was changed.
+"""
+import os
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import lab as laboratory	# noqa: E402
+from tap import Tap		# noqa: E402
+
+ROOT = laboratory.ROOT
+GUIDE = os.path.join(ROOT, "docs/verify-by-hand.md")
+PAGE = [sys.executable, os.path.join(ROOT, "tests/verify_case.py")]
+PROGRAM = [laboratory.PROGRAM, "verify"]
+tap = Tap()
+
+A_RAW = "(SELECT max(r.seq) FROM raw r JOIN record USING (seq) " \
+    "WHERE kind='handshake')"
+MIDDLE = "(SELECT max(seq) / 2 FROM record)"
+LAST = "(SELECT max(seq) FROM record)"
+# What is done to a copy: SQL on evidence.db, or a function of its folder.
+TAMPER = {
+	"a time moved by 1 ns": "UPDATE record SET utc_ns = utc_ns + 1 "
+	    "WHERE seq = " + MIDDLE,
+	"a monotonic time dropped": "UPDATE record SET mono_ns = NULL "
+	    "WHERE seq = " + MIDDLE,
+	"an address changed": "UPDATE record SET ip = '192.0.2.1' "
+	    "WHERE seq = " + A_RAW,
+	"a port changed": "UPDATE record SET port = port + 1 "
+	    "WHERE seq = " + A_RAW,
+	"a kind changed": "UPDATE record SET kind = 'message' "
+	    "WHERE seq = " + A_RAW,
+	"a detail changed": "UPDATE record SET detail = "
+	    "replace(detail, 'true', 'false') WHERE seq = " + A_RAW,
+	"a salt changed": "UPDATE record SET salt = "
+	    "'00112233445566778899aabbccddeeff' WHERE seq = 0",
+	"a record removed": "DELETE FROM record WHERE seq = " + A_RAW,
+	"the last record removed": "DELETE FROM record WHERE seq = " + LAST,
+	"a record appended": "INSERT INTO record SELECT seq + 1, utc_ns, "
+	    "mono_ns, kind, swarm, conn, ip, port, detail, NULL, salt FROM "
+	    "record WHERE seq = " + LAST,
+	"two records exchanged": "UPDATE record SET (utc_ns, detail) = "
+	    "(SELECT utc_ns, detail FROM record WHERE seq = %s + 1) "
+	    "WHERE seq = %s" % (MIDDLE, MIDDLE),
+	"raw bytes changed": "UPDATE raw SET bytes = CAST(substr(bytes, 1, "
+	    "length(bytes) - 1) || x'00' AS BLOB) WHERE seq = " + A_RAW,
+	"raw bytes removed": "DELETE FROM raw WHERE seq = " + A_RAW,
+	"raw bytes added": "INSERT INTO raw SELECT seq, x'00' FROM record "
+	    "WHERE kind = 'end'",
+	"a named endpoint changed": "UPDATE named SET port = port + 1 "
+	    "WHERE rowid = (SELECT max(rowid) FROM named)",
+	"a named endpoint removed": "DELETE FROM named "
+	    "WHERE rowid = (SELECT max(rowid) FROM named)",
+	"a named endpoint added": "INSERT INTO named SELECT seq, n + 1, "
+	    "'192.0.2.1', 1, salt FROM named ORDER BY seq DESC, n DESC "
+	    "LIMIT 1",
+	"a checkpoint's root changed": "UPDATE checkpoint SET root = "
+	    "'%064d'" % 0,
+	"a checkpoint's note changed": "UPDATE checkpoint SET note = "
+	    "replace(note, char(10) || size || char(10), "
+	    "char(10) || (size - 1) || char(10))",
+	"all checkpoints removed": "DELETE FROM checkpoint",
+	"another case's id": "UPDATE meta SET value = '%032d' "
+	    "WHERE name = 'case_id'" % 0,
+	"a tile changed": "UPDATE tile SET hashes = "
+	    "CAST(x'00' || substr(hashes, 2) AS BLOB)",
+	"a tile removed": "DELETE FROM tile",
+	"checkpoint.txt changed": lambda c: change(c, "checkpoint.txt", -4),
+	"checkpoint.txt removed": lambda c: os.remove(
+	    os.path.join(c, "checkpoint.txt")),
+	"one byte of a savefile changed": lambda c: change(c, savefile(c),
+	    500),
+	"a savefile cut": lambda c: os.truncate(
+	    os.path.join(c, savefile(c)), 400),
+	"a savefile removed": lambda c: os.remove(
+	    os.path.join(c, savefile(c))),
+}
+
+
+def savefile(case):
+	return os.path.join("packets", sorted(f for f in os.listdir(
+	    os.path.join(case, "packets")) if not f.startswith("."))[0])
+
+
+def change(case, name, at):
+	with open(os.path.join(case, name), "r+b") as f:
+		f.seek(at, os.SEEK_END if at < 0 else os.SEEK_SET)
+		byte = f.read(1)
+		f.seek(-1, os.SEEK_CUR)
+		# stays base64 in a note
+		f.write(b"B" if byte == b"A" else b"A")
+
+
+def edit(case, sql):
+	"""As one would who has the schema's triggers out of the way."""
+	db = sqlite3.connect(os.path.join(case, "evidence.db"))
+	triggers = list(db.execute("SELECT name, sql FROM sqlite_schema "
+	    "WHERE type = 'trigger'"))
+	db.execute("PRAGMA foreign_keys = OFF")
+	for name, _ in triggers:
+		db.execute('DROP TRIGGER "%s"' % name)
+	n = db.execute(sql).rowcount
+	for _, text in triggers:
+		db.execute(text)
+	db.commit()
+	db.close()
+	return n
+
+
+def run(command, case, *options):
+	return subprocess.run(command + list(options) + [case],
+	    capture_output=True, text=True, timeout=120)
+
+
+def make_case(folder):
+	case = os.path.join(folder, "case")
+	with laboratory.Lab() as lab:
+		lab.swarm(only=("lt-seed",))
+		monitor = lab.monitor(case, "--sample", "all", duration=8)
+		_, err = monitor.communicate(timeout=40)
+		if monitor.returncode != 0:
+			print(err[-2000:])
+	return case
+
+
+def by_hand(folder):
+	with open(GUIDE, encoding="utf-8") as f:
+		commands = "".join(re.findall(r"```sh\n(.*?)```", f.read(),
+		    re.S))
+	r = subprocess.run(["bash", "-e", "-o", "pipefail", "-c", commands],
+	    cwd=folder, capture_output=True, text=True, timeout=120)
+	tap.claim(r.returncode == 0, "docs/verify-by-hand.md: every command "
+	    "succeeds as written", r.stdout[-800:] + r.stderr[-800:])
+	for said in ("Signature Verified Successfully", ".pcap: OK",
+	    "the handshake is in the packets"):
+		tap.claim(said in r.stdout, "docs/verify-by-hand.md: " + said,
+		    r.stdout[-800:])
+
+
+def check(case, expected, what, *options):
+	for name, command in (("verify_case.py", PAGE),
+	    ("swarmwitness verify", PROGRAM)):
+		r = run(command, case, *options)
+		tap.claim(r.returncode == expected, "%s: %s: exit %d" %
+		    (name, what, expected), "%d %s %s" % (r.returncode,
+		    r.stdout[-400:], r.stderr[-400:]))
+
+
+def tamper(case, folder):
+	copy = os.path.join(folder, "copy")
+	db = sqlite3.connect("file:%s/evidence.db?mode=ro" % case, uri=True)
+	has_tile = db.execute("SELECT count(*) FROM tile").fetchone()[0]
+	db.close()
+	for what, how in TAMPER.items():
+		if "tile" in what and not has_tile:
+			tap.claim(False, "a case large enough for " + what)
+			continue
+		shutil.copytree(case, copy)
+		if callable(how):
+			how(copy)
+		elif not edit(copy, how):
+			tap.claim(False, "something to tamper with: " + what)
+		check(copy, 1, what)
+		shutil.rmtree(copy)
+
+
+def main():
+	with tempfile.TemporaryDirectory(prefix="sw-verify-") as folder:
+		case = make_case(folder)
+		if not tap.claim(os.path.exists(os.path.join(case,
+		    "evidence.db")), "the monitor made a case"):
+			return tap.status()
+		by_hand(folder)
+		db = sqlite3.connect("file:%s/evidence.db?mode=ro" % case,
+		    uri=True)
+		fingerprint, = db.execute("SELECT json_extract(detail, "
+		    "'$.fingerprint') FROM record WHERE kind = 'key'"
+		    ).fetchone()
+		db.close()
+		check(case, 0, "the case holds")
+		check(case, 0, "by its key", "--key", fingerprint)
+		check(case, 1, "by another key", "--key", "0" * 64)
+		check(os.path.join(folder, "none"), 2, "no case")
+		tamper(case, folder)
+	return tap.status()
+
+
+if __name__ == "__main__":
+	sys.exit(main())
