@@ -33,8 +33,9 @@ struct recorder_file {
  * Forks the child before the caller opens a socket or starts a thread, and
  * waits until the capture is active or refused. NULL: not allowed or not
  * possible; why (at least 256 bytes) says so. The child drops all privilege
- * once active, ignores SIGINT (the parent decides), and ends when the parent
- * does: it then finishes its file.
+ * once active (capture/privilege.h), ignores SIGINT and SIGHUP (the parent
+ * decides), and ends when the parent does: it then finishes its file. Every
+ * savefile is kept, one without packets too.
  */
 struct recorder *recorder_start(const struct recorder_conf *conf, char *why);
 
@@ -61,9 +62,14 @@ void recorder_free(struct recorder *r);
 
 /*
  * A savefile that a crashed run left hidden in folder: renames the next such
- * to its final name and describes it. 1, 0 for none, -1 logged. Its drop
+ * to its final name and describes it as it lies, not a byte changed (a packet
+ * cut short at its end is not counted). 1, 0 for none, -1 logged. Its drop
  * counts are unknown: -1.
  */
 int recorder_salvage(const char *folder, struct recorder_file *f);
+
+/* One more than the highest number of a savefile in folder, hidden ones
+ * included; 1 in an empty or unreadable one. For recorder_conf.first. */
+int recorder_number(const char *folder);
 
 #endif
