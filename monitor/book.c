@@ -1,0 +1,699 @@
+#include "monitor/book.h"
+
+#include <openssl/sha.h>
+
+#define S (1000000000ll)
+#define AGAIN (60 * S)		/* between two dials of one address */
+#define DAY (86400 * S)
+#define REVISIT (900 * S)
+#define BACKOFF (60 * S)	/* doubled with each failure, to a day */
+#define PORTS_A_DAY 8
+#define IN_OPEN_MOST 4		/* incoming connections of one address */
+#define IN_A_MINUTE 12
+#define LOOKS_MOST 64		/* candidates put off in one book_next */
+#define PER_SWARM 100000
+#define HOSTS_MOST 1000000
+
+/* One endpoint of one swarm. Links are indices; BOOK_NONE ends a chain. */
+struct candidate {
+	struct endpoint at;
+	uint8_t sources;
+	bool held;		/* visited now: in no heap */
+	bool reached;		/* and connected */
+	uint8_t failures;
+	uint32_t swarm, host;
+	uint32_t attempts;
+	int64_t due_ns;
+	uint32_t chain;		/* same bucket; free list */
+	uint32_t child, next, prev;	/* pairing heap by due_ns */
+	uint32_t older, newer;	/* those never tried, by age */
+	bool untried;
+};
+
+/* One address, whatever its ports and swarms. */
+struct host {
+	struct endpoint at;	/* port 0 */
+	int64_t ready_ns;	/* not dialled before */
+	int64_t day_ns;		/* when the ports began to count */
+	int64_t in_ns;		/* when incoming began to count */
+	uint32_t refs;		/* candidates and open connections */
+	uint32_t chain;
+	uint32_t older, newer;	/* those without refs, by age */
+	uint16_t ports[PORTS_A_DAY];
+	uint8_t port_count;
+	uint8_t in_open, in_count;
+};
+
+struct room {
+	uint32_t root;		/* heap of its candidates */
+	uint32_t oldest, newest;	/* never tried */
+	uint32_t waiting, held;
+	bool open;
+};
+
+struct book {
+	struct book_conf conf;
+	struct candidate *cand;
+	struct host *host;
+	struct room *swarm;
+	uint32_t *cand_bucket, *host_bucket;	/* each a power of two */
+	uint32_t cands, cand_room, cand_free, cand_buckets;
+	uint32_t hosts, host_room, host_free, host_buckets;
+	uint32_t swarms, swarm_room, turn;
+	uint32_t idle_oldest, idle_newest;	/* hosts without refs */
+	uint32_t heard, half_open, open, in_open;
+	int64_t tokens, token_ns;	/* dials allowed, in ns of 1/rate */
+};
+
+/* --- finding ---------------------------------------------------------------- */
+
+static uint32_t hash(const struct book *b, uint32_t swarm,
+    const struct endpoint *at)
+{
+	uint8_t text[16 + 4 + 1 + 16 + 2], digest[SHA256_DIGEST_LENGTH];
+	struct cur c = cur_of(span_of(digest, sizeof(digest)));
+
+	memcpy(text, b->conf.key, 16);
+	put_u32(text + 16, swarm);
+	text[20] = at->family;
+	memset(text + 21, 0, 16);
+	memcpy(text + 21, at->addr, at->family == 4 ? 4 : 16);
+	put_u16(text + 37, at->port);
+	SHA256(text, sizeof(text), digest);
+	return cur_u32(&c);
+}
+
+static uint32_t *cand_head(const struct book *b, uint32_t swarm,
+    const struct endpoint *at)
+{
+	return &b->cand_bucket[hash(b, swarm, at) & (b->cand_buckets - 1)];
+}
+
+static uint32_t *host_head(const struct book *b, const struct endpoint *at)
+{
+	return &b->host_bucket[hash(b, BOOK_NONE, at) &
+	    (b->host_buckets - 1)];
+}
+
+static uint32_t find_cand(const struct book *b, uint32_t swarm,
+    const struct endpoint *at)
+{
+	uint32_t i = *cand_head(b, swarm, at);
+
+	while (i != BOOK_NONE && (b->cand[i].swarm != swarm ||
+	    endpoint_cmp(&b->cand[i].at, at) != 0))
+		i = b->cand[i].chain;
+	return i;
+}
+
+static uint32_t find_host(const struct book *b, const struct endpoint *at)
+{
+	struct endpoint bare = *at;
+	uint32_t i;
+
+	bare.port = 0;
+	i = *host_head(b, &bare);
+	while (i != BOOK_NONE && endpoint_cmp(&b->host[i].at, &bare) != 0)
+		i = b->host[i].chain;
+	return i;
+}
+
+/* --- memory ----------------------------------------------------------------- */
+
+static void *more(struct book *b, void *old, size_t n, size_t each)
+{
+	return b->conf.memory(old, n * each);
+}
+
+static uint32_t *buckets(struct book *b, uint32_t *old, uint32_t n)
+{
+	uint32_t *made = more(b, old, n, sizeof(*made));
+
+	for (uint32_t i = 0; made && i < n; i++)
+		made[i] = BOOK_NONE;
+	return made;
+}
+
+/* Twice the room, and every chain anew. False: no memory, nothing changed. */
+static bool grow_cands(struct book *b)
+{
+	uint32_t room = b->cand_room ? b->cand_room * 2 : 64;
+	struct candidate *cand = more(b, b->cand, room, sizeof(*cand));
+	uint32_t *head;
+
+	if (!cand)
+		return false;
+	b->cand = cand;
+	head = buckets(b, NULL, room);
+	if (!head)
+		return false;
+	b->conf.memory(b->cand_bucket, 0);
+	b->cand_bucket = head;
+	b->cand_buckets = b->cand_room = room;
+	for (uint32_t i = 0; i < b->cands; i++) {
+		if (cand[i].at.family == 0)
+			continue;
+		head = cand_head(b, cand[i].swarm, &cand[i].at);
+		cand[i].chain = *head;
+		*head = i;
+	}
+	return true;
+}
+
+static bool grow_hosts(struct book *b)
+{
+	uint32_t room = b->host_room ? b->host_room * 2 : 64;
+	struct host *host = more(b, b->host, room, sizeof(*host));
+	uint32_t *head;
+
+	if (!host)
+		return false;
+	b->host = host;
+	head = buckets(b, NULL, room);
+	if (!head)
+		return false;
+	b->conf.memory(b->host_bucket, 0);
+	b->host_bucket = head;
+	b->host_buckets = b->host_room = room;
+	for (uint32_t i = 0; i < b->hosts; i++) {
+		if (host[i].at.family == 0)
+			continue;
+		head = host_head(b, &host[i].at);
+		host[i].chain = *head;
+		*head = i;
+	}
+	return true;
+}
+
+/* --- hosts ------------------------------------------------------------------ */
+
+static void idle_remove(struct book *b, uint32_t i)
+{
+	struct host *h = &b->host[i];
+
+	*(h->older == BOOK_NONE ? &b->idle_oldest :
+	    &b->host[h->older].newer) = h->newer;
+	*(h->newer == BOOK_NONE ? &b->idle_newest :
+	    &b->host[h->newer].older) = h->older;
+}
+
+static void idle_add(struct book *b, uint32_t i)
+{
+	struct host *h = &b->host[i];
+
+	h->older = b->idle_newest;
+	h->newer = BOOK_NONE;
+	*(h->older == BOOK_NONE ? &b->idle_oldest :
+	    &b->host[h->older].newer) = i;
+	b->idle_newest = i;
+}
+
+static void host_forget(struct book *b, uint32_t i)
+{
+	uint32_t *at = host_head(b, &b->host[i].at);
+
+	idle_remove(b, i);
+	while (*at != i)
+		at = &b->host[*at].chain;
+	*at = b->host[i].chain;
+	b->host[i] = (struct host){ .chain = b->host_free };
+	b->host_free = i;
+}
+
+/* The host of an address, made if need be and held once more; or BOOK_NONE. */
+static uint32_t host_hold(struct book *b, const struct endpoint *at)
+{
+	uint32_t i = find_host(b, at), *head;
+
+	if (i != BOOK_NONE) {
+		if (b->host[i].refs++ == 0)
+			idle_remove(b, i);
+		return i;
+	}
+	/* What was said of a host is kept while there is room. */
+	if (b->host_free == BOOK_NONE && b->hosts >= HOSTS_MOST &&
+	    b->idle_oldest != BOOK_NONE)
+		host_forget(b, b->idle_oldest);
+	i = b->host_free;
+	if (i != BOOK_NONE) {
+		b->host_free = b->host[i].chain;
+	} else {
+		if (b->hosts >= HOSTS_MOST ||
+		    (b->hosts == b->host_room && !grow_hosts(b)))
+			return BOOK_NONE;
+		i = b->hosts++;
+	}
+	b->host[i] = (struct host){ .at = *at, .refs = 1,
+		.ready_ns = INT64_MIN, .day_ns = INT64_MIN,
+		.in_ns = INT64_MIN };
+	b->host[i].at.port = 0;
+	head = host_head(b, &b->host[i].at);
+	b->host[i].chain = *head;
+	*head = i;
+	return i;
+}
+
+static void host_drop(struct book *b, uint32_t i)
+{
+	if (--b->host[i].refs == 0)
+		idle_add(b, i);
+}
+
+/* When this port of the host may be knocked on. */
+static int64_t host_ready(struct host *h, uint16_t port, int64_t now_ns)
+{
+	if (h->ready_ns > now_ns)
+		return h->ready_ns;
+	if (h->day_ns == INT64_MIN || now_ns - h->day_ns >= DAY)
+		h->port_count = 0;
+	for (int i = 0; i < h->port_count; i++)
+		if (h->ports[i] == port)
+			return now_ns;
+	return h->port_count < PORTS_A_DAY ? now_ns : h->day_ns + DAY;
+}
+
+static void host_knock(struct host *h, uint16_t port, int64_t now_ns)
+{
+	h->ready_ns = now_ns + AGAIN;
+	for (int i = 0; i < h->port_count; i++)
+		if (h->ports[i] == port)
+			return;
+	if (h->port_count == 0)
+		h->day_ns = now_ns;
+	h->ports[h->port_count++] = port;
+}
+
+/* --- the heap: whose turn is next in a swarm --------------------------------- */
+
+static uint32_t meld(struct book *b, uint32_t x, uint32_t y)
+{
+	uint32_t swap;
+
+	if (x == BOOK_NONE || y == BOOK_NONE)
+		return x == BOOK_NONE ? y : x;
+	if (b->cand[y].due_ns < b->cand[x].due_ns) {
+		swap = x;
+		x = y;
+		y = swap;
+	}
+	b->cand[y].prev = x;
+	b->cand[y].next = b->cand[x].child;
+	if (b->cand[x].child != BOOK_NONE)
+		b->cand[b->cand[x].child].prev = y;
+	b->cand[x].child = y;
+	return x;
+}
+
+/* Melds a list of siblings in pairs, then the pairs: without recursion. */
+static uint32_t meld_all(struct book *b, uint32_t list)
+{
+	uint32_t pairs = BOOK_NONE, root = BOOK_NONE, x, y, rest;
+
+	for (; list != BOOK_NONE; list = rest) {
+		x = list;
+		y = b->cand[x].next;
+		rest = y == BOOK_NONE ? BOOK_NONE : b->cand[y].next;
+		x = meld(b, x, y);
+		b->cand[x].next = pairs;
+		pairs = x;
+	}
+	for (; pairs != BOOK_NONE; pairs = rest) {
+		rest = b->cand[pairs].next;
+		b->cand[pairs].next = BOOK_NONE;
+		root = meld(b, root, pairs);
+	}
+	return root;
+}
+
+static void heap_add(struct book *b, uint32_t i)
+{
+	struct room *r = &b->swarm[b->cand[i].swarm];
+
+	b->cand[i].child = b->cand[i].next = b->cand[i].prev = BOOK_NONE;
+	r->root = meld(b, r->root, i);
+	b->cand[r->root].prev = b->cand[r->root].next = BOOK_NONE;
+}
+
+static void heap_remove(struct book *b, uint32_t i)
+{
+	struct room *r = &b->swarm[b->cand[i].swarm];
+	struct candidate *c = &b->cand[i];
+	uint32_t rest = meld_all(b, c->child);
+
+	if (r->root != i) {
+		if (b->cand[c->prev].child == i)
+			b->cand[c->prev].child = c->next;
+		else
+			b->cand[c->prev].next = c->next;
+		if (c->next != BOOK_NONE)
+			b->cand[c->next].prev = c->prev;
+		rest = meld(b, r->root, rest);
+	}
+	r->root = rest;
+	if (rest != BOOK_NONE)
+		b->cand[rest].prev = b->cand[rest].next = BOOK_NONE;
+	c->child = c->next = c->prev = BOOK_NONE;
+}
+
+/* --- candidates ------------------------------------------------------------- */
+
+static void untried_remove(struct book *b, uint32_t i)
+{
+	struct candidate *c = &b->cand[i];
+	struct room *r = &b->swarm[c->swarm];
+
+	if (!c->untried)
+		return;
+	*(c->older == BOOK_NONE ? &r->oldest : &b->cand[c->older].newer) =
+	    c->newer;
+	*(c->newer == BOOK_NONE ? &r->newest : &b->cand[c->newer].older) =
+	    c->older;
+	c->untried = false;
+}
+
+/* Of a candidate in no heap. */
+static void cand_forget(struct book *b, uint32_t i)
+{
+	uint32_t *at = cand_head(b, b->cand[i].swarm, &b->cand[i].at);
+
+	untried_remove(b, i);
+	while (*at != i)
+		at = &b->cand[*at].chain;
+	*at = b->cand[i].chain;
+	host_drop(b, b->cand[i].host);
+	b->cand[i] = (struct candidate){ .chain = b->cand_free };
+	b->cand_free = i;
+	b->heard--;
+}
+
+static void cand_drop(struct book *b, uint32_t i)
+{
+	heap_remove(b, i);
+	b->swarm[b->cand[i].swarm].waiting--;
+	cand_forget(b, i);
+}
+
+static uint32_t cand_add(struct book *b, uint32_t swarm,
+    const struct endpoint *at, int64_t now_ns)
+{
+	struct room *r = &b->swarm[swarm];
+	uint32_t i = b->cand_free, host, *head;
+
+	if (i == BOOK_NONE && b->cands == b->cand_room && !grow_cands(b))
+		return BOOK_NONE;
+	host = host_hold(b, at);
+	if (host == BOOK_NONE)
+		return BOOK_NONE;
+	if (i != BOOK_NONE)
+		b->cand_free = b->cand[i].chain;
+	else
+		i = b->cands++;
+	head = cand_head(b, swarm, at);
+	b->cand[i] = (struct candidate){ .at = *at, .swarm = swarm,
+		.host = host, .due_ns = now_ns, .chain = *head,
+		.older = r->newest, .newer = BOOK_NONE, .untried = true };
+	*head = i;
+	*(r->newest == BOOK_NONE ? &r->oldest : &b->cand[r->newest].newer) = i;
+	r->newest = i;
+	r->waiting++;
+	b->heard++;
+	heap_add(b, i);
+	return i;
+}
+
+/* Moves a waiting candidate to another time. */
+static void put_off(struct book *b, uint32_t i, int64_t due_ns)
+{
+	heap_remove(b, i);
+	b->cand[i].due_ns = due_ns;
+	heap_add(b, i);
+}
+
+static int64_t backoff(unsigned failures)
+{
+	return failures > 10 || BACKOFF << failures > DAY ? DAY :
+	    BACKOFF << failures;
+}
+
+/* --- the story -------------------------------------------------------------- */
+
+struct book *book_new(const struct book_conf *conf)
+{
+	struct book *b = conf->memory(NULL, sizeof(*b));
+
+	if (!b)
+		return NULL;
+	*b = (struct book){ .conf = *conf, .cand_free = BOOK_NONE,
+		.host_free = BOOK_NONE, .idle_oldest = BOOK_NONE,
+		.idle_newest = BOOK_NONE, .token_ns = INT64_MIN };
+	if (b->conf.per_swarm == 0)
+		b->conf.per_swarm = PER_SWARM;
+	if (grow_cands(b) && grow_hosts(b))
+		return b;
+	book_free(b);
+	return NULL;
+}
+
+void book_free(struct book *b)
+{
+	if (!b)
+		return;
+	b->conf.memory(b->cand, 0);
+	b->conf.memory(b->host, 0);
+	b->conf.memory(b->swarm, 0);
+	b->conf.memory(b->cand_bucket, 0);
+	b->conf.memory(b->host_bucket, 0);
+	b->conf.memory(b, 0);
+}
+
+uint32_t book_open(struct book *b)
+{
+	struct room *made;
+	uint32_t i = 0, room;
+
+	while (i < b->swarms && (b->swarm[i].open || b->swarm[i].held > 0))
+		i++;
+	if (i == BOOK_SWARMS_MAX)
+		return BOOK_NONE;
+	if (i == b->swarm_room) {
+		room = b->swarm_room ? b->swarm_room * 2 : 8;
+		made = more(b, b->swarm, room, sizeof(*made));
+		if (!made)
+			return BOOK_NONE;
+		b->swarm = made;
+		b->swarm_room = room;
+	}
+	if (i == b->swarms)
+		b->swarms++;
+	b->swarm[i] = (struct room){ .root = BOOK_NONE, .oldest = BOOK_NONE,
+		.newest = BOOK_NONE, .open = true };
+	return i;
+}
+
+void book_close(struct book *b, uint32_t swarm)
+{
+	while (b->swarm[swarm].root != BOOK_NONE)
+		cand_drop(b, b->swarm[swarm].root);
+	b->swarm[swarm].open = false;
+}
+
+static const char *forbidden(const struct book *b, const struct endpoint *at)
+{
+	static const char *const never[] = { "multicast", "unspecified",
+	    "broadcast" };
+	const char *special = endpoint_special(at);
+
+	if (at->port == 0 || at->family == 0)
+		return "no port or no address";
+	if (at->family == 4 && at->addr[0] == 0)
+		return "unspecified";
+	for (size_t i = 0; special && i < sizeof(never) / sizeof(never[0]); i++)
+		if (strcmp(special, never[i]) == 0)
+			return special;
+	return b->conf.allow_local ? NULL : special;
+}
+
+const char *book_hear(struct book *b, uint32_t swarm,
+    const struct endpoint *at, enum book_source source, int64_t now_ns)
+{
+	const char *special = forbidden(b, at);
+	struct room *r = &b->swarm[swarm];
+	uint32_t i;
+
+	if (special)
+		return special;
+	i = find_cand(b, swarm, at);
+	if (i == BOOK_NONE) {
+		if (r->waiting + r->held >= b->conf.per_swarm) {
+			if (r->oldest == BOOK_NONE)
+				return "the book is full";
+			cand_drop(b, r->oldest);
+		}
+		i = cand_add(b, swarm, at, now_ns);
+	}
+	if (i == BOOK_NONE)
+		return "the book is full";
+	b->cand[i].sources |= (uint8_t)source;
+	return NULL;
+}
+
+void book_met(struct book *b, uint32_t swarm, const struct endpoint *at,
+    int64_t now_ns)
+{
+	uint32_t i = find_cand(b, swarm, at);
+
+	if (i != BOOK_NONE && !b->cand[i].held &&
+	    b->cand[i].due_ns < now_ns + REVISIT)
+		put_off(b, i, now_ns + REVISIT);
+}
+
+/* A dial's worth of the rate, saved up for a second at most. */
+static bool take_token(struct book *b, int64_t now_ns)
+{
+	if (b->token_ns == INT64_MIN)
+		b->tokens = S;
+	else
+		b->tokens += (now_ns - b->token_ns) * b->conf.dial_rate;
+	b->token_ns = now_ns;
+	if (b->tokens > S * b->conf.dial_rate)
+		b->tokens = S * b->conf.dial_rate;
+	return b->tokens >= S;
+}
+
+/* The swarm's next candidate that may be dialled, or BOOK_NONE. */
+static uint32_t due_in(struct book *b, struct room *r, int64_t now_ns,
+    int *looks)
+{
+	struct candidate *c;
+	int64_t ready;
+
+	while (r->root != BOOK_NONE && (*looks)-- > 0) {
+		c = &b->cand[r->root];
+		if (c->due_ns > now_ns)
+			return BOOK_NONE;
+		ready = host_ready(&b->host[c->host], c->at.port, now_ns);
+		if (ready <= now_ns)
+			return r->root;
+		put_off(b, r->root, ready);
+	}
+	return BOOK_NONE;
+}
+
+bool book_next(struct book *b, int64_t now_ns, struct book_visit *v)
+{
+	int looks = LOOKS_MOST;
+	uint32_t i = BOOK_NONE;
+
+	if (b->half_open >= b->conf.half_open ||
+	    b->half_open + b->open >= b->conf.connections ||
+	    !take_token(b, now_ns))
+		return false;
+	for (uint32_t n = 0; n < b->swarms && i == BOOK_NONE && looks > 0;
+	    n++) {
+		b->turn = (b->turn + 1) % b->swarms;
+		i = due_in(b, &b->swarm[b->turn], now_ns, &looks);
+	}
+	if (i == BOOK_NONE)
+		return false;
+	b->tokens -= S;
+	b->half_open++;
+	heap_remove(b, i);
+	untried_remove(b, i);
+	b->swarm[b->turn].waiting--;
+	b->swarm[b->turn].held++;
+	b->cand[i].held = true;
+	b->cand[i].reached = false;
+	b->cand[i].attempts++;
+	host_knock(&b->host[b->cand[i].host], b->cand[i].at.port, now_ns);
+	*v = (struct book_visit){ .id = i, .swarm = b->turn,
+		.at = b->cand[i].at, .sources = b->cand[i].sources,
+		.attempt = b->cand[i].attempts };
+	return true;
+}
+
+void book_reached(struct book *b, uint32_t id)
+{
+	b->half_open--;
+	b->open++;
+	b->cand[id].reached = true;
+}
+
+void book_done(struct book *b, uint32_t id, enum book_end how, int64_t now_ns)
+{
+	struct candidate *c = &b->cand[id];
+	struct room *r = &b->swarm[c->swarm];
+	int64_t wait = 0;
+
+	if (c->reached)
+		b->open--;
+	else
+		b->half_open--;
+	r->held--;
+	switch (how) {
+	case BOOK_FAILED:
+		wait = backoff(c->failures);
+		if (c->failures < UINT8_MAX)
+			c->failures++;
+		break;
+	case BOOK_OTHER:
+	case BOOK_SELF:
+		wait = DAY;
+		break;
+	case BOOK_MET:
+		wait = REVISIT;
+		c->failures = 0;
+		break;
+	}
+	c->held = false;
+	if (!r->open) {
+		cand_forget(b, id);
+		return;
+	}
+	c->due_ns = how == BOOK_SELF ? INT64_MAX : now_ns + wait;
+	r->waiting++;
+	heap_add(b, id);
+}
+
+const char *book_accept(struct book *b, const struct endpoint *from,
+    int64_t now_ns)
+{
+	struct host *h;
+	uint32_t i;
+
+	/* Half of what there is stays for those we want to reach. */
+	if (b->half_open + b->open >= b->conf.connections ||
+	    b->in_open >= (b->conf.connections + 1) / 2)
+		return "too many connections";
+	i = host_hold(b, from);
+	if (i == BOOK_NONE)
+		return "too many addresses";
+	h = &b->host[i];
+	if (h->in_ns == INT64_MIN || now_ns - h->in_ns >= 60 * S) {
+		h->in_ns = now_ns;
+		h->in_count = 0;
+	}
+	if (h->in_open >= IN_OPEN_MOST || h->in_count >= IN_A_MINUTE) {
+		host_drop(b, i);
+		return "too many connections of this address";
+	}
+	h->in_open++;
+	h->in_count++;
+	b->in_open++;
+	b->open++;
+	return NULL;
+}
+
+void book_left(struct book *b, const struct endpoint *from)
+{
+	uint32_t i = find_host(b, from);
+
+	b->host[i].in_open--;
+	b->in_open--;
+	b->open--;
+	host_drop(b, i);
+}
+
+void book_state(const struct book *b, struct book_state *s)
+{
+	*s = (struct book_state){ b->heard, b->half_open, b->open };
+}

@@ -1,0 +1,85 @@
+/*
+ * The address book: who was heard of in which swarm, whom to dial next, and
+ * the limits that keep us gentle. Pure: the time is given, memory is asked of
+ * the caller. Work per call does not grow with the number of peers.
+ */
+#ifndef MONITOR_BOOK_H
+#define MONITOR_BOOK_H
+
+#include "wire/endpoint.h"
+
+#define BOOK_NONE UINT32_MAX
+#define BOOK_SWARMS_MAX 65536
+
+/* Where an address came from, as bits. */
+enum book_source {
+	BOOK_TRACKER = 1
+};
+
+struct book_conf {
+	bool allow_local;
+	unsigned half_open;		/* dials under way at a time */
+	unsigned dial_rate;		/* new ones a second */
+	unsigned connections;		/* open at a time, in all */
+	unsigned per_swarm;		/* candidates kept; 0: 100,000 */
+	uint8_t key[16];		/* random: hostile peers choose addresses */
+	/* As realloc and free (bytes 0). NULL: no memory. */
+	void *(*memory)(void *old, size_t bytes);
+};
+
+/* What became of a visit. */
+enum book_end {
+	BOOK_FAILED,	/* no connection, or no handshake */
+	BOOK_OTHER,	/* it answered for something else */
+	BOOK_MET,	/* it is a peer of this swarm */
+	BOOK_SELF	/* it is we: never again */
+};
+
+/* An address that may be dialled now. */
+struct book_visit {
+	uint32_t id;		/* for book_reached and book_done */
+	uint32_t swarm;
+	struct endpoint at;
+	unsigned sources;	/* book_source bits */
+	unsigned attempt;	/* 1 for the first */
+};
+
+struct book;
+
+struct book *book_new(const struct book_conf *conf);
+void book_free(struct book *b);
+
+/* A swarm's number, or BOOK_NONE. Closing forgets its candidates; visits
+ * under way still end with book_done. */
+uint32_t book_open(struct book *b);
+void book_close(struct book *b, uint32_t swarm);
+
+/* An address was heard of. Why it will not be dialled (a constant), or NULL. */
+const char *book_hear(struct book *b, uint32_t swarm,
+    const struct endpoint *at, enum book_source source, int64_t now_ns);
+
+/* A connection with this endpoint began otherwise (it dialled us): put a visit
+ * off as if one had just ended. */
+void book_met(struct book *b, uint32_t swarm, const struct endpoint *at,
+    int64_t now_ns);
+
+/* The next visit, if one is due and no limit forbids it. */
+bool book_next(struct book *b, int64_t now_ns, struct book_visit *v);
+/* The dial succeeded: it is no longer half-open. */
+void book_reached(struct book *b, uint32_t id);
+void book_done(struct book *b, uint32_t id, enum book_end how,
+    int64_t now_ns);
+
+/* May this incoming connection stay? NULL, and it is counted until book_left;
+ * or the limit that it breaks. */
+const char *book_accept(struct book *b, const struct endpoint *from,
+    int64_t now_ns);
+void book_left(struct book *b, const struct endpoint *from);
+
+struct book_state {
+	uint32_t heard;		/* endpoints in the book */
+	uint32_t half_open, open;	/* open: reached or accepted */
+};
+void book_state(const struct book *b, struct book_state *s);
+
+#endif

@@ -1,0 +1,297 @@
+#include "monitor/crowd.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "monitor/now.h"
+#include "schema/log.h"
+
+#define BEAT_MS 50
+#define BEATS_TICK 200	/* witnesses look at their clocks every 10 s */
+#define SAY_AGAIN (60 * NS_PER_S)
+
+static int64_t now_ns(void)
+{
+	return clock_ns(CLOCK_MONOTONIC);
+}
+
+static void each_of(struct peer *p, void (*f)(struct peer *p))
+{
+	struct peer *next;
+
+	for (; p; p = next) {
+		next = p->next;
+		f(p);
+	}
+}
+
+static void each(struct crowd *c, void (*f)(struct peer *p))
+{
+	each_of(c->strangers, f);
+	for (struct swarm *s = c->swarms.first; s; s = s->next)
+		each_of(s->peers, f);
+}
+
+static void end_all(struct peer *p, const char *why)
+{
+	struct peer *next;
+
+	for (; p; p = next) {
+		next = p->next;
+		peer_end(p, why);
+	}
+}
+
+/* --- what connections tell ------------------------------------------------------ */
+
+static int64_t on_add(void *ctx, const struct record *r)
+{
+	struct crowd *c = ctx;
+
+	return ledger_add(c->ledger, r);
+}
+
+static struct swarm *on_find(void *ctx, const uint8_t infohash[20])
+{
+	struct crowd *c = ctx;
+
+	return swarms_find(&c->swarms, infohash);
+}
+
+static bool on_stalled(void *ctx, int64_t since_mono_ns)
+{
+	struct crowd *c = ctx;
+
+	return clockwatch_stalled(c->clock, since_mono_ns);
+}
+
+static void on_reached(void *ctx, struct peer *p)
+{
+	struct crowd *c = ctx;
+
+	book_reached(c->book, p->visit);
+}
+
+static void on_listens(void *ctx, struct peer *p, uint16_t port)
+{
+	struct crowd *c = ctx;
+	struct endpoint at = p->who;
+
+	at.port = port;
+	book_met(c->book, p->swarm->book, &at, p->env->now_ns);
+}
+
+static enum book_end end_of(const struct peer *p)
+{
+	if (!p->connected)
+		return BOOK_FAILED;
+	switch (p->session.outcome) {
+	case SESSION_SILENT:
+		return BOOK_FAILED;
+	case SESSION_OTHER:
+		return BOOK_OTHER;
+	case SESSION_SELF:
+		return BOOK_SELF;
+	case SESSION_MET:
+		break;
+	}
+	return BOOK_MET;
+}
+
+static void on_gone(void *ctx, struct peer *p)
+{
+	struct crowd *c = ctx;
+
+	if (p->incoming)
+		book_left(c->book, &p->who);
+	else
+		book_done(c->book, p->visit, end_of(p), now_ns());
+}
+
+/* The ledger cannot keep up: nobody is read until it has. */
+static void on_heard(void *ctx)
+{
+	struct crowd *c = ctx;
+
+	if (c->env.paused || !ledger_full(c->ledger))
+		return;
+	c->paused_at = stamp_now();
+	c->env.paused = true;
+	each(c, peer_resume);
+}
+
+static void resume(struct crowd *c)
+{
+	struct stamp at = stamp_now();
+
+	if (!c->env.paused || ledger_full(c->ledger))
+		return;
+	c->env.paused = false;
+	clockwatch_stall(c->clock, "queue", c->paused_at.utc_ns, at.utc_ns,
+	    at.mono_ns - c->paused_at.mono_ns, 0);
+	each(c, peer_resume);
+}
+
+static void on_accepted(void *ctx, int fd, const struct endpoint *from,
+    const struct endpoint *local)
+{
+	struct crowd *c = ctx;
+	int64_t now = now_ns();
+	const char *limit = book_accept(c->book, from, now);
+	char text[ENDPOINT_TEXT_MAX];
+
+	if (limit) {
+		close(fd);
+		c->refused++;
+		if (now - c->refused_said_ns >= SAY_AGAIN) {
+			c->refused_said_ns = now;
+			log_info("%s: connection refused: %s (%lld so far)",
+			    endpoint_text(from, text), limit,
+			    (long long)c->refused);
+		}
+		return;
+	}
+	if (peer_accept(&c->env, &c->strangers, fd, from, local) < 0)
+		book_left(c->book, from);
+}
+
+/* --- the beat: dials and old runs ------------------------------------------------- */
+
+static void dial_due(struct crowd *c)
+{
+	struct book_visit v;
+
+	while (!c->env.paused && book_next(c->book, now_ns(), &v)) {
+		if (peer_dial(&c->env, c->swarms.by_book[v.swarm], &v) == 0)
+			continue;
+		log_warn("cannot dial: %s", strerror(errno));
+		book_done(c->book, v.id, BOOK_FAILED, now_ns());
+		return;
+	}
+}
+
+static void on_beat(uv_timer_t *beat)
+{
+	struct crowd *c = beat->data;
+
+	resume(c);
+	dial_due(c);
+	if (++c->beats % BEATS_TICK == 0)
+		each(c, peer_tick);
+}
+
+/* --- the story ---------------------------------------------------------------- */
+
+static void *memory(void *old, size_t bytes)
+{
+	if (bytes)
+		return realloc(old, bytes);
+	free(old);
+	return NULL;
+}
+
+static int listen_at(struct crowd *c, struct listener *l, uv_loop_t *loop,
+    const struct endpoint *bind_to, uint16_t port)
+{
+	struct endpoint at = *bind_to;
+	char text[ENDPOINT_TEXT_MAX];
+
+	l->fd = -1;
+	if (at.family == 0)
+		return 0;
+	at.port = port;
+	l->ctx = c;
+	l->accepted = on_accepted;
+	if (listener_open(l, loop, &at) < 0) {
+		log_warn("cannot listen on %s: %s", endpoint_text(&at, text),
+		    strerror(errno));
+		return -1;
+	}
+	return 0;
+}
+
+int crowd_open(struct crowd *c, const struct crowd_conf *conf)
+{
+	struct book_conf bc = conf->book;
+
+	*c = (struct crowd){ .ledger = conf->ledger, .clock = conf->clock,
+		.refused_said_ns = now_ns() - SAY_AGAIN,
+		.listen4 = { .fd = -1 }, .listen6 = { .fd = -1 } };
+	c->env = (struct peer_env){ .loop = conf->loop,
+		.policy = conf->policy, .bind4 = conf->bind4,
+		.bind6 = conf->bind6, .ports_from = conf->ports_from,
+		.ports_to = conf->ports_to, .ctx = c, .add = on_add,
+		.find = on_find, .stalled = on_stalled, .reached = on_reached,
+		.listens = on_listens, .gone = on_gone, .heard = on_heard };
+	bc.memory = memory;
+	c->book = book_new(&bc);
+	if (!c->book || peer_env_init(&c->env) < 0) {
+		log_warn("out of memory");
+		return -1;
+	}
+	if (listen_at(c, &c->listen4, conf->loop, &conf->bind4,
+	    conf->listen_port) < 0 ||
+	    listen_at(c, &c->listen6, conf->loop, &conf->bind6,
+	    conf->listen_port) < 0)
+		return -1;
+	uv_timer_init(conf->loop, &c->beat);
+	c->beat.data = c;
+	uv_timer_start(&c->beat, on_beat, BEAT_MS, BEAT_MS);
+	return 0;
+}
+
+int crowd_watch(struct crowd *c, struct swarm *s)
+{
+	s->book = book_open(c->book);
+	if (s->book == BOOK_NONE)
+		return -1;
+	if (swarms_add(&c->swarms, s) < 0) {
+		book_close(c->book, s->book);
+		return -1;
+	}
+	return 0;
+}
+
+void crowd_unwatch(struct crowd *c, struct swarm *s, const char *why)
+{
+	end_all(s->peers, why);
+	book_close(c->book, s->book);
+	swarms_remove(&c->swarms, s);
+	swarm_free(s);
+}
+
+void crowd_hear(struct crowd *c, struct swarm *s, const struct endpoint *at,
+    enum book_source source)
+{
+	/* Which family we cannot dial is no business of the book's. */
+	if ((at->family == 4 ? c->env.bind4 : c->env.bind6).family == 0 ||
+	    c->stopping)
+		return;
+	book_hear(c->book, s->book, at, source, now_ns());
+}
+
+void crowd_stop(struct crowd *c, const char *why)
+{
+	if (c->stopping)
+		return;
+	c->stopping = true;
+	uv_close((uv_handle_t *)&c->beat, NULL);
+	listener_close(&c->listen4);
+	listener_close(&c->listen6);
+	end_all(c->strangers, why);
+	for (struct swarm *s = c->swarms.first; s; s = s->next)
+		end_all(s->peers, why);
+}
+
+void crowd_free(struct crowd *c)
+{
+	struct swarm *s;
+
+	while ((s = c->swarms.first)) {
+		swarms_remove(&c->swarms, s);
+		swarm_free(s);
+	}
+	book_free(c->book);
+	peer_env_fini(&c->env);
+}

@@ -1,0 +1,55 @@
+/*
+ * All connections of a run: whom the address book says to dial, who dialled
+ * us, in which swarm each is; and the same in numbers.
+ */
+#ifndef MONITOR_CROWD_H
+#define MONITOR_CROWD_H
+
+#include "monitor/clock.h"
+#include "monitor/listener.h"
+#include "monitor/peer.h"
+#include "schema/ledger.h"
+
+struct crowd {
+	struct peer_env env;
+	struct book *book;
+	struct swarms swarms;
+	struct peer *strangers;		/* incoming, before their handshake */
+	struct listener listen4, listen6;
+	uv_timer_t beat;
+	struct ledger *ledger;
+	struct clockwatch *clock;
+	struct stamp paused_at;
+	unsigned beats;
+	int64_t refused;		/* incoming, by our limits */
+	int64_t refused_said_ns;
+	bool stopping;
+};
+
+struct crowd_conf {
+	uv_loop_t *loop;
+	struct ledger *ledger;
+	struct clockwatch *clock;
+	const struct session_conf *policy;
+	struct book_conf book;
+	struct endpoint bind4, bind6;	/* family 0: no use of that family */
+	uint16_t listen_port, ports_from, ports_to;
+};
+
+/* Begins to listen and to dial. -1 with the reason logged. */
+int crowd_open(struct crowd *c, const struct crowd_conf *conf);
+
+/* A swarm joins (owned by the crowd from here). -1: no room for it. */
+int crowd_watch(struct crowd *c, struct swarm *s);
+/* It goes, its connections closed for this reason. */
+void crowd_unwatch(struct crowd *c, struct swarm *s, const char *why);
+
+void crowd_hear(struct crowd *c, struct swarm *s, const struct endpoint *at,
+    enum book_source source);
+
+/* Closes every connection for this reason, and the listeners. */
+void crowd_stop(struct crowd *c, const char *why);
+/* After the loop has closed its handles. */
+void crowd_free(struct crowd *c);
+
+#endif

@@ -1,0 +1,328 @@
+#include "monitor/options.h"
+
+#include <getopt.h>
+#include <limits.h>
+#include <stdlib.h>
+
+#include "schema/log.h"
+
+#define OUTSTANDING_MAX 8
+#define CONNECTIONS_MAX 100000
+#define DIAL_RATE_MAX 1000
+#define SAMPLE_MAX 100000
+#define PREFIX_MAX 12	/* the other 8 bytes keep a peer id unique */
+
+/*        id              name                argument   help */
+#define OPTIONS(X) \
+	X(DURATION,        "duration",        "T",     "stop after T (90, 30m, 12h); default: at a signal") \
+	X(LIST,            "list",            "FILE",  "torrents to watch, one path a line; SIGHUP reads it again") \
+	X(LISTEN,          "listen",          "PORT",  "TCP port for incoming peers, 0 for any (6881)") \
+	X(BIND,            "bind",            "ADDR",  "use this local address; once for IPv4, once for IPv6") \
+	X(PORTS,           "ports",           "A-B",   "local ports of outgoing connections (20000-29999)") \
+	X(SAMPLE,          "sample",          "N|all", "advertised pieces to ask each peer for (2)") \
+	X(OUTSTANDING,     "outstanding",     "N",     "requests in flight per peer, 1 to 8 (4)") \
+	X(OBSERVE_ONLY,    "observe-only",    NULL,    "ask for no piece at all") \
+	X(ALLOW_LOCAL,     "allow-local",     NULL,    "contact loopback, private and other special addresses") \
+	X(NO_PACKETS,      "no-packets",      NULL,    "record no packets") \
+	X(INTERFACE,       "interface",       "IFACE", "record packets of this interface (any)") \
+	X(NTP,             "ntp",             "HOST",  "hold the clock against this SNTP server; repeatable") \
+	X(GEO,             "geo",             "FILE",  "record the digest of this MMDB database; repeatable") \
+	X(KEY,             "key",             "FILE",  "signing key, made on first use (~/.config/swarmwitness/key)") \
+	X(MAX_CONNECTIONS, "max-connections", "N",     "connections at a time (500)") \
+	X(DIAL_RATE,       "dial-rate",       "N",     "new connections a second (50)") \
+	X(PEER_ID_PREFIX,  "peer-id-prefix",  "S",     "another peer id prefix than -SW0100-") \
+	X(OPERATOR,        "operator",        "S",     "who runs this, for the record") \
+	X(PURPOSE,         "purpose",         "S",     "what for, for the record") \
+	X(GROUND,          "ground",          "S",     "legal ground, for the record") \
+	X(RETENTION,       "retention",       "S",     "how long the case is to be kept, for the record") \
+	X(HELP,            "help",            NULL,    "this text")
+
+enum option_id {
+#define X(id, name, arg, help) OPT_##id,
+	OPTIONS(X)
+#undef X
+	OPTION_COUNT
+};
+
+static const struct {
+	const char *name, *arg, *help;
+} rows[OPTION_COUNT] = {
+#define X(id, name, arg, help) [OPT_##id] = { name, arg, help },
+	OPTIONS(X)
+#undef X
+};
+
+void options_help(FILE *to)
+{
+	fprintf(to, "usage: swarmwitness monitor [options] CASE TORRENT...\n\n"
+	    "Observes the torrents' swarms and keeps what it sees in CASE.\n\n");
+	for (int i = 0; i < OPTION_COUNT; i++)
+		fprintf(to, "  --%-16s %-6s %s\n", rows[i].name,
+		    rows[i].arg ? rows[i].arg : "", rows[i].help);
+}
+
+/* --- values ----------------------------------------------------------------- */
+
+/* A whole non-negative decimal number and where it ended; -1 if none. */
+static int64_t number(const char *text, const char **end)
+{
+	int64_t v = 0;
+	const char *p = text;
+
+	for (; *p >= '0' && *p <= '9'; p++) {
+		if (v > (INT64_MAX - 9) / 10)
+			return -1;
+		v = v * 10 + (*p - '0');
+	}
+	*end = p;
+	return p == text ? -1 : v;
+}
+
+int64_t options_time(const char *text)
+{
+	static const struct {
+		const char *unit;
+		int64_t s;
+	} units[] = { { "", 1 }, { "s", 1 }, { "m", 60 }, { "h", 3600 },
+	    { "d", 86400 } };
+	const char *end;
+	int64_t n = number(text, &end);
+
+	for (size_t i = 0; n >= 0 && i < sizeof(units) / sizeof(units[0]); i++)
+		if (strcmp(end, units[i].unit) == 0)
+			return n > INT32_MAX ? -1 : n * units[i].s;
+	return -1;
+}
+
+static bool between(const char *text, int64_t least, int64_t most, int64_t *v)
+{
+	const char *end;
+
+	*v = number(text, &end);
+	return *v >= least && *v <= most && *end == '\0';
+}
+
+static bool read_ports(struct options *o, const char *text)
+{
+	const char *end;
+	int64_t from = number(text, &end), to;
+
+	if (from < 1 || *end != '-' || !between(end + 1, from, 65535, &to))
+		return false;
+	o->ports_from = (uint16_t)from;
+	o->ports_to = (uint16_t)to;
+	return true;
+}
+
+static bool read_bind(struct options *o, const char *text)
+{
+	struct endpoint e;
+
+	if (!endpoint_parse_ip(span_str(text), &e))
+		return false;
+	*(e.family == 4 ? &o->bind4 : &o->bind6) = e;
+	return true;
+}
+
+static bool read_prefix(struct options *o, const char *text)
+{
+	size_t n = strlen(text);
+
+	for (size_t i = 0; i < n; i++)
+		if (text[i] < '!' || text[i] > '~')
+			return false;
+	o->peer_id_prefix = text;
+	return n >= 1 && n <= PREFIX_MAX;
+}
+
+static bool keep(const char **list, size_t most, size_t *n, const char *text)
+{
+	if (*n == most || *text == '\0')
+		return false;
+	list[(*n)++] = text;
+	return true;
+}
+
+/* What an option wants, for the line that refuses it. */
+static const char *wanted(enum option_id id)
+{
+	switch (id) {
+	case OPT_DURATION:
+		return "a time such as 90, 30m or 12h";
+	case OPT_LISTEN:
+		return "a port, 0 to 65535";
+	case OPT_BIND:
+		return "an IPv4 or IPv6 address";
+	case OPT_PORTS:
+		return "a range of ports such as 20000-29999";
+	case OPT_SAMPLE:
+		return "a number from 1 to 100000, or all";
+	case OPT_OUTSTANDING:
+		return "a number from 1 to 8";
+	case OPT_MAX_CONNECTIONS:
+		return "a number from 1 to 100000";
+	case OPT_DIAL_RATE:
+		return "a number from 1 to 1000";
+	case OPT_PEER_ID_PREFIX:
+		return "1 to 12 printable characters without blanks";
+	case OPT_NTP:
+	case OPT_GEO:
+		return "a value, and not so many of them";
+	case OPT_LIST:
+	case OPT_OBSERVE_ONLY:
+	case OPT_ALLOW_LOCAL:
+	case OPT_NO_PACKETS:
+	case OPT_INTERFACE:
+	case OPT_KEY:
+	case OPT_OPERATOR:
+	case OPT_PURPOSE:
+	case OPT_GROUND:
+	case OPT_RETENTION:
+	case OPT_HELP:
+	case OPTION_COUNT:
+		break;
+	}
+	return "a value";
+}
+
+static bool take(struct options *o, enum option_id id, const char *arg)
+{
+	int64_t v = 0;
+
+	switch (id) {
+	case OPT_DURATION:
+		o->duration_s = options_time(arg);
+		return o->duration_s > 0;
+	case OPT_LIST:
+		o->list = arg;
+		return true;
+	case OPT_LISTEN:
+		if (!between(arg, 0, 65535, &v))
+			return false;
+		o->listen = (uint16_t)v;
+		return true;
+	case OPT_BIND:
+		return read_bind(o, arg);
+	case OPT_PORTS:
+		return read_ports(o, arg);
+	case OPT_SAMPLE:
+		if (strcmp(arg, "all") == 0)
+			v = SAMPLE_ALL;
+		else if (!between(arg, 1, SAMPLE_MAX, &v))
+			return false;
+		o->sample = (int)v;
+		return true;
+	case OPT_OUTSTANDING:
+		if (!between(arg, 1, OUTSTANDING_MAX, &v))
+			return false;
+		o->outstanding = (unsigned)v;
+		return true;
+	case OPT_OBSERVE_ONLY:
+		return o->observe_only = true;
+	case OPT_ALLOW_LOCAL:
+		return o->allow_local = true;
+	case OPT_NO_PACKETS:
+		return o->no_packets = true;
+	case OPT_INTERFACE:
+		o->interface = arg;
+		return *arg != '\0';
+	case OPT_NTP:
+		return keep(o->ntp, OPTIONS_NTP_MAX, &o->ntps, arg);
+	case OPT_GEO:
+		return keep(o->geo, OPTIONS_GEO_MAX, &o->geos, arg);
+	case OPT_KEY:
+		o->key = arg;
+		return *arg != '\0';
+	case OPT_MAX_CONNECTIONS:
+		if (!between(arg, 1, CONNECTIONS_MAX, &v))
+			return false;
+		o->max_connections = (unsigned)v;
+		return true;
+	case OPT_DIAL_RATE:
+		if (!between(arg, 1, DIAL_RATE_MAX, &v))
+			return false;
+		o->dial_rate = (unsigned)v;
+		return true;
+	case OPT_PEER_ID_PREFIX:
+		return read_prefix(o, arg);
+	case OPT_OPERATOR:
+		o->operator = arg;
+		return true;
+	case OPT_PURPOSE:
+		o->purpose = arg;
+		return true;
+	case OPT_GROUND:
+		o->ground = arg;
+		return true;
+	case OPT_RETENTION:
+		o->retention = arg;
+		return true;
+	case OPT_HELP:
+	case OPTION_COUNT:
+		break;
+	}
+	return false;
+}
+
+/* --- the whole line --------------------------------------------------------- */
+
+static enum options_result misuse(const char *what, const char *word)
+{
+	char safe[160];
+
+	log_warn("monitor: %s%s (see monitor --help)", what,
+	    log_safe(span_str(word), safe, sizeof(safe)));
+	return OPTIONS_MISUSE;
+}
+
+static enum options_result check(const struct options *o)
+{
+	if (!o->case_path)
+		return misuse("which case folder, and which torrents?", "");
+	if (o->torrent_count == 0 && !o->list)
+		return misuse("no torrent to watch", "");
+	if (o->listen >= o->ports_from && o->listen <= o->ports_to)
+		return misuse("the --listen port lies in the --ports range",
+		    "");
+	return OPTIONS_GO;
+}
+
+enum options_result options_read(struct options *o, int argc, char **argv)
+{
+	struct option table[OPTION_COUNT + 1] = { 0 };
+	char refusal[128];
+	int c, at = 0;
+
+	*o = (struct options){ .listen = 6881, .ports_from = 20000,
+		.ports_to = 29999, .sample = 2, .outstanding = 4,
+		.max_connections = 500, .dial_rate = 50,
+		.peer_id_prefix = "-SW0100-" };
+	for (int i = 0; i < OPTION_COUNT; i++)
+		table[i] = (struct option){ rows[i].name, rows[i].arg ?
+			required_argument : no_argument, NULL, 0 };
+	opterr = 0;
+	optind = 0;	/* glibc: begin anew, whoever read a line before */
+	while ((c = getopt_long(argc, argv, ":", table, &at)) != -1) {
+		if (c == ':')
+			return misuse("a value is missing after ",
+			    argv[optind - 1]);
+		if (c == '?' && optopt)
+			return misuse("unknown option or unwanted value: ",
+			    argv[optind - 1]);
+		if (c == '?')
+			return misuse("unknown option ", argv[optind - 1]);
+		if (at == OPT_HELP)
+			return OPTIONS_HELP;
+		if (!take(o, (enum option_id)at, optarg)) {
+			snprintf(refusal, sizeof(refusal),
+			    "--%s wants %s, not ", rows[at].name,
+			    wanted((enum option_id)at));
+			return misuse(refusal, optarg ? optarg : "");
+		}
+	}
+	if (optind < argc)
+		o->case_path = argv[optind++];
+	o->torrents = argv + optind;
+	o->torrent_count = argc - optind;
+	return check(o);
+}

@@ -1,0 +1,53 @@
+/*
+ * The monitor's command line: one table gives the options their names, their
+ * help and their meaning.
+ */
+#ifndef MONITOR_OPTIONS_H
+#define MONITOR_OPTIONS_H
+
+#include <stdio.h>
+
+#include "wire/endpoint.h"
+
+#define OPTIONS_NTP_MAX 16
+#define OPTIONS_GEO_MAX 8
+#define SAMPLE_ALL (-1)
+
+struct options {
+	int64_t duration_s;	/* 0: until a signal */
+	const char *list;	/* file of torrent paths, or NULL */
+	uint16_t listen;	/* 0: any */
+	struct endpoint bind4, bind6;	/* family 0: not given */
+	uint16_t ports_from, ports_to;	/* local ports of outgoing sockets */
+	int sample;		/* pieces per peer, or SAMPLE_ALL */
+	unsigned outstanding;
+	bool observe_only, allow_local, no_packets;
+	const char *interface;	/* NULL: any */
+	const char *ntp[OPTIONS_NTP_MAX];
+	size_t ntps;
+	const char *geo[OPTIONS_GEO_MAX];
+	size_t geos;
+	const char *key;	/* NULL: the default */
+	unsigned max_connections, dial_rate;
+	const char *peer_id_prefix;
+	const char *operator, *purpose, *ground, *retention; /* or NULL */
+	const char *case_path;
+	char **torrents;	/* inside argv */
+	int torrent_count;
+};
+
+enum options_result {
+	OPTIONS_GO,
+	OPTIONS_HELP,	/* --help: print it and exit 0 */
+	OPTIONS_MISUSE	/* one line was logged; exit 2 */
+};
+
+/* argv[0] is the subcommand's name; operands are moved to argv's end. */
+enum options_result options_read(struct options *o, int argc, char **argv);
+
+void options_help(FILE *to);
+
+/* "90", "30m", "12h", "2d": seconds; -1 if it is none of these. */
+int64_t options_time(const char *text);
+
+#endif

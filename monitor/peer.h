@@ -1,0 +1,95 @@
+/*
+ * One TCP connection with one peer: bytes that arrive go to the witness, what
+ * the witness makes of them to the policy, and what the policy says to the
+ * peer; every byte the kernel took from us goes to the witness too.
+ */
+#ifndef MONITOR_PEER_H
+#define MONITOR_PEER_H
+
+#include <uv.h>
+
+#include "monitor/book.h"
+#include "monitor/swarm.h"
+#include "schema/witness.h"
+
+struct peer;
+
+/* What all connections of a run share, and whom they tell. */
+struct peer_env {
+	uv_loop_t *loop;
+	const struct session_conf *policy;
+	struct endpoint bind4, bind6;
+	uint16_t ports_from, ports_to;
+	bool paused;		/* the ledger is full: nobody reads */
+	void *ctx;
+	int64_t (*add)(void *ctx, const struct record *r);
+	struct swarm *(*find)(void *ctx, const uint8_t infohash[20]);
+	bool (*stalled)(void *ctx, int64_t since_mono_ns);
+	/* A dial was answered. */
+	void (*reached)(void *ctx, struct peer *p);
+	/* An incoming peer says on which port it listens. */
+	void (*listens)(void *ctx, struct peer *p, uint16_t port);
+	/* It is over and recorded; p is freed once this returns (and the loop
+	 * has closed its handles). */
+	void (*gone)(void *ctx, struct peer *p);
+	/* Bytes were read: is it time to pause? */
+	void (*heard)(void *ctx);
+
+	/* Filled by peers. */
+	int64_t dialled, accepted, reached_count, met, verified;
+	int64_t pieces_ok, pieces_bad, rx_bytes, piece_bytes_sent;
+	uint8_t *in, *out;	/* made by peer_env_init */
+	size_t out_n;
+	int64_t now_ns;		/* of the bytes being read */
+	char why[128];
+};
+
+int peer_env_init(struct peer_env *env);	/* -1: no memory */
+void peer_env_fini(struct peer_env *env);
+
+struct peer {
+	uv_poll_t poll;
+	uv_timer_t timer;
+	struct peer_env *env;
+	struct swarm *swarm;	/* NULL: incoming, before its handshake */
+	struct witness *witness;	/* NULL: not connected yet */
+	struct session session;
+	const char *why;	/* we are to close, for this reason */
+	struct peer *next, *prev;	/* of its swarm, or of those without */
+	struct peer **list;	/* where it is linked */
+	uint8_t *out;		/* what the kernel would not take yet */
+	uint8_t *map;		/* the session's, if it needs one */
+	size_t out_n;
+	struct endpoint who;
+	int64_t conn;		/* seq of its dial or accept */
+	int64_t began_ns, armed_ns;
+	uint32_t visit;		/* in the address book, or BOOK_NONE */
+	int fd;
+	int handles;		/* still open in the loop */
+	int events;		/* what the poll handle waits for */
+	bool incoming, connected, ended, matched;
+};
+
+/*
+ * Dials v; linked into the swarm's list. 0, with the outcome told by reached
+ * or gone, gone perhaps before this returns; -1: out of memory, descriptors or
+ * local ports, and nothing was recorded.
+ */
+int peer_dial(struct peer_env *env, struct swarm *swarm,
+    const struct book_visit *v);
+
+/* Takes over an accepted connection; linked into *strangers until its
+ * handshake says which swarm it is for. -1: out of memory, fd closed. */
+int peer_accept(struct peer_env *env, struct peer **strangers, int fd,
+    const struct endpoint *from, const struct endpoint *local);
+
+/* We end it, for this reason (a constant): recorded, gone is called. */
+void peer_end(struct peer *p, const char *why);
+
+/* env->paused changed: stop or go on reading. */
+void peer_resume(struct peer *p);
+
+/* Lets the witness write down what is old enough. */
+void peer_tick(struct peer *p);
+
+#endif

@@ -1,0 +1,662 @@
+#include "monitor/session.h"
+
+#include <openssl/sha.h>
+#include <stdio.h>
+
+#define S (1000000000ll)
+#define GREET_WAIT (15 * S)
+#define SETTLE_WAIT (3 * S)	/* after the last claim; lazy bitfields */
+#define SETTLE_MOST (15 * S)	/* and after the first */
+#define WANT_WAIT (600 * S)	/* optimistic slots come round in minutes */
+#define FAST_WAIT (10 * S)	/* choked so long, allowed_fast will do */
+#define ASK_WAIT (60 * S)	/* without a whole block */
+#define LINGER_WAIT (120 * S)
+#define KEEPALIVE (90 * S)	/* clients close at 120 s of silence */
+
+#define REFUSED_MOST 3
+#define DRAWS_MOST 256		/* looked at in one go */
+
+/* What a peer may send that nobody asked for: so much at once, and per piece
+ * (its bitfield, all its haves), and then so much a second. */
+#define BUDGET_BASE (1 << 20)
+#define BUDGET_PIECE 32
+#define BUDGET_RATE 1024
+#define BUDGET_RECORD 64	/* what a record of its own costs us */
+
+static void go(struct session *s, enum session_state to, int64_t until_ns)
+{
+	s->state = to;
+	s->until_ns = until_ns;
+}
+
+static void leave(struct session *s, struct session_out *out, const char *why)
+{
+	out->close = why;
+	go(s, S_CLOSED, INT64_MAX);
+}
+
+static uint8_t *tail(const struct session_out *out)
+{
+	return out->bytes + out->n;
+}
+
+/* --- the sample ------------------------------------------------------------- */
+
+uint64_t session_draw(const uint8_t seed[16], const struct endpoint *who,
+    uint32_t k)
+{
+	uint8_t text[16 + 16 + 2 + 4] = { 0 }, digest[SHA256_DIGEST_LENGTH];
+	struct cur c = cur_of(span_of(digest, sizeof(digest)));
+
+	memcpy(text, seed, 16);
+	if (who->family == 4) {
+		memset(text + 26, 0xff, 2);
+		memcpy(text + 28, who->addr, 4);
+	} else {
+		memcpy(text + 16, who->addr, 16);
+	}
+	put_u16(text + 32, who->port);
+	put_u32(text + 34, k);
+	SHA256(text, sizeof(text), digest);
+	return cur_u64(&c);
+}
+
+static bool bit(const uint8_t *bits, uint32_t i)
+{
+	return (bits[i / 8] & 0x80u >> i % 8) != 0;
+}
+
+/* The n-th piece claimed, from 0; pieces if there are not so many. */
+static uint32_t nth_claimed(const uint8_t *bits, uint32_t pieces, uint32_t n)
+{
+	static const uint8_t ones[16] = { 0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3,
+	    2, 3, 3, 4 };
+	uint32_t i = 0;
+
+	for (; i + 8 <= pieces; i += 8) {
+		uint32_t here = (uint32_t)ones[bits[i / 8] >> 4] +
+		    ones[bits[i / 8] & 15];
+
+		if (n < here)
+			break;
+		n -= here;
+	}
+	for (; i < pieces; i++)
+		if (bit(bits, i) && n-- == 0)
+			return i;
+	return pieces;
+}
+
+static bool large(const struct session *s)
+{
+	return s->conf->sample < 0 || s->conf->sample > SESSION_CHOSEN_MAX;
+}
+
+static bool is_chosen(const struct session *s, uint32_t piece)
+{
+	if (large(s))
+		return bit(s->map, piece);
+	for (uint32_t i = 0; i < s->chosen_count; i++)
+		if (s->chosen[i] == piece)
+			return true;
+	return false;
+}
+
+static bool usable(const struct session *s, const struct session_in *in,
+    uint32_t piece)
+{
+	return piece < in->swarm->pieces && bit(in->claimed, piece) &&
+	    !is_chosen(s, piece) &&
+	    in->swarm->piece_bytes(in->swarm->ctx, piece) > 0;
+}
+
+static bool sampling(const struct session *s, const struct session_in *in)
+{
+	if (s->refused >= REFUSED_MOST || !in->swarm || !in->claimed ||
+	    in->claimed_count == 0 || (large(s) && !s->map))
+		return false;
+	return s->conf->sample < 0 ||
+	    s->chosen_count < (uint32_t)s->conf->sample;
+}
+
+/* The next piece to ask for; *draws is the count of draws after it. */
+static bool pick(const struct session *s, const struct session_in *in,
+    uint32_t *piece, uint32_t *draws)
+{
+	if (!sampling(s, in))
+		return false;
+	if (s->conf->sample < 0) {
+		/* All, in order: the draw count is where to look on. */
+		for (uint32_t i = 0; i < in->swarm->pieces; i++) {
+			*piece = (s->draws + i) % in->swarm->pieces;
+			*draws = *piece + 1;
+			if (usable(s, in, *piece))
+				return true;
+		}
+		return false;
+	}
+	for (uint32_t k = s->draws; k - s->draws < DRAWS_MOST; k++) {
+		*piece = nth_claimed(in->claimed, in->swarm->pieces,
+		    (uint32_t)(session_draw(s->conf->seed, &s->who, k) %
+		    in->claimed_count));
+		*draws = k + 1;
+		if (usable(s, in, *piece))
+			return true;
+	}
+	return false;
+}
+
+static void choose(struct session *s, const struct session_in *in,
+    uint32_t piece)
+{
+	if (large(s))
+		s->map[piece / 8] |= (uint8_t)(0x80u >> piece % 8);
+	else
+		s->chosen[s->chosen_count] = piece;
+	s->chosen_count++;
+	s->in_hand = true;
+	s->piece = piece;
+	s->piece_bytes = in->swarm->piece_bytes(in->swarm->ctx, piece);
+	s->next = 0;
+}
+
+/* --- asking ----------------------------------------------------------------- */
+
+static bool is_fast(const struct session *s, uint32_t piece)
+{
+	for (unsigned i = 0; s->fast && i < s->fast_count; i++)
+		if (s->fast_pieces[i] == piece)
+			return true;
+	return false;
+}
+
+static bool may_ask(const struct session *s, uint32_t piece)
+{
+	return !s->choked || is_fast(s, piece);
+}
+
+static unsigned count_asks(const struct session *s, int state)
+{
+	unsigned n = 0;
+
+	for (int i = 0; i < SESSION_ASKS_MAX; i++)
+		n += (int)s->ask[i].state == state;
+	return n;
+}
+
+static void send_ask(struct session_ask *a, struct session_out *out)
+{
+	out->n += pw_put_request(tail(out), a->piece, a->begin, a->bytes);
+	a->state = ASK_SENT;
+}
+
+static void cut(struct session *s, struct session_out *out)
+{
+	uint32_t left = s->piece_bytes - s->next;
+
+	for (int i = 0; i < SESSION_ASKS_MAX; i++) {
+		if (s->ask[i].state != ASK_FREE)
+			continue;
+		s->ask[i].piece = s->piece;
+		s->ask[i].begin = s->next;
+		s->ask[i].bytes = left < PW_BLOCK ? left : PW_BLOCK;
+		s->next += s->ask[i].bytes;
+		s->in_hand = s->next < s->piece_bytes;
+		send_ask(&s->ask[i], out);
+		return;
+	}
+}
+
+/* Sends what may be sent now. */
+static void fill(struct session *s, const struct session_in *in,
+    struct session_out *out)
+{
+	unsigned sent = count_asks(s, ASK_SENT);
+	uint32_t piece, draws;
+
+	for (int i = 0; i < SESSION_ASKS_MAX; i++)
+		if (sent < s->conf->outstanding &&
+		    s->ask[i].state == ASK_AGAIN &&
+		    may_ask(s, s->ask[i].piece)) {
+			send_ask(&s->ask[i], out);
+			sent++;
+		}
+	while (count_asks(s, ASK_FREE) > 0 && sent < s->conf->outstanding) {
+		if (!s->in_hand) {
+			if (s->choked || !pick(s, in, &piece, &draws))
+				return;
+			choose(s, in, piece);
+			s->draws = draws;
+		}
+		if (!may_ask(s, s->piece))
+			return;
+		cut(s, out);
+		sent++;
+	}
+}
+
+static void linger(struct session *s, const struct session_in *in,
+    struct session_out *out)
+{
+	if (s->interested)
+		out->n += pw_put_empty(tail(out), PW_NOT_INTERESTED);
+	s->interested = false;
+	if (s->leave_ns == 0)
+		s->leave_ns = in->now_ns + LINGER_WAIT;
+	go(s, S_LINGER, s->leave_ns);
+}
+
+/* Something changed while we are interested: ask, wait or be done. */
+static void proceed(struct session *s, const struct session_in *in,
+    struct session_out *out)
+{
+	uint32_t piece, draws;
+
+	if (!s->interested)
+		return;
+	fill(s, in, out);
+	if (count_asks(s, ASK_SENT) > 0) {
+		if (s->state != S_ASK)
+			go(s, S_ASK, in->now_ns + ASK_WAIT);
+	} else if (s->in_hand || count_asks(s, ASK_AGAIN) > 0 ||
+	    pick(s, in, &piece, &draws)) {
+		if (s->state != S_WANT) {
+			s->want_ns = in->now_ns;
+			go(s, S_WANT, in->now_ns + WANT_WAIT);
+		}
+	} else {
+		linger(s, in, out);
+	}
+}
+
+/* Claims have settled. */
+static void begin(struct session *s, const struct session_in *in,
+    struct session_out *out)
+{
+	uint32_t piece, draws;
+
+	if (s->conf->sample == 0 || !pick(s, in, &piece, &draws)) {
+		linger(s, in, out);
+		return;
+	}
+	s->interested = true;
+	out->n += pw_put_empty(tail(out), PW_INTERESTED);
+	proceed(s, in, out);
+}
+
+/* Choked for a while: a piece it promised to give all the same. */
+static void ask_fast(struct session *s, const struct session_in *in,
+    struct session_out *out)
+{
+	for (unsigned i = s->fast_tried; i < s->fast_count; i++) {
+		s->fast_tried = i + 1;
+		if (!s->in_hand && sampling(s, in) &&
+		    usable(s, in, s->fast_pieces[i])) {
+			choose(s, in, s->fast_pieces[i]);
+			break;
+		}
+	}
+	proceed(s, in, out);
+}
+
+static bool fast_left(const struct session *s)
+{
+	return s->state == S_WANT && s->fast && s->choked && !s->in_hand &&
+	    s->fast_tried < s->fast_count;
+}
+
+static struct session_ask *find_ask(struct session *s, const struct pw_msg *m)
+{
+	for (int i = 0; i < SESSION_ASKS_MAX; i++)
+		if (s->ask[i].state == ASK_SENT &&
+		    s->ask[i].piece == m->index &&
+		    s->ask[i].begin == m->begin && s->ask[i].bytes == m->bytes)
+			return &s->ask[i];
+	return NULL;
+}
+
+/* It will not give this piece: the blocks still under way may come. */
+static void give_up(struct session *s, uint32_t piece)
+{
+	for (int i = 0; i < SESSION_ASKS_MAX; i++)
+		if (s->ask[i].piece == piece && s->ask[i].state == ASK_AGAIN)
+			s->ask[i].state = ASK_FREE;
+	if (s->in_hand && s->piece == piece)
+		s->in_hand = false;
+	s->refused++;
+}
+
+/* --- what the peer says ------------------------------------------------------ */
+
+static void put_extended(const struct session *s, struct session_out *out)
+{
+	char dict[160];
+	/* lt_donthave is a claim withdrawn, and worth hearing. reqq: the least
+	 * there is, since we answer no request. */
+	int n = snprintf(dict, sizeof(dict),
+	    "d1:md11:lt_donthavei7ee1:pi%ue4:reqqi1e1:v%zu:%se",
+	    s->conf->listen_port, strlen(s->conf->version), s->conf->version);
+
+	if (n > 0 && (size_t)n < sizeof(dict))
+		out->n += pw_put_extended(tail(out), out->room - out->n, 0,
+		    span_of(dict, (size_t)n));
+}
+
+static void put_handshake(const struct session *s, const uint8_t infohash[20],
+    struct session_out *out)
+{
+	struct pw_handshake h = { .reserved = { [5] = 0x10, [7] = 0x04 } };
+
+	memcpy(h.infohash, infohash, sizeof(h.infohash));
+	memcpy(h.peer_id, s->conf->peer_id, sizeof(h.peer_id));
+	pw_handshake_put(tail(out), &h);
+	out->n += PW_HANDSHAKE;
+}
+
+static bool is_ours(const struct session_swarm *swarm,
+    const uint8_t infohash[20])
+{
+	for (int i = 0; swarm && i < swarm->hashes; i++)
+		if (memcmp(swarm->infohash[i], infohash, 20) == 0)
+			return true;
+	return false;
+}
+
+static void on_handshake(struct session *s, const struct session_in *in,
+    struct session_out *out)
+{
+	const struct pw_handshake *h = &in->ev->hs;
+
+	if (memcmp(h->peer_id, s->conf->peer_id, sizeof(h->peer_id)) == 0) {
+		s->outcome = SESSION_SELF;
+		leave(s, out, "our own peer id: we met ourselves");
+		return;
+	}
+	if (!is_ours(in->swarm, h->infohash)) {
+		s->outcome = SESSION_OTHER;
+		leave(s, out, s->incoming ? "the infohash is none of ours" :
+		    "the handshake bears another infohash");
+		return;
+	}
+	s->outcome = SESSION_MET;
+	s->fast = PW_HAS_FAST(h->reserved);
+	s->extended = PW_HAS_EXT(h->reserved);
+	s->budget += (int64_t)in->swarm->pieces * BUDGET_PIECE;
+	if (s->incoming)
+		put_handshake(s, h->infohash, out);
+	if (s->extended)
+		put_extended(s, out);
+	if (s->fast)	/* rTorrent closes at once if it did not offer it */
+		out->n += pw_put_empty(tail(out), PW_HAVE_NONE);
+	s->answered = true;
+	s->settled_ns = in->now_ns + SETTLE_MOST;
+	go(s, S_SETTLE, in->now_ns + SETTLE_WAIT);
+}
+
+/* It claimed something: conclude nothing before it is done claiming. */
+static void on_claim(struct session *s, const struct session_in *in)
+{
+	if (s->state == S_LINGER && s->conf->sample != 0 && sampling(s, in)) {
+		s->settled_ns = in->now_ns + SETTLE_MOST;
+		go(s, S_SETTLE, in->now_ns + SETTLE_WAIT);
+	} else if (s->state == S_SETTLE) {
+		go(s, S_SETTLE, in->now_ns + SETTLE_WAIT < s->settled_ns ?
+		    in->now_ns + SETTLE_WAIT : s->settled_ns);
+	}
+}
+
+static void on_reject(struct session *s, const struct session_in *in,
+    struct session_out *out)
+{
+	struct session_ask *a = find_ask(s, &in->ev->msg);
+
+	if (!a)
+		return;
+	if (s->choked && !is_fast(s, a->piece)) {
+		a->state = ASK_AGAIN;	/* for when it unchokes us */
+	} else {
+		a->state = ASK_FREE;
+		give_up(s, a->piece);
+	}
+	proceed(s, in, out);
+}
+
+static void on_choke(struct session *s, const struct session_in *in,
+    struct session_out *out)
+{
+	s->choked = true;
+	/* Without the Fast extension a choke voids the requests; with it each
+	 * is answered still (BEP 6). */
+	for (int i = 0; i < SESSION_ASKS_MAX && !s->fast; i++)
+		if (s->ask[i].state == ASK_SENT)
+			s->ask[i].state = ASK_AGAIN;
+	proceed(s, in, out);
+}
+
+static void on_message(struct session *s, const struct session_in *in,
+    struct session_out *out)
+{
+	const struct pw_msg *m = &in->ev->msg;
+
+	switch (m->id) {
+	case PW_CHOKE:
+		on_choke(s, in, out);
+		break;
+	case PW_UNCHOKE:
+		s->choked = false;
+		proceed(s, in, out);
+		break;
+	case PW_BITFIELD:
+	case PW_HAVE:
+	case PW_HAVE_ALL:
+	case PW_HAVE_NONE:
+		on_claim(s, in);
+		break;
+	case PW_REQUEST:	/* without Fast it stays choked and knows */
+		if (s->fast)
+			out->n += pw_put_reject(tail(out), m->index, m->begin,
+			    m->bytes);
+		break;
+	case PW_REJECT:
+		on_reject(s, in, out);
+		break;
+	case PW_ALLOWED_FAST:
+		if (s->fast && s->fast_count < SESSION_FAST_MAX &&
+		    !is_fast(s, m->index))
+			s->fast_pieces[s->fast_count++] = m->index;
+		break;
+	case PW_INTERESTED:
+	case PW_NOT_INTERESTED:
+	case PW_PIECE:
+	case PW_CANCEL:
+	case PW_PORT:
+	case PW_SUGGEST:
+	case PW_EXTENDED:
+	case PW_HASH_REQUEST:
+	case PW_HASHES:
+	case PW_HASH_REJECT:
+	case PW_KEEPALIVE:
+	case PW_UNKNOWN:
+		break;
+	}
+}
+
+static void on_block(struct session *s, const struct session_in *in,
+    struct session_out *out)
+{
+	struct session_ask *a = find_ask(s, &in->ev->msg);
+
+	if (!a || !in->ev->last)
+		return;	/* bytes that trickle win no time */
+	a->state = ASK_FREE;
+	if (s->state == S_ASK)
+		go(s, S_ASK, in->now_ns + ASK_WAIT);
+	proceed(s, in, out);
+}
+
+/* What an event that we did not ask for costs its sender. */
+static int64_t price(struct session *s, const struct event *ev)
+{
+	switch (ev->kind) {
+	case EV_BLOCK:
+		if (find_ask(s, &ev->msg))
+			return 0;
+		return (int64_t)ev->part.n + (ev->at == 0 ? BUDGET_RECORD : 0);
+	case EV_MESSAGE:
+		if (ev->msg.id == PW_HAVE || ev->msg.id == PW_REQUEST ||
+		    ev->msg.id == PW_CANCEL || ev->msg.id == PW_REJECT)
+			return (int64_t)ev->raw.n; /* many share a record */
+		break;
+	case EV_HANDSHAKE:
+	case EV_EXTENDED:
+	case EV_MALFORMED:
+	case EV_GAP:
+		break;
+	}
+	return (int64_t)ev->raw.n + BUDGET_RECORD;
+}
+
+static bool pay(struct session *s, const struct session_in *in)
+{
+	int64_t most = BUDGET_BASE + (in->swarm ?
+	    (int64_t)in->swarm->pieces * BUDGET_PIECE : 0);
+
+	s->budget += (in->now_ns - s->paid_ns) / (S / BUDGET_RATE);
+	s->paid_ns = in->now_ns;
+	if (s->budget > most)
+		s->budget = most;
+	s->budget -= price(s, in->ev);
+	return s->budget >= 0;
+}
+
+static void on_event(struct session *s, const struct session_in *in,
+    struct session_out *out)
+{
+	if (!pay(s, in)) {
+		leave(s, out, "it sends far more than was asked for");
+		return;
+	}
+	switch (in->ev->kind) {
+	case EV_HANDSHAKE:
+		on_handshake(s, in, out);
+		break;
+	case EV_MESSAGE:
+		on_message(s, in, out);
+		break;
+	case EV_EXTENDED:
+		if (in->ev->ext == EXT_LT_DONTHAVE)
+			on_claim(s, in);
+		break;
+	case EV_BLOCK:
+		on_block(s, in, out);
+		break;
+	case EV_MALFORMED:
+		if (in->ev->fatal)
+			leave(s, out, in->ev->err.reason);
+		break;
+	case EV_GAP:
+		break;
+	}
+}
+
+/* --- the story -------------------------------------------------------------- */
+
+static void on_deadline(struct session *s, const struct session_in *in,
+    struct session_out *out)
+{
+	switch (s->state) {
+	case S_GREET:
+		leave(s, out, "no handshake within 15 s");
+		break;
+	case S_SETTLE:
+		begin(s, in, out);
+		break;
+	case S_WANT:
+		leave(s, out, "no unchoke within 600 s");
+		break;
+	case S_ASK:
+		leave(s, out, "a request unanswered for 60 s");
+		break;
+	case S_LINGER:
+		leave(s, out, "nothing more to ask");
+		break;
+	case S_CLOSED:
+		break;
+	}
+}
+
+static void on_timeout(struct session *s, const struct session_in *in,
+    struct session_out *out)
+{
+	if (in->now_ns >= s->until_ns) {
+		on_deadline(s, in, out);
+		return;
+	}
+	if (fast_left(s) && in->now_ns >= s->want_ns + FAST_WAIT)
+		ask_fast(s, in, out);
+	if (s->answered && out->n == 0 && in->now_ns >= s->spoke_ns + KEEPALIVE)
+		out->n += pw_put_keepalive(tail(out));
+}
+
+static void on_end(struct session *s, struct session_out *out)
+{
+	for (int i = 0; i < SESSION_ASKS_MAX; i++)
+		if (s->ask[i].state == ASK_SENT)
+			out->n += pw_put_cancel(tail(out), s->ask[i].piece,
+			    s->ask[i].begin, s->ask[i].bytes);
+	if (s->interested)
+		out->n += pw_put_empty(tail(out), PW_NOT_INTERESTED);
+	go(s, S_CLOSED, INT64_MAX);
+}
+
+void session_init(struct session *s, const struct session_conf *conf,
+    const struct endpoint *who, bool incoming, int64_t now_ns)
+{
+	*s = (struct session){ .conf = conf, .who = *who, .incoming = incoming,
+		.choked = true, .budget = BUDGET_BASE, .paid_ns = now_ns,
+		.spoke_ns = now_ns };
+	go(s, S_GREET, now_ns + GREET_WAIT);
+}
+
+void session_map(struct session *s, uint8_t *map)
+{
+	s->map = map;
+}
+
+void session_step(struct session *s, const struct session_in *in,
+    struct session_out *out)
+{
+	size_t before = out->n;
+
+	if (s->state == S_CLOSED)
+		return;
+	switch (in->kind) {
+	case IN_CONNECTED:
+		go(s, S_GREET, in->now_ns + GREET_WAIT);
+		if (!s->incoming)
+			put_handshake(s, in->swarm->infohash[0], out);
+		break;
+	case IN_EVENT:
+		on_event(s, in, out);
+		break;
+	case IN_TIMEOUT:
+		on_timeout(s, in, out);
+		break;
+	case IN_END:
+		on_end(s, out);
+		break;
+	}
+	if (out->n > before)
+		s->spoke_ns = in->now_ns;
+}
+
+int64_t session_deadline(const struct session *s)
+{
+	int64_t at = s->until_ns;
+
+	if (s->answered && s->spoke_ns + KEEPALIVE < at)
+		at = s->spoke_ns + KEEPALIVE;
+	if (fast_left(s) && s->want_ns + FAST_WAIT < at)
+		at = s->want_ns + FAST_WAIT;
+	return at;
+}

@@ -1,0 +1,136 @@
+/*
+ * The policy towards one peer: what is said to it, when, and why we leave. A
+ * state machine without I/O, clock or heap. It gives nothing: there is no way
+ * from here to a piece, a bitfield or a have of ours.
+ *
+ * The sample. The k-th draw (k from 0) is the n-th piece, in order of index,
+ * of those the peer claims at that moment, with n the first 8 bytes (big-
+ * endian) of SHA-256(seed | address in 16 bytes, IPv4 mapped | port in 2 | k
+ * in 4) modulo their number. A piece drawn before, or one the torrent has no
+ * hash for, is passed over. Whoever knows the seed can repeat the choice.
+ */
+#ifndef MONITOR_SESSION_H
+#define MONITOR_SESSION_H
+
+#include "wire/endpoint.h"
+#include "wire/talk.h"
+
+#define SESSION_ASKS_MAX 8
+#define SESSION_CHOSEN_MAX 16	/* a larger sample needs session_init's map */
+#define SESSION_FAST_MAX 16	/* allowed_fast pieces kept in mind */
+#define SESSION_OUT_MIN 512	/* room that one step may need */
+
+/* What the swarm's torrent says, as far as the policy must know. */
+struct session_swarm {
+	uint8_t infohash[2][20];	/* what handshakes bear */
+	int hashes;
+	uint32_t pieces;
+	const void *ctx;
+	/* Length of a piece; 0: not to be asked for, because nothing could
+	 * tell whether what came is right. */
+	uint32_t (*piece_bytes)(const void *ctx, uint32_t piece);
+};
+
+/* The same for all sessions of a run. */
+struct session_conf {
+	uint8_t peer_id[20];
+	uint16_t listen_port;
+	const char *version;
+	int sample;		/* pieces per peer; 0: none; -1: all claimed */
+	unsigned outstanding;	/* 1 .. SESSION_ASKS_MAX */
+	uint8_t seed[16];
+};
+
+enum session_state {
+	S_GREET,	/* handshakes under way */
+	S_SETTLE,	/* its claims may still change */
+	S_WANT,		/* interested, and choked */
+	S_ASK,		/* pieces are being asked for */
+	S_LINGER,	/* nothing to ask; its messages are worth hearing */
+	S_CLOSED
+};
+
+/* What the conversation came to, for whoever decides on the next visit. */
+enum session_outcome {
+	SESSION_SILENT,		/* no handshake */
+	SESSION_OTHER,		/* a handshake for another infohash */
+	SESSION_SELF,		/* we met ourselves */
+	SESSION_MET		/* a handshake for this swarm */
+};
+
+struct session_ask {
+	uint32_t piece, begin, bytes;
+	enum { ASK_FREE, ASK_SENT, ASK_AGAIN } state;
+};
+
+struct session {
+	const struct session_conf *conf;
+	enum session_state state;
+	enum session_outcome outcome;
+	int64_t until_ns;	/* the state's deadline */
+	int64_t settled_ns;	/* settling ends here at the latest */
+	int64_t spoke_ns;	/* we last sent something */
+	int64_t want_ns;	/* when S_WANT was entered */
+	struct endpoint who;
+	bool incoming, answered;
+	bool fast, extended;	/* both sides speak it */
+	bool choked, interested;
+	int64_t budget, paid_ns;	/* see pay() */
+	int64_t leave_ns;	/* lingering ends; 0: not begun */
+	/* the sample */
+	uint32_t draws, chosen_count;
+	unsigned refused;	/* pieces it would not give */
+	uint8_t *map;		/* pieces chosen, if the sample is large */
+	uint32_t chosen[SESSION_CHOSEN_MAX];
+	uint32_t fast_pieces[SESSION_FAST_MAX];
+	unsigned fast_count, fast_tried;
+	/* the piece that requests are cut from, and what is under way */
+	bool in_hand;
+	uint32_t piece, piece_bytes, next;
+	struct session_ask ask[SESSION_ASKS_MAX];
+};
+
+enum session_in_kind {
+	IN_CONNECTED,
+	IN_EVENT,	/* .ev, one of the peer's */
+	IN_TIMEOUT,	/* the deadline given has passed */
+	IN_END		/* we stop: say what is polite, then close */
+};
+
+struct session_in {
+	enum session_in_kind kind;
+	int64_t now_ns;			/* monotonic */
+	const struct event *ev;
+	/* The swarm; for an incoming connection the one whose infohash its
+	 * handshake bears, NULL before and if there is none. */
+	const struct session_swarm *swarm;
+	const uint8_t *claimed;		/* bits, high first; NULL: none */
+	uint32_t claimed_count;
+};
+
+struct session_out {
+	uint8_t *bytes;		/* lent, at least SESSION_OUT_MIN free */
+	size_t room, n;		/* n: used; a step appends */
+	const char *close;	/* set: close, for this reason */
+};
+
+void session_init(struct session *s, const struct session_conf *conf,
+    const struct endpoint *who, bool incoming, int64_t now_ns);
+
+/* Lends zeroed bits for every piece of the torrent, before the handshake's
+ * event or at the latest in the step before claims: needed if the sample is -1
+ * or above SESSION_CHOSEN_MAX, and without it nothing is asked for then. */
+void session_map(struct session *s, uint8_t *map);
+
+/* Moves the session by one input. Nothing moves it once it is closed. */
+void session_step(struct session *s, const struct session_in *in,
+    struct session_out *out);
+
+/* When IN_TIMEOUT is due, monotonic ns. */
+int64_t session_deadline(const struct session *s);
+
+/* The number that the k-th draw yields for a peer (see above). */
+uint64_t session_draw(const uint8_t seed[16], const struct endpoint *who,
+    uint32_t k);
+
+#endif
