@@ -204,7 +204,7 @@ static void asked(struct witness *w, const struct event *ev, struct stamp at)
 	struct flow *f = &w->flow[giver];
 	struct underway *out;
 
-	if (!w->torrent)
+	if (!f->counts)
 		return;
 	if (!f->pieces) {
 		f->pieces = must(malloc(sizeof(*f->pieces)));
