@@ -242,13 +242,14 @@ class Lab:
 				    (what, seconds))
 			time.sleep(0.1)
 
-	def monitor(self, case, *options, duration=30, targets=None):
+	def monitor(self, case, *options, duration=30, targets=None, key=None,
+	    stdout=subprocess.PIPE, stderr=subprocess.PIPE):
 		"""Starts `swarmwitness monitor` on its own host."""
 		return self.watch.run([PROGRAM, "monitor", "--allow-local",
 		    "--interface", "eth0", "--duration", str(duration),
-		    "--key", os.path.join(self.folder, "key"), *options, case,
-		    *(targets or [self.torrent])], stdout=subprocess.PIPE,
-		    stderr=subprocess.PIPE, text=True)
+		    "--key", key or os.path.join(self.folder, "key"),
+		    *options, case, *(targets or [self.torrent])],
+		    stdout=stdout, stderr=stderr, text=True)
 
 
 def interrupted(number, _):

@@ -28,6 +28,8 @@ A_RAW = "(SELECT max(r.seq) FROM raw r JOIN record USING (seq) " \
     "WHERE kind='handshake')"
 MIDDLE = "(SELECT max(seq) / 2 FROM record)"
 LAST = "(SELECT max(seq) FROM record)"
+NAMED = "(seq, n) = (SELECT seq, n FROM named ORDER BY seq DESC, n DESC " \
+    "LIMIT 1)"
 # What is done to a copy: SQL on evidence.db, or a function of its folder.
 TAMPER = {
 	"a time moved by 1 ns": "UPDATE record SET utc_ns = utc_ns + 1 "
@@ -49,7 +51,7 @@ TAMPER = {
 	"a record appended": "INSERT INTO record SELECT seq + 1, utc_ns, "
 	    "mono_ns, kind, swarm, conn, ip, port, detail, NULL, salt FROM "
 	    "record WHERE seq = " + LAST,
-	"two records exchanged": "UPDATE record SET (utc_ns, detail) = "
+	"a record put in its neighbour's place": "UPDATE record SET (utc_ns, detail) = "
 	    "(SELECT utc_ns, detail FROM record WHERE seq = %s + 1) "
 	    "WHERE seq = %s" % (MIDDLE, MIDDLE),
 	"raw bytes changed": "UPDATE raw SET bytes = CAST(substr(bytes, 1, "
@@ -58,9 +60,9 @@ TAMPER = {
 	"raw bytes added": "INSERT INTO raw SELECT seq, x'00' FROM record "
 	    "WHERE kind = 'end'",
 	"a named endpoint changed": "UPDATE named SET port = port + 1 "
-	    "WHERE rowid = (SELECT max(rowid) FROM named)",
+	    "WHERE " + NAMED,
 	"a named endpoint removed": "DELETE FROM named "
-	    "WHERE rowid = (SELECT max(rowid) FROM named)",
+	    "WHERE " + NAMED,
 	"a named endpoint added": "INSERT INTO named SELECT seq, n + 1, "
 	    "'192.0.2.1', 1, salt FROM named ORDER BY seq DESC, n DESC "
 	    "LIMIT 1",
