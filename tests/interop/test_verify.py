@@ -5,7 +5,10 @@ docs/verify-by-hand.md's commands as written, tests/verify_case.py, and
 `swarmwitness verify`: all must hold on what the monitor wrote, and both
 programs must refuse every copy in which something was changed.
 """
+import base64
+import json
 import os
+import random
 import re
 import shutil
 import sqlite3
@@ -17,6 +20,10 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import lab as laboratory	# noqa: E402
 from tap import Tap		# noqa: E402
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))))
+import verify_case		# noqa: E402
 
 ROOT = laboratory.ROOT
 GUIDE = os.path.join(ROOT, "docs/verify-by-hand.md")
@@ -176,6 +183,98 @@ def tamper(case, folder):
 		shutil.rmtree(copy)
 
 
+def forge(case):
+	"""A forger's best: another story, all recomputed, another key."""
+	pem = os.path.join(case, "forger")
+	subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out",
+	    pem], check=True)
+	public = subprocess.run(["openssl", "pkey", "-in", pem, "-pubout",
+	    "-outform", "DER"], check=True, capture_output=True).stdout[-32:]
+	data, name = b"\1" + public, "forger"
+	id = verify_case.h(name.encode() + b"\n" + data)[:4]
+	edit(case, "UPDATE record SET detail = replace(detail, "
+	    "'\"match\":true', '\"match\":false')")
+	edit(case, "UPDATE record SET detail = json_set(detail, '$.vkey', "
+	    "'%s+%s+%s', '$.fingerprint', '%s') WHERE kind = 'key'" % (name,
+	    id.hex(), base64.b64encode(data).decode(),
+	    verify_case.h(public).hex()))
+	db = sqlite3.connect(os.path.join(case, "evidence.db"))
+	tree, tiles, roots, heads = verify_case.Tree(), {}, {}, {}
+
+	def done(level, n, root):
+		if level % 8 == 0:
+			tiles.setdefault((level // 8, n // 256), []).append(root)
+
+	for line, in db.execute("SELECT %s FROM record r ORDER BY seq" %
+	    verify_case.LINE):
+		leaf = verify_case.leaf(line)
+		done(0, tree.size, leaf)
+		tree.add(leaf, done)
+		roots[tree.size] = tree.root()
+	for size, note in db.execute("SELECT size, note FROM checkpoint"):
+		text = "%s\n%d\n%s\n" % (note.split("\n")[0], size,
+		    base64.b64encode(roots[size]).decode())
+		signed = os.path.join(case, "signed")
+		with open(signed, "w") as f:
+			f.write(text)
+		signature = subprocess.run(["openssl", "pkeyutl", "-sign",
+		    "-inkey", pem, "-rawin", "-in", signed], check=True,
+		    capture_output=True).stdout
+		heads[size] = "%s\n\u2014 %s %s\n" % (text, name,
+		    base64.b64encode(id + signature).decode())
+	db.close()
+	for (level, n), hashes in tiles.items():
+		if len(hashes) == 256:
+			edit(case, "UPDATE tile SET hashes = x'%s' WHERE "
+			    "level = %d AND n = %d" %
+			    (b"".join(hashes).hex(), level, n))
+	for size, note in heads.items():
+		edit(case, "UPDATE checkpoint SET root = '%s', note = '%s' "
+		    "WHERE size = %d" % (roots[size].hex(), note, size))
+	with open(os.path.join(case, "checkpoint.txt"), "w") as f:
+		f.write(heads[max(heads)])
+	for name in "signed", "forger":
+		os.remove(os.path.join(case, name))
+
+
+def content(case):
+	"""All that the tables hold, or None if they cannot be read."""
+	try:
+		db = sqlite3.connect("file:%s/evidence.db?immutable=1" % case,
+		    uri=True)
+		return [list(db.execute("SELECT * FROM " + t)) for t in
+		    ("record", "raw", "named", "tile", "checkpoint", "meta")]
+	except sqlite3.Error:
+		return None
+
+
+def damage(case, folder, times=20):
+	"""One bit of the file turned, anywhere: never unnoticed, no crash."""
+	copy = os.path.join(folder, "copy")
+	pick = random.Random(20240607)
+	whole, bad, noticed = content(case), [], 0
+	shutil.copytree(case, copy)
+	file = os.path.join(copy, "evidence.db")
+	with open(file, "rb") as f:
+		data = f.read()
+	for _ in range(times):
+		at, bit = pick.randrange(len(data)), 1 << pick.randrange(8)
+		with open(file, "wb") as f:
+			f.write(data[:at] + bytes([data[at] ^ bit]) +
+			    data[at + 1:])
+		same = content(copy) == whole
+		for command in PAGE, PROGRAM:
+			r = run(command, copy)
+			noticed += r.returncode != 0
+			if r.returncode not in (0, 1, 2) or "Traceback" in \
+			    r.stderr or r.returncode == 0 and not same:
+				bad.append((at, bit, command[-1],
+				    r.returncode, r.stderr[-300:]))
+	shutil.rmtree(copy)
+	tap.claim(noticed and not bad, "a bit of evidence.db turned, %d "
+	    "times: what it changed is always noticed" % times, bad)
+
+
 def main():
 	with tempfile.TemporaryDirectory(prefix="sw-verify-") as folder:
 		case = make_case(folder)
@@ -194,6 +293,12 @@ def main():
 		check(case, 1, "by another key", "--key", "0" * 64)
 		check(os.path.join(folder, "none"), 2, "no case")
 		tamper(case, folder)
+		damage(case, folder)
+		copy = os.path.join(folder, "forged")
+		shutil.copytree(case, copy)
+		forge(copy)
+		check(copy, 0, "a whole forgery under another key is whole")
+		check(copy, 1, "but not under ours", "--key", fingerprint)
 	return tap.status()
 
 
