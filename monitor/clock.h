@@ -22,7 +22,8 @@ struct clockwatch_conf {
 	uint16_t ports_from, ports_to;	/* local ports to bind into */
 };
 
-/* Records the kernel's state at once, then on its timers. */
+/* Records the kernel's state at once, asks the servers, then on its timers.
+ * NULL: out of memory. */
 struct clockwatch *clockwatch_new(const struct clockwatch_conf *conf);
 
 /*
@@ -35,11 +36,17 @@ bool clockwatch_stalled(const struct clockwatch *c, int64_t since_mono_ns);
 void clockwatch_stall(struct clockwatch *c, const char *cause,
     int64_t from_utc_ns, int64_t to_utc_ns, int64_t lag_ns, int64_t dropped);
 
-/* The current bound on |our clock - UTC| in ns, or -1: unknown. */
+/*
+ * The current bound on |our clock - UTC| in ns, or -1: unknown. The median of
+ * the servers' bounds, each grown by 100 ppm since its answer, so that one
+ * server that is wrong does not decide; or the kernel's, if that is wider or
+ * nothing else is known. A step of the clock voids what servers said before.
+ */
 int64_t clockwatch_bound(const struct clockwatch *c);
 
-/* A last round before `end`: kernel and servers once more, bounded by wait_ms;
- * then done(ctx). */
+/* A last round before `end`: kernel and servers once more (those not asked in
+ * the last 15 seconds), bounded by wait_ms; closes its handles, then done(ctx),
+ * from the loop. clockwatch_free then, or in done itself. */
 void clockwatch_stop(struct clockwatch *c, int wait_ms,
     void (*done)(void *ctx));
 void clockwatch_free(struct clockwatch *c);

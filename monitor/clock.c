@@ -1,0 +1,383 @@
+#include "monitor/clock.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/timex.h>
+
+#include "monitor/now.h"
+#include "monitor/ntp.h"
+#include "schema/json.h"
+#include "schema/log.h"
+
+#define BEAT_MS 100
+#define LATE_NS (250 * NS_PER_MS)	/* a loop later than this has stalled */
+#define STEP_NS (50 * NS_PER_MS)	/* less is noise of reading two clocks */
+#define READ_NS (5 * NS_PER_MS)		/* longer between two reads: no use */
+#define KERNEL_S 60
+#define SERVERS_S 300
+#define STALLS 64			/* remembered */
+#define DRIFT_PPM 100
+
+struct span_ns {
+	int64_t from, to;
+};
+
+struct clockwatch {
+	struct clockwatch_conf conf;
+	uv_timer_t beat, kernel, round, end;
+	struct ntp *ntp;
+	struct json json;
+	int64_t beat_ns;		/* last one, monotonic */
+	int64_t wall, boot;		/* those clocks less the monotonic */
+	struct span_ns stalls[STALLS];	/* monotonic; to 0: none */
+	unsigned stall_count;
+	int64_t kernel_bound;		/* -1: not synchronised */
+	int64_t *bounds;		/* of each server; -1: none */
+	int64_t *bounds_at;		/* monotonic */
+	int64_t *sorted;		/* room for as many */
+	bool stopping, closing;
+	unsigned open;
+	void (*done)(void *ctx);
+};
+
+/* --- records ------------------------------------------------------------------- */
+
+struct said {
+	const char *source, *server, *outcome, *error;
+	bool has_offset, has_delay, has_dispersion, has_stratum, has_sync, sync;
+	int64_t offset, delay, dispersion, stratum, bound;
+};
+
+static void put_if(struct json *j, const char *key, bool has, int64_t v)
+{
+	if (has)
+		json_int(j, key, v);
+	else
+		json_null(j, key);
+}
+
+static void put_record(struct clockwatch *c, struct record *r)
+{
+	json_close(&c->json, '}');
+	r->conn = CONN_NONE;
+	r->detail = json_done(&c->json);
+	if (r->detail == NULL)
+		log_die("clock record too long");
+	c->conf.add(c->conf.ctx, r);
+}
+
+static void put_clock(struct clockwatch *c, const struct said *s,
+    struct stamp at, const struct endpoint *who, struct span raw)
+{
+	struct json *j = &c->json;
+
+	json_reset(j);
+	json_open(j, NULL, '{');
+	json_str(j, "source", s->source);
+	json_str(j, "server", s->server);
+	json_str(j, "outcome", s->outcome);
+	put_if(j, "offset_ns", s->has_offset, s->offset);
+	put_if(j, "delay_ns", s->has_delay, s->delay);
+	put_if(j, "dispersion_ns", s->has_dispersion, s->dispersion);
+	put_if(j, "stratum", s->has_stratum, s->stratum);
+	put_if(j, "bound_ns", s->bound >= 0, s->bound);
+	if (s->has_sync)
+		json_bool(j, "synchronised", s->sync);
+	else
+		json_null(j, "synchronised");
+	json_str(j, "error", s->error);
+	put_record(c, &(struct record){ .at = at, .kind = "clock", .who = who,
+	    .raw = raw });
+}
+
+static void put_stall(struct clockwatch *c, const char *cause, int64_t from,
+    int64_t to, int64_t lag_ns, int64_t dropped)
+{
+	struct json *j = &c->json;
+
+	json_reset(j);
+	json_open(j, NULL, '{');
+	json_str(j, "cause", cause);
+	json_int(j, "from_utc_ns", from);
+	json_int(j, "to_utc_ns", to);
+	json_int(j, "lag_ms", lag_ns / NS_PER_MS);
+	json_int(j, "dropped", dropped);
+	put_record(c, &(struct record){ .at = stamp_now(), .kind = "stall" });
+}
+
+/* --- the kernel ------------------------------------------------------------------- */
+
+static void read_kernel(struct clockwatch *c)
+{
+	struct timex t = { .modes = 0 };
+	struct said s = { .source = "kernel", .outcome = "ok", .bound = -1 };
+
+	c->kernel_bound = -1;
+	if (ntp_adjtime(&t) < 0) {
+		s.outcome = "error";
+		s.error = strerror(errno);
+	} else {
+		s.has_offset = s.has_dispersion = s.has_sync = true;
+		s.offset = t.offset * (t.status & STA_NANO ? 1 : 1000);
+		s.dispersion = t.esterror * 1000;
+		s.sync = (t.status & STA_UNSYNC) == 0;
+		if (s.sync)
+			s.bound = t.maxerror * 1000 +
+			    (s.offset < 0 ? -s.offset : s.offset);
+		c->kernel_bound = s.bound;
+	}
+	put_clock(c, &s, stamp_now(), NULL, span_of(NULL, 0));
+}
+
+static void on_kernel(uv_timer_t *timer)
+{
+	read_kernel(timer->data);
+}
+
+/* --- servers ------------------------------------------------------------------------ */
+
+static void finish_if_done(struct clockwatch *c);
+
+static void on_said(void *ctx, size_t server, const struct ntp_said *n)
+{
+	struct clockwatch *c = ctx;
+	struct said s = { .source = "sntp", .server = n->server,
+	    .outcome = n->outcome, .error = n->error, .bound = -1 };
+
+	if (n->reply != NULL) {
+		s.has_stratum = s.has_sync = true;
+		s.stratum = n->reply->stratum;
+		s.sync = sntp_unusable(n->reply) == NULL;
+	}
+	if (n->offset != NULL) {
+		s.has_offset = s.has_delay = s.has_dispersion = true;
+		s.offset = n->offset->offset_ns;
+		s.delay = n->offset->delay_ns;
+		s.dispersion = n->offset->dispersion_ns;
+		s.bound = n->offset->bound_ns;
+		c->bounds[server] = s.bound;
+		c->bounds_at[server] = n->at.mono_ns;
+	}
+	put_clock(c, &s, n->at, n->who.family ? &n->who : NULL, n->body);
+	finish_if_done(c);
+}
+
+static void on_round(uv_timer_t *timer)
+{
+	struct clockwatch *c = timer->data;
+
+	ntp_round(c->ntp);
+}
+
+static int cmp_ns(const void *a, const void *b)
+{
+	const int64_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+int64_t clockwatch_bound(const struct clockwatch *c)
+{
+	int64_t now = clock_ns(CLOCK_MONOTONIC), median;
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->conf.ntps; i++)
+		if (c->bounds[i] >= 0)
+			c->sorted[n++] = c->bounds[i] + (now -
+			    c->bounds_at[i]) / (1000000 / DRIFT_PPM);
+	if (n == 0)
+		return c->kernel_bound;
+	qsort(c->sorted, n, sizeof(*c->sorted), cmp_ns);
+	median = c->sorted[n / 2];
+	return median > c->kernel_bound ? median : c->kernel_bound;
+}
+
+/* --- steps, suspends, stalls ---------------------------------------------------------- */
+
+static void remember(struct clockwatch *c, int64_t from, int64_t to)
+{
+	c->stalls[c->stall_count++ % STALLS] = (struct span_ns){ from, to };
+}
+
+/* The wall clock and the boot clock less the monotonic. False if we were
+ * interrupted between the reads, so that their difference means nothing. */
+static bool read_clocks(int64_t *mono, int64_t *wall, int64_t *boot)
+{
+	int64_t before = clock_ns(CLOCK_MONOTONIC);
+
+	*wall = clock_ns(CLOCK_REALTIME) - before;
+	*boot = clock_ns(CLOCK_BOOTTIME) - before;
+	*mono = clock_ns(CLOCK_MONOTONIC);
+	return *mono - before < READ_NS;
+}
+
+static void put_jump(struct clockwatch *c, const char *source, int64_t by)
+{
+	struct said s = { .source = source, .outcome = "ok",
+	    .has_offset = true, .offset = by, .bound = -1 };
+
+	put_clock(c, &s, stamp_now(), NULL, span_of(NULL, 0));
+}
+
+static void on_beat(uv_timer_t *timer)
+{
+	struct clockwatch *c = timer->data;
+	int64_t mono, wall, boot, late, slept, stepped;
+	bool sound = read_clocks(&mono, &wall, &boot);
+
+	late = mono - c->beat_ns - BEAT_MS * NS_PER_MS;
+	if (late > LATE_NS) {
+		remember(c, c->beat_ns, mono);
+		put_stall(c, "loop", c->wall + c->beat_ns, c->wall + mono,
+		    late, 0);
+	}
+	c->beat_ns = mono;
+	if (!sound)
+		return;
+	slept = boot - c->boot;
+	stepped = wall - c->wall - slept;
+	c->boot = boot;
+	c->wall = wall;
+	if (slept > STEP_NS)
+		put_jump(c, "suspend", slept);
+	if (stepped > STEP_NS || stepped < -STEP_NS) {
+		put_jump(c, "step", stepped);
+		for (size_t i = 0; i < c->conf.ntps; i++)
+			c->bounds[i] = -1;
+		read_kernel(c);
+		ntp_round(c->ntp);
+	}
+}
+
+bool clockwatch_stalled(const struct clockwatch *c, int64_t since_mono_ns)
+{
+	int64_t now = clock_ns(CLOCK_MONOTONIC);
+
+	/* One that its own beat has not noticed yet. */
+	if (now - c->beat_ns > BEAT_MS * NS_PER_MS + LATE_NS)
+		return true;
+	for (unsigned i = 0; i < STALLS; i++)
+		if (c->stalls[i].to != 0 && c->stalls[i].to > since_mono_ns)
+			return true;
+	return false;
+}
+
+void clockwatch_stall(struct clockwatch *c, const char *cause,
+    int64_t from_utc_ns, int64_t to_utc_ns, int64_t lag_ns, int64_t dropped)
+{
+	remember(c, from_utc_ns - c->wall, to_utc_ns - c->wall);
+	put_stall(c, cause, from_utc_ns, to_utc_ns, lag_ns, dropped);
+}
+
+/* --- end --------------------------------------------------------------------------------- */
+
+static void let_go(void *ctx)
+{
+	struct clockwatch *c = ctx;
+
+	if (--c->open == 0)
+		c->done(c->conf.ctx);
+}
+
+static void timer_closed(uv_handle_t *h)
+{
+	let_go(h->data);
+}
+
+static void close_all(struct clockwatch *c)
+{
+	if (c->closing)
+		return;
+	c->closing = true;
+	c->open = 5;
+	uv_close((uv_handle_t *)&c->beat, timer_closed);
+	uv_close((uv_handle_t *)&c->kernel, timer_closed);
+	uv_close((uv_handle_t *)&c->round, timer_closed);
+	uv_close((uv_handle_t *)&c->end, timer_closed);
+	ntp_close(c->ntp, let_go, c);
+}
+
+static void on_end(uv_timer_t *timer)
+{
+	close_all(timer->data);
+}
+
+static void finish_if_done(struct clockwatch *c)
+{
+	if (c->stopping && !c->closing && !ntp_busy(c->ntp))
+		uv_timer_start(&c->end, on_end, 0, 0);
+}
+
+void clockwatch_stop(struct clockwatch *c, int wait_ms,
+    void (*done)(void *ctx))
+{
+	if (c->stopping)
+		return;
+	c->stopping = true;
+	c->done = done;
+	uv_timer_stop(&c->kernel);
+	uv_timer_stop(&c->round);
+	read_kernel(c);
+	ntp_round(c->ntp);
+	uv_timer_start(&c->end, on_end, (uint64_t)wait_ms, 0);
+	finish_if_done(c);
+}
+
+void clockwatch_free(struct clockwatch *c)
+{
+	if (c == NULL)
+		return;
+	json_fini(&c->json);
+	free(c->bounds);
+	free(c->bounds_at);
+	free(c->sorted);
+	free(c);
+}
+
+/* --- beginning ------------------------------------------------------------------------------ */
+
+static void start_timer(struct clockwatch *c, uv_timer_t *t, uv_timer_cb cb,
+    int64_t ms)
+{
+	uv_timer_init(c->conf.loop, t);
+	t->data = c;
+	if (cb != NULL)
+		uv_timer_start(t, cb, (uint64_t)ms, (uint64_t)ms);
+}
+
+struct clockwatch *clockwatch_new(const struct clockwatch_conf *conf)
+{
+	struct clockwatch *c = calloc(1, sizeof(*c));
+	int64_t kernel_s = conf->every_s > 0 ? conf->every_s : KERNEL_S;
+	int64_t servers_s = conf->every_s > 0 ? conf->every_s : SERVERS_S;
+
+	if (c == NULL)
+		return NULL;
+	c->conf = *conf;
+	c->conf.ntp = NULL;
+	json_init(&c->json, JSON_MOST);
+	c->bounds = calloc(conf->ntps + 1, sizeof(*c->bounds));
+	c->bounds_at = calloc(conf->ntps + 1, sizeof(*c->bounds_at));
+	c->sorted = calloc(conf->ntps + 1, sizeof(*c->sorted));
+	if (c->bounds == NULL || c->bounds_at == NULL || c->sorted == NULL)
+		goto fail;
+	for (size_t i = 0; i < conf->ntps; i++)
+		c->bounds[i] = -1;
+	c->ntp = ntp_new(&(struct ntp_conf){ .loop = conf->loop, .ctx = c,
+	    .said = on_said, .servers = conf->ntp, .n = conf->ntps,
+	    .ports_from = conf->ports_from, .ports_to = conf->ports_to });
+	if (c->ntp == NULL)
+		goto fail;
+	read_clocks(&c->beat_ns, &c->wall, &c->boot);
+	start_timer(c, &c->beat, on_beat, BEAT_MS);
+	start_timer(c, &c->kernel, on_kernel, kernel_s * 1000);
+	start_timer(c, &c->round, on_round, servers_s * 1000);
+	start_timer(c, &c->end, NULL, 0);
+	read_kernel(c);
+	ntp_round(c->ntp);
+	return c;
+fail:
+	clockwatch_free(c);
+	return NULL;
+}
