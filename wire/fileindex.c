@@ -227,7 +227,6 @@ enum wire_status mi_index(struct metainfo *mi, struct mi_file *index,
 {
 	struct fl_list list;
 	struct fl_tree tree;
-	unsigned notes = 0;
 	struct mi_file b;
 
 	if (n != mi->files)
@@ -240,12 +239,12 @@ enum wire_status mi_index(struct metainfo *mi, struct mi_file *index,
 	for (size_t i = 0; i < n; i++) {
 		struct mi_file *f = &index[i];
 
-		if ((mi->v1 ? fl_list_next(&list, f, &notes, err) :
-		    fl_tree_next(&tree, f, &notes, err)) != FL_FILE)
+		if ((mi->v1 ? fl_list_next(&list, f, NULL, err) :
+		    fl_tree_next(&tree, f, NULL, err)) != FL_FILE)
 			return WIRE_BAD;
 		if (!mi->v1 || !mi->v2 || f->pad)
 			continue;
-		if (fl_tree_next(&tree, &b, &notes, err) != FL_FILE)
+		if (fl_tree_next(&tree, &b, NULL, err) != FL_FILE)
 			return WIRE_BAD;
 		f->root = b.root;
 	}

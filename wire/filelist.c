@@ -41,13 +41,13 @@ unsigned fl_text_notes(struct span text)
 	while (i < text.n) {
 		uint8_t c = text.p[i];
 
-		if (c == '/' || c == '\\')
-			notes |= MI_UNSAFE_PATH;
 		if (c != '.' && c != ' ')
 			dots = false;
+		if (c == '/' || c == '\\')
+			notes |= MI_UNSAFE_PATH;
 		if (c < 0x20 || c == 0x7f)
 			notes |= MI_BAD_TEXT;
-		n = sequence(text.p + i, text.n - i);
+		n = c < 0x80 ? 1 : sequence(text.p + i, text.n - i);
 		if (n == 0)
 			notes |= MI_BAD_TEXT;
 		i += n ? n : 1;
@@ -56,6 +56,13 @@ unsigned fl_text_notes(struct span text)
 }
 
 /* --- what both lists share ------------------------------------------------- */
+
+/* Notes are wanted once; the index walks again without. */
+static void note(unsigned *notes, unsigned bits)
+{
+	if (notes)
+		*notes |= bits;
+}
 
 static void read_attr(struct span attr, struct mi_file *f)
 {
@@ -73,7 +80,7 @@ static enum fl_step place(const struct metainfo *mi, struct mi_file *f,
 
 	if (f->symlink) {
 		if (length->raw.n && length->num != 0)
-			*notes |= MI_SYMLINK_BYTES;
+			note(notes, MI_SYMLINK_BYTES);
 		f->bytes = 0;
 	} else {
 		if (length->num < 0)
@@ -111,13 +118,14 @@ static enum fl_step read_path(const struct metainfo *mi, struct mi_file *f,
 		if (v.type != BEN_STR)
 			return refuse(mi, err, "a path element is not text",
 			    v.raw.p);
-		*notes |= fl_text_notes(v.text);
+		if (notes)
+			*notes |= fl_text_notes(v.text);
 		last = v.text;
 	}
 	if (!f->pad && last.n >= sizeof(pad) - 1 &&
 	    memcmp(last.p, pad, sizeof(pad) - 1) == 0) {
 		f->pad = true;
-		*notes |= MI_NAMED_PAD;
+		note(notes, MI_NAMED_PAD);
 	}
 	f->path = path;
 	return FL_FILE;
@@ -280,7 +288,8 @@ enum fl_step fl_tree_next(struct fl_tree *w, struct mi_file *f,
 			return refuse(mi, err,
 			    "a v2 file tree entry is not a dictionary",
 			    key.raw.p);
-		*notes |= fl_text_notes(key.text);
+		if (notes)
+			*notes |= fl_text_notes(key.text);
 		if (fresh == NULL) {
 			fresh = key.raw.p;
 			f->shared = (uint8_t)(w->depth - 1);

@@ -21,7 +21,7 @@ struct fl_list {
 	bool ended;		/* single file: was given */
 };
 
-/* .length: of a single-file torrent. */
+/* The next file; *notes collects mi_note bits (may be NULL). */
 void fl_list_init(struct fl_list *w, const struct metainfo *mi);
 enum fl_step fl_list_next(struct fl_list *w, struct mi_file *f,
     unsigned *notes, struct wire_error *err);

@@ -209,7 +209,6 @@ static enum wire_status walk_list(struct metainfo *mi, struct wire_error *err)
 	struct fl_tree tree;
 	struct mi_file a, b;
 	enum fl_step step;
-	unsigned ignored = 0;
 	uint64_t end = 0;
 
 	fl_list_init(&list, mi);
@@ -220,7 +219,7 @@ static enum wire_status walk_list(struct metainfo *mi, struct wire_error *err)
 			return WIRE_BAD;
 		if (!mi->v2 || a.pad)
 			continue;
-		step = fl_tree_next(&tree, &b, &ignored, err);
+		step = fl_tree_next(&tree, &b, NULL, err);
 		if (step == FL_BAD)
 			return WIRE_BAD;
 		if (step == FL_END || a.bytes != b.bytes ||
@@ -236,7 +235,7 @@ static enum wire_status walk_list(struct metainfo *mi, struct wire_error *err)
 		return WIRE_BAD;
 	if (!mi->v2)
 		return WIRE_OK;
-	step = fl_tree_next(&tree, &b, &ignored, err);
+	step = fl_tree_next(&tree, &b, NULL, err);
 	if (step == FL_BAD)
 		return WIRE_BAD;
 	if (step == FL_FILE)
@@ -383,10 +382,11 @@ enum wire_status mi_read(struct span file, struct metainfo *mi,
 			mi->announce_list = v.text;
 	if (!given(&info))
 		return refuse(mi, err, "no info section", file.p);
-	/* Once more, for the notes of the info dict alone. */
+	/* Once more, if there is any, for the notes of the info dict alone. */
 	at = cur_of(info.raw);
-	if (ben_next(&at, &info, &notes, err) != WIRE_OK ||
-	    read_info(mi, &info, notes, err) != WIRE_OK)
+	if (mi->notes && ben_next(&at, &info, &notes, err) != WIRE_OK)
+		return WIRE_BAD;
+	if (read_info(mi, &info, notes, err) != WIRE_OK)
 		return WIRE_BAD;
 	if (mi->v2 && given(&layers)) {
 		if (layers.type != BEN_DICT)
