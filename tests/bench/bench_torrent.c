@@ -153,6 +153,7 @@ static double theirs_us(const char *path)
 {
 	char rounds[16], round_s[16], line[64] = "";
 	int fd[2], status = -1;
+	size_t at = 0;
 	ssize_t n;
 	pid_t pid;
 
@@ -168,11 +169,12 @@ static double theirs_us(const char *path)
 		_exit(127);
 	}
 	close(fd[1]);
-	n = read(fd[0], line, sizeof(line) - 1);
+	while ((n = read(fd[0], line + at, sizeof(line) - 1 - at)) > 0)
+		at += (size_t)n;
 	close(fd[0]);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
-	return n > 0 && status == 0 ? strtod(line, NULL) : -1;
+	return at && status == 0 ? strtod(line, NULL) : -1;
 }
 
 static bool compare(const char *what, struct text t)
