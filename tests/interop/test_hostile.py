@@ -1,0 +1,209 @@
+#!/usr/bin/env python3
+"""Peers and trackers that misbehave: each leaves its record, none any harm."""
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import hostile				# noqa: E402
+import lab as laboratory		# noqa: E402
+from caseview import Case		# noqa: E402
+from content import Content		# noqa: E402
+from tap import Tap			# noqa: E402
+
+DURATION_S = 45
+PORT = 6881
+MEMORY_KB = 200 * 1024
+tap = Tap()
+
+# peer: (kinds of which one must be there, highest level it may reach). A
+# malformed record must give its reason and offset.
+FATES = {
+	"silent": (("closed",), 1),
+	"slow": (("closed",), 1),
+	"other_hash": (("handshake",), 1),
+	"web_server": (("malformed",), 1),
+	"too_early": (("malformed",), 1),
+	"absurd_length": (("malformed",), 2),
+	"short_bitfield": (("malformed",), 2),
+	"spare_bits": (("malformed",), 3),
+	"have_beyond": (("malformed",), 2),
+	"nested": (("malformed",), 2),
+	"cut": (("closed",), 2),
+	"flood": (("have",), 3),
+	"unasked": (("piece", "malformed"), 3),
+	"liar": (("piece",), 3),
+	"shifted": (("piece", "malformed", "closed"), 3),
+	"trickle": (("piece", "closed"), 4),
+}
+# What the `announce` record must say, where it is known.
+OUTCOMES = {
+	"good": ("ok",), "gzip": ("ok",), "odd": ("ok",),
+	"html": ("malformed",), "gzip_untold": ("malformed",),
+	"nested": ("malformed",), "truncated": ("malformed",),
+	"endless": ("malformed", "error"), "loop": ("error", "failure"),
+	"nothing": ("timeout", "error"), "hangs_up": ("error",),
+	"error": ("failure", "error"), "refuses": ("failure",),
+}
+
+
+class Swarm:
+	"""The lab, a torrent whose trackers are hostile's, and its peers."""
+
+	def __init__(self, lab):
+		tracker = lab.host("tracker", 1)
+		self.watch = lab.watch = lab.host("monitor", 100)
+		hosts = [(what, lab.host(what.__name__.replace("_", "-"),
+		    10 + i)) for i, what in enumerate(hostile.PEERS)]
+		self.trackers = hostile.Trackers(tracker, [(host.address, PORT)
+		    for _, host in hosts])
+		self.content = Content("hostile swarm", "hostile",
+		    [[self.trackers.url(n)] for n in self.trackers.answers])
+		self.peers = {what.__name__: hostile.Peer(what.__name__, host,
+		    self.content, what, PORT) for what, host in hosts}
+		self.caller = lab.host("caller", 90)
+		self.torrent = lab.torrent = os.path.join(lab.folder,
+		    "hostile.torrent")
+		with open(self.torrent, "wb") as f:
+			f.write(self.content.torrent)
+
+	def call(self):
+		"""Dials the monitor and misbehaves, too."""
+		for what in (hostile.web_server, hostile.silent,
+		    lambda s, c: s.sendall(hostile.handshake(b"x" * 20)),
+		    lambda s, c: s.sendall(hostile.handshake(c.info_hash) +
+			b"\xff" * 9),
+		    lambda s, c: s.close()):
+			s = self.caller.socket()
+			s.settimeout(5)
+			try:
+				s.connect((self.watch.address, PORT))
+			except OSError:
+				continue
+			threading.Thread(target=hostile.talk, daemon=True,
+			    args=(what, s, self.content)).start()
+
+
+def peak_kb(pid):
+	try:
+		with open("/proc/%d/status" % pid) as f:
+			return next(int(line.split()[1]) for line in f
+			    if line.startswith("VmHWM"))
+	except (OSError, StopIteration):
+		return 0
+
+
+def observe(path):
+	with laboratory.Lab() as lab:
+		swarm = Swarm(lab)
+		monitor = lab.monitor(path, "--listen", str(PORT),
+		    duration=DURATION_S, stdout=subprocess.DEVNULL,
+		    stderr=open(os.path.join(lab.folder, "log"), "w+"))
+		time.sleep(3)
+		swarm.call()
+		peak, end = 0, time.monotonic() + DURATION_S + 25
+		while monitor.poll() is None and time.monotonic() < end:
+			peak = max(peak, peak_kb(monitor.pid))
+			time.sleep(0.2)
+		tap.equal(monitor.poll(), 0, "the monitor ends by itself, "
+		    "with 0")
+		if monitor.poll() != 0:
+			with open(os.path.join(lab.folder, "log")) as f:
+				print(f.read()[-3000:])
+		tap.claim(0 < peak < MEMORY_KB, "its memory stays below %d MB "
+		    "(%d)" % (MEMORY_KB // 1024, peak // 1024), peak)
+	return swarm
+
+
+def check_peers(case, swarm):
+	levels = case.levels()
+	for name, (kinds, most) in FATES.items():
+		p = swarm.peers[name]
+		tap.claim(p.accepted, "%s was dialled" % name)
+		found = [r for r in case.records(*kinds, ip=p.address)
+		    if r.kind != "closed" and r.d["by"] == "peer" or
+		    r.kind == "closed"]
+		tap.claim(found and all(r.d["reason"] and
+		    r.d["offset"] is not None for r in found
+		    if r.kind == "malformed"), "%s left its %s" %
+		    (name, " or ".join(kinds)), [(r.kind, r.d)
+		    for r in case.records("malformed", "closed",
+		    "piece", ip=p.address)])
+		tap.claim(levels.get(p.address, 0) <= most, "%s is at level "
+		    "%d at most" % (name, most), levels.get(p.address))
+		opened = len(case.records("reached", ip=p.address))
+		tap.equal(len(case.records("closed", ip=p.address)), opened,
+		    "%s: every connection was closed" % name)
+
+
+def check_details(case, swarm):
+	def at(name, kind):
+		return case.records(kind, ip=swarm.peers[name].address,
+		    by="peer")
+
+	tap.claim(not at("short_bitfield", "bitfield") or
+	    case.levels()[swarm.peers["short_bitfield"].address] == 2,
+	    "a bitfield of the wrong size is no claim")
+	tap.claim(at("other_hash", "handshake") and
+	    not any(r.d["expected"] for r in at("other_hash", "handshake")),
+	    "another infohash is recorded as not the expected one")
+	lies = [r.d["match"] for r in at("liar", "piece") if r.d["complete"]]
+	tap.claim(lies and not any(lies), "the liar's pieces do not match",
+	    lies)
+	n = sum(r.d["count"] for r in at("flood", "have"))
+	m = sum(len(r.raw) for r in at("flood", "have")) // 9
+	tap.claim(n == m and n > 1000, "every have of the flood that was read "
+	    "is in the record (%d)" % n, (n, m))
+	called = case.records("accept", ip=swarm.caller.address)
+	tap.claim(called, "calls from a hostile address are recorded")
+	bad = [r.d["reason"] for r in case.records("malformed",
+	    ip=swarm.caller.address)]
+	tap.claim(bad, "and what was malformed in them")
+
+
+def check_trackers(case, swarm):
+	for name, outcomes in OUTCOMES.items():
+		url = swarm.trackers.url(name)
+		found = [r.d["outcome"] for r in case.records("announce")
+		    if r.d["tracker"] == url and r.d["event"] == "started"]
+		tap.claim(found and set(found) <= set(outcomes),
+		    "tracker %s: %s" % (name, " or ".join(outcomes)), found)
+	where = {r.d["where"] for r in case.records("malformed")
+	    if r.d["by"] == "tracker"}
+	for name in "html", "gzip_untold", "nested", "truncated":
+		tap.claim(swarm.trackers.url(name) in where,
+		    "tracker %s: what it sent is kept as malformed" % name)
+	odd = [r.d["odd_bytes"] for r in case.records("listed")
+	    if r.d["witness"] == swarm.trackers.url("odd")]
+	tap.claim(odd and set(odd) == {3}, "tracker odd: three odd bytes", odd)
+
+
+def main():
+	with tempfile.TemporaryDirectory(prefix="sw-hostile-") as folder:
+		path = os.path.join(folder, "case")
+		swarm = observe(path)
+		if not os.path.exists(os.path.join(path, "evidence.db")):
+			tap.claim(False, "there is a case")
+			return tap.status()
+		case = Case(path, swarm.content.pieces)
+		for check in check_peers, check_details, check_trackers:
+			try:
+				check(case, swarm)
+			except Exception as e:	# a claim that cannot be asked
+				tap.claim(False, "%s: %s: %s" %
+				    (check.__name__, type(e).__name__, e))
+		for command in ([sys.executable, os.path.join(laboratory.ROOT,
+		    "tests/verify_case.py")], [laboratory.PROGRAM, "verify"]):
+			r = subprocess.run(command + [path],
+			    capture_output=True, text=True)
+			tap.equal(r.returncode, 0, "%s holds" %
+			    os.path.basename(command[-1]))
+	return tap.status()
+
+
+if __name__ == "__main__":
+	sys.exit(main())
