@@ -1,0 +1,59 @@
+/*
+ * A run's account of itself, as records: who runs what with which settings
+ * where, by which key, what it watches, what it captured, how it ended.
+ */
+#ifndef MONITOR_ACCOUNT_H
+#define MONITOR_ACCOUNT_H
+
+#include "capture/recorder.h"
+#include "monitor/options.h"
+#include "monitor/session.h"
+#include "schema/ledger.h"
+#include "schema/runs.h"
+#include "schema/torrent.h"
+
+#define VANTAGE_MAX 64
+
+/* This host's addresses, and which families the run uses. */
+struct vantage {
+	struct endpoint at[VANTAGE_MAX];
+	size_t n;
+	struct endpoint bind4, bind6;	/* to bind to; family 0: not used */
+};
+void vantage_find(struct vantage *v, const struct options *o);
+
+struct account {
+	struct ledger *ledger;
+	const struct options *options;
+	const struct note_key *key;
+	const struct session_conf *policy;
+	const struct vantage *vantage;
+	int argc;
+	char **argv;
+	const char *filter;	/* of the packets; NULL: none are kept */
+	const char *interface;
+	uint32_t tracker_key;
+	int64_t first;		/* seq of this run's first record */
+	struct stamp began;
+};
+
+/* `run`, `key`, `selftest`: false if the self-test failed, which is recorded.
+ * keyfile is where the key lies; -1 logged. */
+int account_begin(struct account *a, const struct ledger_past *past,
+    const char *keyfile, bool *sound);
+
+void account_packets(struct account *a, const struct recorder_file *f,
+    bool salvaged);
+void account_no_packets(struct account *a, const char *why);
+
+/* A database that reports will look addresses up in: -1 logged. */
+int account_geo(struct account *a, const char *file);
+
+void account_torrent(struct account *a, const struct torrent *t,
+    const char *path);
+
+/* `selftest` once more and `end`. */
+void account_end(struct account *a, const char *why, int64_t connections,
+    int64_t piece_bytes_sent, bool *sound);
+
+#endif

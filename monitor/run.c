@@ -1,0 +1,616 @@
+#include "monitor/run.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "capture/filter.h"
+#include "capture/privilege.h"
+#include "monitor/account.h"
+#include "monitor/crowd.h"
+#include "monitor/now.h"
+#include "monitor/sock.h"
+#include "monitor/status.h"
+#include "monitor/trackers.h"
+#include "schema/derive.h"
+#include "schema/log.h"
+#include "version.h"
+
+#define TRACKERS_WAIT_MS 5000
+#define CLOCK_WAIT_MS 2000
+#define LAST_PACKETS_MS 300	/* our own FINs and their answers */
+#define RECORDER_WAIT_MS 10000
+#define HALF_OPEN 100
+#define SPARE_FDS 64
+
+struct run {
+	struct options opt;
+	struct casedir dir;
+	struct note_key key;
+	char *keyfile;
+	struct vantage vantage;
+	struct session_conf policy;
+	struct account account;
+	struct ledger *ledger;
+	struct recorder *recorder;
+	struct clockwatch *clock;
+	struct trackers *trackers;
+	struct crowd crowd;
+	struct status status;
+	struct swarm *loaded;		/* before the crowd has them */
+	struct recorder_file *salvaged;
+	size_t salvaged_count;
+	char filter[CAPTURE_FILTER_MAX];
+	char no_packets[256];
+	uv_loop_t loop;
+	uv_signal_t sigint, sigterm, sighup;
+	uv_timer_t duration, last;
+	uv_poll_t savefiles;
+	int waiting;			/* for trackers and clock to end */
+	bool stopping, hurried, sound, watching_savefiles;
+	const char *why;
+};
+
+/* --- torrents -------------------------------------------------------------------- */
+
+static bool same_torrent(const struct torrent *a, const struct torrent *b)
+{
+	return strcmp(a->swarm, b->swarm) == 0;
+}
+
+/* The swarm that is already watched for this torrent, or NULL. */
+static struct swarm *find_same(struct swarm *list, const struct torrent *t)
+{
+	while (list && !same_torrent(list->torrent, t))
+		list = list->next;
+	return list;
+}
+
+static int load(struct run *r, const char *path, bool listed)
+{
+	struct torrent *t = torrent_load(path);
+	struct swarm *s, **at = &r->loaded;
+
+	if (!t)
+		return -1;
+	s = find_same(r->loaded, t);
+	if (s) {
+		torrent_free(t);
+		return 0;
+	}
+	s = swarm_new(t, path);
+	if (!s)
+		log_die("out of memory");
+	s->listed = listed;
+	while (*at)
+		at = &(*at)->next;
+	*at = s;
+	return 0;
+}
+
+static int load_listed(void *ctx, const char *path)
+{
+	return load(ctx, path, true);
+}
+
+/* All of them, and every fault is named before we refuse. */
+static int load_all(struct run *r)
+{
+	int rc = 0;
+
+	for (int i = 0; i < r->opt.torrent_count; i++)
+		if (load(r, r->opt.torrents[i], false) < 0)
+			rc = -1;
+	if (r->opt.list && swarm_list(r->opt.list, load_listed, r) < 0)
+		rc = -1;
+	return rc;
+}
+
+static void keep_copy(struct run *r, const struct torrent *t)
+{
+	char name[128];
+
+	snprintf(name, sizeof(name), "torrents/%s.torrent", t->swarm);
+	casedir_put(&r->dir, name, t->mi.file);
+}
+
+/* The swarm joins the run; it is freed if there is no room. */
+static void watch(struct run *r, struct swarm *s)
+{
+	char safe[200];
+
+	account_torrent(&r->account, s->torrent, s->path);
+	keep_copy(r, s->torrent);
+	if (crowd_watch(&r->crowd, s) < 0) {
+		log_warn("%s: no room for another swarm",
+		    log_safe(span_str(s->path), safe, sizeof(safe)));
+		swarm_free(s);
+		return;
+	}
+	s->trackers = trackers_watch(r->trackers, s->torrent, s);
+	if (!s->trackers)
+		log_die("out of memory");
+}
+
+static void unwatch(struct run *r, struct swarm *s, const char *why)
+{
+	trackers_unwatch(s->trackers);
+	crowd_unwatch(&r->crowd, s, why);
+}
+
+/* --list was changed: what is new begins, what is gone ends. */
+static void on_sighup(uv_signal_t *sig, int number)
+{
+	struct run *r = sig->data;
+	struct swarm *s, *next;
+	int rc;
+
+	(void)number;
+	if (!r->opt.list || r->stopping)
+		return;
+	rc = swarm_list(r->opt.list, load_listed, r);
+	if (rc < 0) {
+		log_warn("the list is left as it was");
+		for (; (s = r->loaded); swarm_free(s))
+			r->loaded = s->next;
+		return;
+	}
+	for (s = r->crowd.swarms.first; s; s = next) {
+		next = s->next;
+		if (s->listed && !find_same(r->loaded, s->torrent))
+			unwatch(r, s, "its torrent left the list");
+	}
+	while ((s = r->loaded)) {
+		r->loaded = s->next;
+		if (find_same(r->crowd.swarms.first, s->torrent))
+			swarm_free(s);
+		else
+			watch(r, s);
+	}
+	log_info("list read again: %u swarms", r->crowd.swarms.count);
+}
+
+/* --- packets --------------------------------------------------------------------- */
+
+/* What a crashed run left. Before the recorder makes hidden files of its own. */
+static void salvage(struct run *r, const char *folder)
+{
+	struct recorder_file f, *more;
+
+	while (recorder_salvage(folder, &f) == 1) {
+		more = realloc(r->salvaged, (r->salvaged_count + 1) *
+		    sizeof(*more));
+		if (!more)
+			log_die("out of memory");
+		more[r->salvaged_count++] = f;
+		r->salvaged = more;
+	}
+}
+
+static void start_recorder(struct run *r)
+{
+	struct endpoint local[2];
+	size_t locals = 0;
+	char *folder = casedir_file(&r->dir, "packets");
+
+	if (r->opt.bind4.family)
+		local[locals++] = r->opt.bind4;
+	if (r->opt.bind6.family)
+		local[locals++] = r->opt.bind6;
+	salvage(r, folder);
+	snprintf(r->no_packets, sizeof(r->no_packets), "--no-packets");
+	if (!r->opt.no_packets && capture_filter(r->filter, sizeof(r->filter),
+	    local, locals, r->opt.ports_from, r->opt.ports_to,
+	    r->policy.listen_port) > 0) {
+		struct recorder_conf conf = { .interface = r->opt.interface,
+			.filter = r->filter, .folder = folder,
+			.first = recorder_number(folder) };
+
+		r->recorder = recorder_start(&conf, r->no_packets);
+		if (!r->recorder)
+			log_warn("no packets are recorded: %s", r->no_packets);
+	}
+	free(folder);
+}
+
+/* Records what is finished. False once the child is gone. */
+static bool take_savefiles(struct run *r)
+{
+	struct recorder_file f;
+	int rc;
+
+	while ((rc = recorder_next(r->recorder, &f)) == 1)
+		account_packets(&r->account, &f, false);
+	return rc == 0;
+}
+
+static void on_savefile(uv_poll_t *poll, int status, int events)
+{
+	struct run *r = poll->data;
+
+	(void)status;
+	(void)events;
+	if (take_savefiles(r))
+		return;
+	account_no_packets(&r->account, "the recorder ended");
+	uv_close((uv_handle_t *)&r->savefiles, NULL);
+	r->watching_savefiles = false;
+	recorder_free(r->recorder);
+	r->recorder = NULL;
+}
+
+static void end_recorder(struct run *r)
+{
+	struct pollfd fd;
+	int64_t until = stamp_now().mono_ns + RECORDER_WAIT_MS * NS_PER_MS;
+
+	if (!r->recorder)
+		return;
+	recorder_stop(r->recorder);
+	fd = (struct pollfd){ recorder_fd(r->recorder), POLLIN, 0 };
+	while (take_savefiles(r)) {
+		if (stamp_now().mono_ns > until) {
+			log_warn("the packet recorder does not end");
+			break;
+		}
+		poll(&fd, 1, 100);
+	}
+	recorder_free(r->recorder);
+	r->recorder = NULL;
+}
+
+/* --- the end --------------------------------------------------------------------- */
+
+static void close_handle(uv_handle_t *h, void *ctx)
+{
+	(void)ctx;
+	if (!uv_is_closing(h))
+		uv_close(h, NULL);
+}
+
+static void on_last(uv_timer_t *timer)
+{
+	struct run *r = timer->data;
+
+	uv_stop(&r->loop);
+}
+
+static void on_done(void *ctx)
+{
+	struct run *r = ctx;
+
+	if (--r->waiting == 0)
+		uv_timer_start(&r->last, on_last, LAST_PACKETS_MS, 0);
+}
+
+static void stop(struct run *r, const char *why)
+{
+	if (r->stopping)
+		return;
+	r->stopping = true;
+	r->why = why;
+	log_info("stopping: %s", why);
+	crowd_stop(&r->crowd, "the run ended");
+	r->waiting = 2;
+	trackers_stop(r->trackers, TRACKERS_WAIT_MS, on_done);
+	clockwatch_stop(r->clock, CLOCK_WAIT_MS, on_done);
+}
+
+static void on_duration(uv_timer_t *timer)
+{
+	stop(timer->data, "duration");
+}
+
+static void on_signal(uv_signal_t *sig, int number)
+{
+	struct run *r = sig->data;
+
+	if (r->stopping) {	/* once more: without waiting for anybody */
+		r->hurried = true;
+		uv_stop(&r->loop);
+		return;
+	}
+	stop(r, number == SIGINT ? "SIGINT" : "SIGTERM");
+}
+
+/* Seals the case and says what it came to. */
+static int seal(struct run *r)
+{
+	char digest[65] = "", note[NOTE_MAX] = "";
+	int rc = r->sound ? 0 : 1;
+
+	if (r->account.first < 0) {	/* not even that */
+		ledger_close(r->ledger, NULL, NULL);
+		return 1;
+	}
+	account_end(&r->account, r->why, r->crowd.env.dialled +
+	    r->crowd.env.accepted, r->crowd.env.piece_bytes_sent, &r->sound);
+	if (ledger_close(r->ledger, digest, note) < 0)
+		rc = 1;
+	r->ledger = NULL;
+	printf("%s", note);
+	if (digest[0])
+		printf("%s  evidence.db\n", digest);
+	fflush(stdout);
+	casedir_close(&r->dir);
+	if (derive_update(r->opt.case_path) < 0)
+		rc = 1;
+	return r->sound ? rc : 1;
+}
+
+/* --- the beginning ----------------------------------------------------------------- */
+
+/* A descriptor for each connection, and some for the rest. */
+static void raise_limits(struct options *o)
+{
+	struct rlimit lim;
+
+	signal(SIGPIPE, SIG_IGN);
+	if (getrlimit(RLIMIT_NOFILE, &lim) < 0)
+		return;
+	lim.rlim_cur = lim.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &lim);
+	if (lim.rlim_cur != RLIM_INFINITY && lim.rlim_cur > 2 * SPARE_FDS &&
+	    o->max_connections > lim.rlim_cur - SPARE_FDS) {
+		o->max_connections = (unsigned)(lim.rlim_cur - SPARE_FDS);
+		log_warn("--max-connections is %u: no more descriptors",
+		    o->max_connections);
+	}
+}
+
+static uint16_t any_port(const struct options *o)
+{
+	uint16_t port;
+
+	do {
+		sock_random(&port, sizeof(port));
+		port = (uint16_t)(1024 + port % (32768 - 1024));
+	} while (port >= o->ports_from && port <= o->ports_to);
+	return port;
+}
+
+static void make_policy(struct run *r)
+{
+	static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz"
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+	struct session_conf *p = &r->policy;
+	size_t prefix = strlen(r->opt.peer_id_prefix);
+
+	sock_random(p->seed, sizeof(p->seed));
+	sock_random(p->peer_id, sizeof(p->peer_id));
+	for (size_t i = prefix; i < sizeof(p->peer_id); i++)
+		p->peer_id[i] = (uint8_t)digits[p->peer_id[i] %
+		    (sizeof(digits) - 1)];
+	memcpy(p->peer_id, r->opt.peer_id_prefix, prefix);
+	p->listen_port = r->opt.listen ? r->opt.listen : any_port(&r->opt);
+	p->version = "swarmwitness " SW_VERSION;
+	p->sample = r->opt.observe_only ? 0 : r->opt.sample;
+	p->outstanding = r->opt.outstanding;
+	sock_random(&r->account.tracker_key, sizeof(r->account.tracker_key));
+}
+
+static int check_owner(const struct run *r)
+{
+	struct stat st;
+
+	/* Root's capabilities go, and only the owner may write then. */
+	if (geteuid() != 0 || stat(r->dir.path, &st) < 0 || st.st_uid == 0)
+		return 0;
+	log_warn("%s belongs to another user: run as its owner (for packets, "
+	    "with cap_net_raw)", r->dir.path);
+	return -1;
+}
+
+static int open_case(struct run *r)
+{
+	struct ledger_conf conf = { .dir = &r->dir, .key = &r->key };
+	struct ledger_past past;
+
+	if (casedir_open(&r->dir, r->opt.case_path) < 0 ||
+	    check_owner(r) < 0 ||
+	    note_key_open(&r->key, r->opt.key, &r->keyfile) < 0)
+		return -1;
+	start_recorder(r);	/* forks: before any thread or socket */
+	if (privilege_drop(-1) < 0) {
+		log_warn("cannot give up privilege: %s", strerror(errno));
+		return -1;
+	}
+	r->ledger = ledger_open(&conf, &past);
+	if (!r->ledger)
+		return -1;
+	vantage_find(&r->vantage, &r->opt);
+	r->account.ledger = r->ledger;
+	r->account.options = &r->opt;
+	r->account.key = &r->key;
+	r->account.policy = &r->policy;
+	r->account.vantage = &r->vantage;
+	r->account.interface = r->opt.interface ? r->opt.interface : "any";
+	r->account.filter = r->filter;
+	if (account_begin(&r->account, &past, r->keyfile, &r->sound) < 0)
+		return -1;
+	for (size_t i = 0; i < r->salvaged_count; i++)
+		account_packets(&r->account, &r->salvaged[i], true);
+	if (!r->recorder)
+		account_no_packets(&r->account, r->no_packets);
+	for (size_t i = 0; i < r->opt.geos; i++)
+		if (account_geo(&r->account, r->opt.geo[i]) < 0)
+			return -1;
+	return 0;
+}
+
+static int64_t on_add(void *ctx, const struct record *rec)
+{
+	struct run *r = ctx;
+
+	return ledger_add(r->ledger, rec);
+}
+
+static void on_named(void *ctx, void *list_ctx, const struct endpoint *at,
+    const char *url, int64_t seq)
+{
+	struct run *r = ctx;
+	struct endpoint bare = *at;
+
+	(void)url;
+	(void)seq;
+	bare.port = 0;
+	for (size_t i = 0; at->port == r->policy.listen_port &&
+	    i < r->vantage.n; i++)
+		if (endpoint_cmp(&r->vantage.at[i], &bare) == 0)
+			return;	/* that is us */
+	crowd_hear(&r->crowd, list_ctx, at, BOOK_TRACKER);
+}
+
+static int open_crowd(struct run *r)
+{
+	struct crowd_conf conf = { .loop = &r->loop, .ledger = r->ledger,
+		.clock = r->clock, .policy = &r->policy,
+		.book = { .allow_local = r->opt.allow_local,
+			.half_open = HALF_OPEN,
+			.dial_rate = r->opt.dial_rate,
+			.connections = r->opt.max_connections },
+		.bind4 = r->vantage.bind4, .bind6 = r->vantage.bind6,
+		.listen_port = r->policy.listen_port,
+		.ports_from = r->opt.ports_from, .ports_to = r->opt.ports_to };
+
+	sock_random(conf.book.key, sizeof(conf.book.key));
+	return crowd_open(&r->crowd, &conf);
+}
+
+static void open_trackers(struct run *r)
+{
+	struct trackers_conf conf = { .loop = &r->loop, .ctx = r,
+		.add = on_add, .peer = on_named,
+		.key = r->account.tracker_key, .port = r->policy.listen_port,
+		.bind4 = r->opt.bind4, .bind6 = r->opt.bind6,
+		.want4 = r->vantage.bind4.family != 0,
+		.want6 = r->vantage.bind6.family != 0,
+		.ports_from = r->opt.ports_from, .ports_to = r->opt.ports_to,
+		.allow_local = r->opt.allow_local,
+		.user_agent = "swarmwitness/" SW_VERSION };
+
+	memcpy(conf.peer_id, r->policy.peer_id, sizeof(conf.peer_id));
+	r->trackers = trackers_new(&conf);
+	if (!r->trackers)
+		log_die("out of memory");
+}
+
+static void open_timers(struct run *r)
+{
+	uv_signal_init(&r->loop, &r->sigint);
+	uv_signal_init(&r->loop, &r->sigterm);
+	uv_signal_init(&r->loop, &r->sighup);
+	uv_timer_init(&r->loop, &r->duration);
+	uv_timer_init(&r->loop, &r->last);
+	r->sigint.data = r->sigterm.data = r->sighup.data = r;
+	r->duration.data = r->last.data = r;
+	uv_signal_start(&r->sigint, on_signal, SIGINT);
+	uv_signal_start(&r->sigterm, on_signal, SIGTERM);
+	uv_signal_start(&r->sighup, on_sighup, SIGHUP);
+	if (r->opt.duration_s)
+		uv_timer_start(&r->duration, on_duration,
+		    (uint64_t)r->opt.duration_s * 1000, 0);
+	if (r->recorder) {
+		uv_poll_init(&r->loop, &r->savefiles,
+		    recorder_fd(r->recorder));
+		r->savefiles.data = r;
+		r->watching_savefiles = true;
+		uv_poll_start(&r->savefiles, UV_READABLE, on_savefile);
+	}
+	r->status.crowd = &r->crowd;
+	r->status.trackers = r->trackers;
+	r->status.ledger = r->ledger;
+	r->status.recorder = &r->recorder;
+	status_start(&r->status, &r->loop);
+}
+
+/* --- the story ------------------------------------------------------------------- */
+
+/* Observes until something ends it. -1: it could not begin. */
+static int observe(struct run *r)
+{
+	struct clockwatch_conf clock = { .loop = &r->loop, .ctx = r,
+		.add = on_add, .ntp = r->opt.ntp, .ntps = r->opt.ntps,
+		.ports_from = r->opt.ports_from, .ports_to = r->opt.ports_to };
+	struct swarm *s;
+
+	if (!r->vantage.bind4.family && !r->vantage.bind6.family) {
+		log_warn("no address of this host leads anywhere "
+		    "(--allow-local takes local ones)");
+		return -1;
+	}
+	uv_loop_init(&r->loop);
+	r->clock = clockwatch_new(&clock);
+	if (!r->clock)
+		log_die("out of memory");
+	if (open_crowd(r) < 0)
+		return -1;
+	open_trackers(r);
+	open_timers(r);
+	while ((s = r->loaded)) {
+		r->loaded = s->next;
+		watch(r, s);
+	}
+	log_info("watching %u swarms, listening on port %u",
+	    r->crowd.swarms.count, r->policy.listen_port);
+	uv_run(&r->loop, UV_RUN_DEFAULT);
+	return 0;
+}
+
+/* Frees what the loop held. Hurried, it is left to the kernel. */
+static void clear(struct run *r)
+{
+	if (r->hurried)
+		return;
+	uv_walk(&r->loop, close_handle, NULL);
+	uv_run(&r->loop, UV_RUN_DEFAULT);
+	uv_loop_close(&r->loop);
+	trackers_free(r->trackers);
+	clockwatch_free(r->clock);
+	crowd_free(&r->crowd);
+	note_key_close(&r->key);
+	free(r->keyfile);
+	free(r->salvaged);
+}
+
+int monitor_main(int argc, char **argv)
+{
+	static struct run run;
+	struct run *r = &run;
+	bool began = false;
+	int rc;
+
+	*r = (struct run){ .sound = true, .dir = { .lock = -1 },
+		.account = { .first = -1 } };
+	switch (options_read(&r->opt, argc, argv)) {
+	case OPTIONS_HELP:
+		options_help(stdout);
+		return 0;
+	case OPTIONS_MISUSE:
+		return 2;
+	case OPTIONS_GO:
+		break;
+	}
+	r->account.argc = argc;
+	r->account.argv = argv;
+	raise_limits(&r->opt);
+	make_policy(r);
+	if (load_all(r) < 0)
+		return 1;
+	began = open_case(r) == 0 && observe(r) == 0;
+	if (!began) {	/* what has begun is ended all the same */
+		r->why = "it could not begin";
+		r->sound = false;
+	}
+	end_recorder(r);
+	if (!r->ledger)
+		return 1;
+	rc = seal(r);
+	if (began)
+		clear(r);
+	return began ? rc : 1;
+}

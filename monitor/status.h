@@ -1,0 +1,29 @@
+/*
+ * How the run goes, for the operator: a line that renews itself on a terminal,
+ * a line every half minute elsewhere.
+ */
+#ifndef MONITOR_STATUS_H
+#define MONITOR_STATUS_H
+
+#include "capture/recorder.h"
+#include "monitor/crowd.h"
+#include "monitor/trackers.h"
+
+struct status {
+	uv_timer_t timer;
+	const struct crowd *crowd;
+	const struct trackers *trackers;
+	const struct ledger *ledger;
+	struct recorder *const *recorder;	/* *recorder NULL: no packets */
+	bool live;		/* a terminal looks on */
+	int64_t last_ns, last_rx, last_records;
+};
+
+/* The pointers are set by the caller before. */
+void status_start(struct status *s, uv_loop_t *loop);
+void status_stop(struct status *s);
+
+/* The line; buf is always ended. */
+void status_line(struct status *s, char *buf, size_t n);
+
+#endif
