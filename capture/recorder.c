@@ -291,8 +291,7 @@ static void close_others(int a, int b)
 	close_range((unsigned)high + 1, ~0u, 0);
 }
 
-static void run_child(const struct recorder_conf *conf, int folder, int line,
-    pid_t parent)
+static void run_child(const struct recorder_conf *conf, int folder, int line)
 {
 	struct child c = { .conf = conf, .folder = folder, .line = line,
 	    .number = conf->first };
@@ -303,7 +302,8 @@ static void run_child(const struct recorder_conf *conf, int folder, int line,
 	signal(SIGHUP, SIG_IGN);
 	signal(SIGPIPE, SIG_IGN);
 	sigaction(SIGTERM, &act, NULL);
-	if (begin(&c) && getppid() == parent)
+	/* Should the parent be gone already, the line says so. */
+	if (begin(&c))
 		record(&c);
 	close_file(&c);
 	if (c.live != NULL)
@@ -354,7 +354,6 @@ struct recorder *recorder_start(const struct recorder_conf *given, char *why)
 	struct recorder *r = calloc(1, sizeof(*r));
 	struct report first = { 0 };
 	int line[2] = { -1, -1 }, folder = -1;
-	pid_t self = getpid();
 
 	settle(given, &conf);
 	snprintf(why, WHY, "out of memory");
@@ -372,7 +371,7 @@ struct recorder *recorder_start(const struct recorder_conf *given, char *why)
 		goto fail;
 	}
 	if (r->pid == 0)
-		run_child(&conf, folder, line[1], self);
+		run_child(&conf, folder, line[1]);
 	close(folder);
 	close(line[1]);
 	folder = line[1] = -1;
