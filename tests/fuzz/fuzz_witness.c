@@ -76,12 +76,12 @@ static void give(struct run *run, enum side by, const uint8_t *p, size_t n)
 	}
 }
 
-/* A message that makes sense. */
+/* A message that makes sense; of a block, perhaps only half. */
 static void sensible(struct run *run, enum side by, uint8_t id, uint8_t piece,
-    uint8_t block)
+    uint8_t block, bool half)
 {
 	static uint8_t out[17 + MI_BLOCK];
-	uint32_t index = piece % 8, begin = block % 3 * MI_BLOCK, bytes = 0;
+	uint32_t index = piece % 16, begin = block % 3 * MI_BLOCK, bytes = 0;
 	uint32_t length = index < kit->t->mi.pieces ?
 	    torrent_piece_bytes(kit->t, index) : 0;
 
@@ -95,7 +95,7 @@ static void sensible(struct run *run, enum side by, uint8_t id, uint8_t piece,
 		if (bytes)
 			memcpy(out + 13, kit->data + (size_t)index * KIT_PIECE +
 			    begin, bytes);
-		give(run, by, out, 13 + bytes);
+		give(run, by, out, 13 + (half ? bytes / 2 : bytes));
 		return;
 	}
 	put_u32(out + 13, bytes);
@@ -155,7 +155,8 @@ static void play(struct run *run, struct cur c)
 			witness_tick(run->w, at);
 			break;
 		default:
-			sensible(run, by, op & 16 ? a : PW_PIECE, b, op >> 5);
+			sensible(run, by, op & 16 ? a : PW_PIECE, b, op >> 5,
+			    a & 1);
 			break;
 		}
 	}
@@ -187,7 +188,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	uint8_t how = cur_u8(&c);
 
 	if (!kits[0].t) {
-		kits[0] = kit_make(true, false);
+		kits[0] = kit_of(true, false, KIT_PIECE, 400000);
 		kits[1] = kit_make(false, true);
 		kits[2] = kit_make(true, true);
 	}
