@@ -23,11 +23,13 @@ enum statement {
 static const char *const sql_of[S_COUNT] = {
 	[S_BEGIN] = "BEGIN IMMEDIATE",
 	[S_COMMIT] = "COMMIT",
-	[S_RECORD] = "INSERT INTO record VALUES (?,?,?,?,?,?,?,?,?,?,?)",
-	[S_RAW] = "INSERT INTO raw VALUES (?,?)",
-	[S_NAMED] = "INSERT INTO named VALUES (?,?,?,?,?)",
-	[S_TILE] = "INSERT INTO tile VALUES (?,?,?)",
-	[S_CHECKPOINT] = "INSERT INTO checkpoint VALUES (?,?,?,?)",
+	[S_RECORD] =
+	    "INSERT OR ROLLBACK INTO record VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+	[S_RAW] = "INSERT OR ROLLBACK INTO raw VALUES (?,?)",
+	[S_NAMED] = "INSERT OR ROLLBACK INTO named VALUES (?,?,?,?,?)",
+	[S_TILE] = "INSERT OR ROLLBACK INTO tile VALUES (?,?,?)",
+	[S_CHECKPOINT] =
+	    "INSERT OR ROLLBACK INTO checkpoint VALUES (?,?,?,?)",
 	[S_FORGET] = "DELETE FROM checkpoint WHERE size = ?"
 };
 

@@ -9,26 +9,34 @@ CREATE TABLE meta (
 	value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- Text is printable ASCII. Its length in bytes is compared with length() in
+-- characters because length, GLOB and quote() all stop at a NUL.
 CREATE TABLE record (
 	seq INTEGER PRIMARY KEY,	-- dense from 0
 	utc_ns INTEGER NOT NULL,	-- ns since 1970 by the observer's clock
 	mono_ns INTEGER			-- ns since boot; NULL if imported
 		CHECK (mono_ns >= 0),
 	kind TEXT NOT NULL
-		CHECK (kind <> '' AND kind NOT GLOB '*[^a-z0-9_]*'),
+		CHECK (kind <> '' AND kind NOT GLOB '*[^a-z0-9_]*'
+		    AND length(kind) = length(CAST(kind AS BLOB))),
 	swarm TEXT
-		CHECK (length(swarm) IN (40, 64) AND swarm NOT GLOB '*[^0-9a-f]*'),
+		CHECK (length(swarm) IN (40, 64) AND swarm NOT GLOB '*[^0-9a-f]*'
+		    AND length(swarm) = length(CAST(swarm AS BLOB))),
 	conn INTEGER CHECK (conn BETWEEN 0 AND seq),
-	ip TEXT CHECK (ip NOT GLOB '*[^0-9a-f:.]*'),
+	ip TEXT				-- canonical text
+		CHECK (ip NOT GLOB '*[^0-9a-f:.]*'
+		    AND length(ip) = length(CAST(ip AS BLOB))),
 	port INTEGER CHECK (port BETWEEN 0 AND 65535),
 	detail TEXT NOT NULL		-- JSON object, printable ASCII
 		CHECK (length(detail) = length(CAST(detail AS BLOB))
 		    AND detail NOT GLOB '*[^ -~]*'),
 	raw_sha256 TEXT
 		CHECK (length(raw_sha256) = 64
-		    AND raw_sha256 NOT GLOB '*[^0-9a-f]*'),
+		    AND raw_sha256 NOT GLOB '*[^0-9a-f]*'
+		    AND length(CAST(raw_sha256 AS BLOB)) = 64),
 	salt TEXT NOT NULL		-- 16 random bytes
-		CHECK (length(salt) = 32 AND salt NOT GLOB '*[^0-9a-f]*')
+		CHECK (length(salt) = 32 AND salt NOT GLOB '*[^0-9a-f]*'
+		    AND length(CAST(salt AS BLOB)) = 32)
 ) STRICT;
 
 CREATE TABLE raw (
@@ -39,10 +47,13 @@ CREATE TABLE raw (
 CREATE TABLE named (
 	seq INTEGER NOT NULL REFERENCES record (seq),
 	n INTEGER NOT NULL,		-- dense from 0
-	ip TEXT NOT NULL CHECK (ip NOT GLOB '*[^0-9a-f:.]*'),
+	ip TEXT NOT NULL
+		CHECK (ip NOT GLOB '*[^0-9a-f:.]*'
+		    AND length(ip) = length(CAST(ip AS BLOB))),
 	port INTEGER NOT NULL CHECK (port BETWEEN 0 AND 65535),
 	salt TEXT NOT NULL
-		CHECK (length(salt) = 32 AND salt NOT GLOB '*[^0-9a-f]*'),
+		CHECK (length(salt) = 32 AND salt NOT GLOB '*[^0-9a-f]*'
+		    AND length(CAST(salt AS BLOB)) = 32),
 	PRIMARY KEY (seq, n)
 ) STRICT, WITHOUT ROWID;
 
@@ -57,14 +68,17 @@ CREATE TABLE checkpoint (
 	size INTEGER PRIMARY KEY,	-- records covered: 0 .. size-1
 	utc_ns INTEGER NOT NULL,
 	root TEXT NOT NULL
-		CHECK (length(root) = 64 AND root NOT GLOB '*[^0-9a-f]*'),
+		CHECK (length(root) = 64 AND root NOT GLOB '*[^0-9a-f]*'
+		    AND length(CAST(root AS BLOB)) = 64),
 	note TEXT NOT NULL		-- signed note; UTF-8 for its one dash
 ) STRICT;
 
--- The triggers prevent accidents; the tree detects tampering.
+-- The triggers prevent accidents; the tree detects tampering. Those on INSERT
+-- roll back rather than abort, and so does the writer's INSERT OR ROLLBACK:
+-- then SQLite keeps no journal of each statement.
 CREATE TRIGGER record_new BEFORE INSERT ON record
 WHEN new.seq IS NOT (SELECT coalesce(max(seq) + 1, 0) FROM record)
-BEGIN SELECT raise(ABORT, 'record: seq must follow the last'); END;
+BEGIN SELECT raise(ROLLBACK, 'record: seq must follow the last'); END;
 CREATE TRIGGER record_update BEFORE UPDATE ON record
 BEGIN SELECT raise(ABORT, 'record: evidence is append-only'); END;
 CREATE TRIGGER record_delete BEFORE DELETE ON record
@@ -72,7 +86,7 @@ BEGIN SELECT raise(ABORT, 'record: evidence is append-only'); END;
 
 CREATE TRIGGER raw_new BEFORE INSERT ON raw
 WHEN EXISTS (SELECT 1 FROM raw WHERE seq = new.seq)
-BEGIN SELECT raise(ABORT, 'raw: evidence is append-only'); END;
+BEGIN SELECT raise(ROLLBACK, 'raw: evidence is append-only'); END;
 CREATE TRIGGER raw_update BEFORE UPDATE ON raw
 BEGIN SELECT raise(ABORT, 'raw: evidence is append-only'); END;
 CREATE TRIGGER raw_delete BEFORE DELETE ON raw
@@ -80,7 +94,7 @@ BEGIN SELECT raise(ABORT, 'raw: evidence is append-only'); END;
 
 CREATE TRIGGER named_new BEFORE INSERT ON named
 WHEN EXISTS (SELECT 1 FROM named WHERE seq = new.seq AND n = new.n)
-BEGIN SELECT raise(ABORT, 'named: evidence is append-only'); END;
+BEGIN SELECT raise(ROLLBACK, 'named: evidence is append-only'); END;
 CREATE TRIGGER named_update BEFORE UPDATE ON named
 BEGIN SELECT raise(ABORT, 'named: evidence is append-only'); END;
 CREATE TRIGGER named_delete BEFORE DELETE ON named
@@ -88,7 +102,7 @@ BEGIN SELECT raise(ABORT, 'named: evidence is append-only'); END;
 
 CREATE TRIGGER tile_new BEFORE INSERT ON tile
 WHEN EXISTS (SELECT 1 FROM tile WHERE level = new.level AND n = new.n)
-BEGIN SELECT raise(ABORT, 'tile: evidence is append-only'); END;
+BEGIN SELECT raise(ROLLBACK, 'tile: evidence is append-only'); END;
 CREATE TRIGGER tile_update BEFORE UPDATE ON tile
 BEGIN SELECT raise(ABORT, 'tile: evidence is append-only'); END;
 CREATE TRIGGER tile_delete BEFORE DELETE ON tile
@@ -97,7 +111,7 @@ BEGIN SELECT raise(ABORT, 'tile: evidence is append-only'); END;
 CREATE TRIGGER checkpoint_new BEFORE INSERT ON checkpoint
 WHEN new.size IS NOT (SELECT max(seq) + 1 FROM record)
     OR new.size <= (SELECT max(size) FROM checkpoint)
-BEGIN SELECT raise(ABORT, 'checkpoint: must cover every record, once'); END;
+BEGIN SELECT raise(ROLLBACK, 'checkpoint: must cover every record, once'); END;
 CREATE TRIGGER checkpoint_update BEFORE UPDATE ON checkpoint
 BEGIN SELECT raise(ABORT, 'checkpoint: never changed'); END;
 -- Between the kept ones (one a minute and the newest), heads come and go.
@@ -109,7 +123,7 @@ BEGIN SELECT raise(ABORT, 'checkpoint: this one is kept'); END;
 
 CREATE TRIGGER meta_new BEFORE INSERT ON meta
 WHEN EXISTS (SELECT 1 FROM meta WHERE name = new.name)
-BEGIN SELECT raise(ABORT, 'meta: never changed'); END;
+BEGIN SELECT raise(ROLLBACK, 'meta: never changed'); END;
 CREATE TRIGGER meta_update BEFORE UPDATE ON meta
 BEGIN SELECT raise(ABORT, 'meta: never changed'); END;
 CREATE TRIGGER meta_delete BEFORE DELETE ON meta
