@@ -335,6 +335,48 @@ static void memory(void **state)
 	wit_shut(&t);
 }
 
+/* A v2 torrent without its piece layers: only files of one piece can be
+ * checked, and the others say so. */
+static void no_layers(void **state)
+{
+	struct kit k = kit_make(false, true);
+	struct wire_error err;
+	struct wit t;
+	uint8_t *layers = memmem(k.file, k.n, "12:piece layers", 15);
+
+	(void)state;
+	assert_non_null(layers);
+	torrent_free(k.t);
+	*layers = 'e';
+	k.n = (size_t)(layers - k.file) + 1;
+	k.t = torrent_new(span_of(k.file, k.n), &err);
+	assert_non_null(k.t);
+	wit_start(&t, k, true);
+	wit_say(&t, HELLO "< unchoke; > req 0 0; > req 0 1; > req 2 0; "
+	    "> req 2 1; < blk 0 0; < blk 0 1; < blk 2 0; < bad 2 1");
+	assert_string_equal(wit_story(&t), ">greeted; handshake; unchoke; "
+	    ">request[[0,0,16384],[0,16384,16384],[2,0,16384],[2,16384,3616]]; "
+	    "piece 0 the torrent gives no hash for this piece; piece 2 FAIL");
+	assert_string_equal(wit_ask(&t, "SELECT (detail->>'complete')||"
+	    "coalesce(detail->>'match', 'unknown') FROM r WHERE kind='piece'"),
+	    "1unknown");
+	assert_int_equal(t.matched, 0);
+	wit_shut(&t);
+}
+
+/* Given up without its end: nothing more is written, nothing leaks. */
+static void dropped(void **state)
+{
+	struct wit t;
+
+	(void)state;
+	wit_open(&t, true, false, true);
+	wit_say(&t, HELLO "< unchoke; > req 0 0; > req 0 1; < blk 0 1; "
+	    "> req 1 0; > req 1 1; < have 1; "
+	    "< raw 00004009070000000100004000aabb");
+	wit_shut(&t);
+}
+
 /* A session that answers each unchoke with a request, from within the hook. */
 static struct wit *answering;
 
@@ -384,6 +426,8 @@ int main(void)
 		cmocka_unit_test(displaced),
 		cmocka_unit_test(far_ahead),
 		cmocka_unit_test(memory),
+		cmocka_unit_test(no_layers),
+		cmocka_unit_test(dropped),
 		cmocka_unit_test(within_hooks)
 	};
 
