@@ -254,8 +254,9 @@ static ssize_t say(struct peer *p, const uint8_t *bytes, size_t n,
 }
 
 /* Sends what waits, then what was said anew; false: the connection broke. */
-static bool flush(struct peer *p, struct stamp at)
+static bool flush(struct peer *p)
 {
+	struct stamp at = stamp_now();	/* of what is said, not of its cause */
 	struct peer_env *env = p->env;
 	size_t fresh = env->out_n;
 	ssize_t left = 0;
@@ -325,7 +326,7 @@ static void step(struct peer *p, enum session_in_kind kind,
 /* After steps: sends, closes or waits on. */
 static void settle(struct peer *p, struct stamp at)
 {
-	if (!flush(p, at)) {
+	if (!flush(p)) {
 		end_connected(p, "error", broke_word(errno), at);
 		return;
 	}

@@ -1,0 +1,147 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "monitor/options.h"
+
+#define ARGS_MAX 40
+
+/* Splits at blanks; the words live in buf. */
+static int split(const char *line, char *buf, size_t n, char *argv[ARGS_MAX])
+{
+	int argc = 0;
+	char *p = buf;
+
+	snprintf(buf, n, "%s", line);
+	while (*p) {
+		argv[argc++] = p;
+		p += strcspn(p, " ");
+		if (*p)
+			*p++ = '\0';
+	}
+	argv[argc] = NULL;
+	return argc;
+}
+
+static enum options_result read_line(struct options *o, const char *line)
+{
+	static char buf[1024];
+	static char *argv[ARGS_MAX];
+	int argc = split(line, buf, sizeof(buf), argv);
+
+	return options_read(o, argc, argv);
+}
+
+static void test_times(void **state)
+{
+	static const struct {
+		const char *text;
+		int64_t s;
+	} cases[] = {
+		{ "90", 90 }, { "90s", 90 }, { "30m", 1800 }, { "12h", 43200 },
+		{ "2d", 172800 }, { "0", 0 }, { "", -1 }, { "m", -1 },
+		{ "1.5h", -1 }, { "-1", -1 }, { "10x", -1 }, { "1 0", -1 },
+		{ "99999999999999999999", -1 }, { "5000000000", -1 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(options_time(cases[i].text), cases[i].s);
+}
+
+static void test_defaults(void **state)
+{
+	struct options o;
+
+	(void)state;
+	assert_int_equal(read_line(&o, "monitor case a.torrent b.torrent"),
+	    OPTIONS_GO);
+	assert_string_equal(o.case_path, "case");
+	assert_int_equal(o.torrent_count, 2);
+	assert_string_equal(o.torrents[1], "b.torrent");
+	assert_int_equal(o.listen, 6881);
+	assert_int_equal(o.ports_from, 20000);
+	assert_int_equal(o.ports_to, 29999);
+	assert_int_equal(o.sample, 2);
+	assert_int_equal(o.outstanding, 4);
+	assert_int_equal(o.duration_s, 0);
+	assert_int_equal(o.bind4.family, 0);
+	assert_false(o.observe_only || o.allow_local || o.no_packets);
+}
+
+/* Options may stand before, between and behind the operands. */
+static void test_everywhere(void **state)
+{
+	struct options o;
+
+	(void)state;
+	assert_int_equal(read_line(&o, "monitor --sample all case "
+	    "--bind 10.0.0.1 t --bind 2001:db8::7 --ports 100-200 --listen 0 "
+	    "--ntp a --ntp b:5 --geo g --duration=30m --allow-local "
+	    "--max-connections 7 --dial-rate 3"), OPTIONS_GO);
+	assert_string_equal(o.case_path, "case");
+	assert_int_equal(o.torrent_count, 1);
+	assert_int_equal(o.sample, SAMPLE_ALL);
+	assert_int_equal(o.bind4.family, 4);
+	assert_int_equal(o.bind6.family, 6);
+	assert_int_equal(o.ports_from, 100);
+	assert_int_equal(o.listen, 0);
+	assert_int_equal(o.ntps, 2);
+	assert_string_equal(o.ntp[1], "b:5");
+	assert_int_equal(o.geos, 1);
+	assert_int_equal(o.duration_s, 1800);
+	assert_int_equal(o.max_connections, 7);
+	assert_int_equal(o.dial_rate, 3);
+	assert_true(o.allow_local);
+	assert_int_equal(read_line(&o, "monitor case --list l"), OPTIONS_GO);
+	assert_int_equal(o.torrent_count, 0);
+	assert_int_equal(read_line(&o, "monitor case -- --list"), OPTIONS_GO);
+	assert_string_equal(o.torrents[0], "--list");
+}
+
+static void test_misuse(void **state)
+{
+	static const char *const lines[] = {
+		"monitor", "monitor case", "monitor case t --listen",
+		"monitor case t --listen 65536", "monitor case t --listen 1x",
+		"monitor case t --listen 20000",
+		"monitor case t --ports 30-20", "monitor case t --ports 0-20",
+		"monitor case t --ports 20", "monitor case t --ports 1-65536",
+		"monitor case t --ports 6000-7000",
+		"monitor case t --sample 0", "monitor case t --sample some",
+		"monitor case t --outstanding 9",
+		"monitor case t --outstanding 0",
+		"monitor case t --duration 0", "monitor case t --duration soon",
+		"monitor case t --bind host", "monitor case t --bind 1.2.3.4:5",
+		"monitor case t --dht", "monitor case t --no-dht",
+		"monitor case t -x", "monitor case t --observe-only=1",
+		"monitor case t --max-connections 0",
+		"monitor case t --dial-rate 0",
+		"monitor case t --peer-id-prefix -MUCHTOOLONG-",
+		"monitor case t --interface=",
+	};
+	struct options o;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		if (read_line(&o, lines[i]) != OPTIONS_MISUSE)
+			fail_msg("accepted: %s", lines[i]);
+	}
+	assert_int_equal(read_line(&o, "monitor --help"), OPTIONS_HELP);
+	assert_int_equal(read_line(&o, "monitor case t --help"), OPTIONS_HELP);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_times),
+		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_everywhere),
+		cmocka_unit_test(test_misuse),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
