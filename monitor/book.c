@@ -550,13 +550,17 @@ void book_met(struct book *b, uint32_t swarm, const struct endpoint *at,
 /* A dial's worth of the rate, saved up for a second at most. */
 static bool take_token(struct book *b, int64_t now_ns)
 {
-	if (b->token_ns == INT64_MIN)
+	int64_t most = S * b->conf.dial_rate, gone;
+
+	if (b->token_ns == INT64_MIN) {
 		b->tokens = S;
-	else
-		b->tokens += (now_ns - b->token_ns) * b->conf.dial_rate;
+	} else {
+		gone = now_ns - b->token_ns;
+		b->tokens += gone < S ? gone * b->conf.dial_rate : most;
+	}
 	b->token_ns = now_ns;
-	if (b->tokens > S * b->conf.dial_rate)
-		b->tokens = S * b->conf.dial_rate;
+	if (b->tokens > most)
+		b->tokens = most;
 	return b->tokens >= S;
 }
 
