@@ -172,8 +172,10 @@ class Tracker6(threading.Thread):
 	opentracker is built for one family, Debian's for IPv4.
 	"""
 
-	def __init__(self, host, peer, port=6970):
+	def __init__(self, host, peer, info_hash, port=6970):
 		super().__init__(daemon=True)
+		self.counts = {"files": {info_hash: {"complete": 1,
+		    "downloaded": 0, "incomplete": 0}}}
 		self.asked = []		# (address, request with headers)
 		self.reply = {"interval": 1800, "peers": b"", "peers6":
 		    socket.inet_pton(socket.AF_INET6, peer[0]) +
@@ -198,7 +200,8 @@ class Tracker6(threading.Thread):
 		while b"\r\n\r\n" not in got and len(got) < 8192:
 			got += s.recv(4096)
 		self.asked.append((who, got.decode("latin-1")))
-		body = bencode(dict(self.reply, **{"external ip":
+		body = bencode(self.counts if got.startswith(b"GET /scrape")
+		    else dict(self.reply, **{"external ip":
 		    socket.inet_pton(socket.AF_INET6, who)}))
 		s.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
 		    b"Connection: close\r\nContent-Length: %d\r\n\r\n" %

@@ -29,7 +29,8 @@ from content import Content	# noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
-PROGRAM = os.path.join(ROOT, "build/release/swarmwitness")
+PROGRAM = os.environ.get("SWARMWITNESS") or \
+    os.path.join(ROOT, "build/release/swarmwitness")
 LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNET = 0x40000000
 PR_SET_PDEATHSIG = 1
@@ -194,7 +195,8 @@ class Lab:
 			if only is None or name in only:
 				self.peers[name] = kind(self.host(name,
 				    number), c, port=port, **options)
-		self.tracker6 = clients.Tracker6(host, ("fd77::12", 6895))
+		self.tracker6 = clients.Tracker6(host, ("fd77::12", 6895),
+		    c.info_hash)
 		self.watch = self.host("monitor", 100)
 		self.probe = self.host("probe", 99)
 		self.dead = {"silent": (self.host("silent", 66), 6666),

@@ -134,7 +134,7 @@ def run(command, case, *options):
 def make_case(folder):
 	case = os.path.join(folder, "case")
 	with laboratory.Lab() as lab:
-		lab.swarm(only=("lt-seed",))
+		lab.swarm(only=("lt-seed", "lt-partial"))
 		monitor = lab.monitor(case, "--sample", "all", duration=8)
 		_, err = monitor.communicate(timeout=40)
 		if monitor.returncode != 0:
@@ -291,7 +291,12 @@ def main():
 		check(case, 0, "the case holds")
 		check(case, 0, "by its key", "--key", fingerprint)
 		check(case, 1, "by another key", "--key", "0" * 64)
-		check(os.path.join(folder, "none"), 2, "no case")
+		for command in PAGE, PROGRAM:
+			r = run(command, os.path.join(folder, "none"))
+			tap.claim(r.returncode in (1, 2) and
+			    r.stderr.count("\n") == 1 and not r.stdout,
+			    "%s: no case: one line on stderr" % command[-1],
+			    r)
 		tamper(case, folder)
 		damage(case, folder)
 		copy = os.path.join(folder, "forged")
