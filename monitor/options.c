@@ -69,6 +69,7 @@ static int64_t number(const char *text, const char **end)
 	int64_t v = 0;
 	const char *p = text;
 
+	*end = text;
 	for (; *p >= '0' && *p <= '9'; p++) {
 		if (v > (INT64_MAX - 9) / 10)
 			return -1;
