@@ -1,11 +1,14 @@
 """What a case says, read with sqlite3 and json alone."""
 import json
 import os
+import re
 import sqlite3
 from collections import namedtuple
 
 from content import bits
 
+FORMAT = os.path.join(os.path.dirname(os.path.abspath(__file__)),
+    "../../docs/evidence-format.md")
 Record = namedtuple("Record", "seq utc_ns kind conn ip port d raw")
 
 
@@ -69,3 +72,31 @@ class Case:
 		    os.path.abspath(self.path), "derived.db"), uri=True)
 		return dict(db.execute("SELECT ip, max(level) FROM endpoint "
 		    "GROUP BY ip"))
+
+	def undocumented(self):
+		"""Kinds and keys that are not as docs/evidence-format.md says:
+		one record of each."""
+		with open(FORMAT, encoding="utf-8") as f:
+			forms = documented(f.read())
+		return sorted({(kind, keys) for kind, keys in ((kind,
+		    tuple(json.loads(detail))) for kind, detail in
+		    self.db.execute("SELECT kind, detail FROM record"))
+		    if keys not in forms.get(kind, ())})
+
+
+def documented(text):
+	"""kind -> the tuples of keys, in order, that its rows allow."""
+	forms = {}
+	for kinds, keys in re.findall(r"^\| (`[^|]*`) \| ([^|]*) \|", text,
+	    re.M):
+		last = None
+		while keys != last:	# what stands in brackets is not a key
+			last, keys = keys, re.sub(
+			    r"\([^()]*\)|\{[^{}]*\}|\[[^][]*\]", "", keys)
+		keys = tuple(re.match(r"\w+", k.strip()).group()
+		    for k in keys.split(",") if k.strip())
+		for kind in re.findall(r"`(\w+)`", kinds):
+			forms.setdefault(kind, set()).add(keys)
+			if keys[-1:] == ("named_root",):
+				forms[kind].add(keys[:-2])	# nobody named
+	return forms

@@ -43,7 +43,8 @@ class Libtorrent(Client):
 		self.process = self.host.run(["/usr/bin/python3",
 		    os.path.join(HERE, "seed.py"),
 		    ("[%s]:%d" if ":" in self.address else "%s:%d") %
-		    (self.address, self.port), self.host.lab.torrent, self.host.folder, self.role,
+		    (self.address, self.port), self.host.lab.torrent,
+		    self.host.folder, self.role,
 		    str(self.rate)], stdin=subprocess.PIPE,
 		    stdout=subprocess.PIPE, text=True)
 		threading.Thread(target=self.read, daemon=True).start()

@@ -141,6 +141,8 @@ def check_peers(case, swarm):
 
 
 def check_details(case, swarm):
+	tap.equal(case.undocumented(), [], "every record's kind and keys are as "
+	    "docs/evidence-format.md says")
 	def at(name, kind):
 		return case.records(kind, ip=swarm.peers[name].address,
 		    by="peer")

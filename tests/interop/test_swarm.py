@@ -324,6 +324,11 @@ def check_conduct(case, truth):
 	    "and what it counts as sent to us is what the case says came")
 
 
+def check_format(case, truth):
+	tap.equal(case.undocumented(), [], "every record's kind and keys are as "
+	    "docs/evidence-format.md says")
+
+
 def check_levels(case, truth):
 	levels = case.levels()
 	for name, (ip, _) in truth.dead.items():
@@ -372,7 +377,8 @@ def main():
 			return tap.status()
 		case = Case(path, truth.content.pieces)
 		for check in (check_discovery, check_peers, check_pieces,
-		    check_packets, check_conduct, check_levels, table):
+		    check_packets, check_conduct, check_levels, check_format,
+		    table):
 			try:
 				check(case, truth)
 			except Exception as e:	# a claim that cannot be asked
