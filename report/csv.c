@@ -1,0 +1,54 @@
+#include "report/csv.h"
+
+#include "report/text.h"
+
+void csv_text(FILE *f, const char *s)
+{
+	struct text t = { .left = span_str(s) };
+	uint32_t v;
+	bool odd, quote = strpbrk(s, ",\"") != NULL || *s == ' ' ||
+	    (*s && s[strlen(s) - 1] == ' ');
+
+	if (quote)
+		fputc('"', f);
+	if (*s && strchr("=+-@\t\r", *s))
+		fputc('\'', f);
+	while (text_next(&t, &v, &odd)) {
+		char utf8[4];
+
+		if (odd && v > 0xffff)
+			fprintf(f, "\\U%08x", (unsigned)v);
+		else if (odd)
+			fprintf(f, "\\u%04x", (unsigned)v);
+		else if (v == '"')
+			fputs("\"\"", f);
+		else
+			fwrite(utf8, 1, text_utf8(v, utf8), f);
+	}
+	if (quote)
+		fputc('"', f);
+}
+
+int csv_write(FILE *f, struct rows *q)
+{
+	int columns = q->failed ? 0 : sqlite3_column_count(q->st);
+
+	for (int i = 0; i < columns; i++)
+		fprintf(f, "%s%s", i ? "," : "",
+		    sqlite3_column_name(q->st, i));
+	fputs("\r\n", f);
+	while (rows_next(q)) {
+		for (int i = 0; i < columns; i++) {
+			if (i)
+				fputc(',', f);
+			if (rows_null(q, i))
+				continue;
+			if (sqlite3_column_type(q->st, i) == SQLITE_INTEGER)
+				fprintf(f, "%lld", (long long)rows_int(q, i));
+			else
+				csv_text(f, rows_text(q, i));
+		}
+		fputs("\r\n", f);
+	}
+	return q->failed ? -1 : 0;
+}

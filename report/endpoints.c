@@ -1,0 +1,234 @@
+#include "report/endpoints.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "report/caution.h"
+#include "schema/log.h"
+#include "wire/endpoint.h"
+
+#define MINUTE 60000000000LL
+
+/* Rows that stand in tables; see the header. */
+#define LISTED \
+	"FROM endpoint AS e WHERE e.swarm = ?1 AND (e.port_kind = 'remote' " \
+	"OR e.port_kind = 'listed' AND NOT EXISTS (SELECT 1 FROM endpoint AS " \
+	"r WHERE r.swarm = e.swarm AND r.ip = e.ip AND r.port = e.port AND " \
+	"r.port_kind = 'remote' AND r.utc_day = e.utc_day)) "
+
+/* Orders addresses by family, then numerically. */
+static void ip_key(sqlite3_context *ctx, int n, sqlite3_value **v)
+{
+	const char *text = (const char *)sqlite3_value_text(v[0]);
+	struct endpoint at = { 0 };
+	uint8_t key[17];
+
+	(void)n;
+	if (text == NULL || !endpoint_parse_ip(span_str(text), &at)) {
+		sqlite3_result_null(ctx);
+		return;
+	}
+	key[0] = at.family;
+	memcpy(key + 1, at.addr, sizeof(at.addr));
+	sqlite3_result_blob(ctx, key, sizeof(key), SQLITE_TRANSIENT);
+}
+
+int endpoints_prepare(const struct facts *c)
+{
+	static const char sql[] =
+	    "CREATE TEMP TABLE lack (conn INTEGER, ip TEXT, port INTEGER, "
+	    "n INTEGER, PRIMARY KEY (conn, ip, port)) WITHOUT ROWID;"
+	    "INSERT INTO lack SELECT conn, ip, port, count(*) FROM piece_check "
+	    "WHERE ok IS NULL GROUP BY conn, ip, port;"
+	    "CREATE TEMP TABLE talk (swarm TEXT, ip TEXT, port INTEGER, "
+	    "conn INTEGER, PRIMARY KEY (swarm, ip, port, conn)) WITHOUT ROWID;"
+	    "INSERT INTO talk SELECT swarm, ip, port, conn FROM contact "
+	    "WHERE swarm IS NOT NULL;"
+	    "CREATE TEMP TABLE id_at (swarm TEXT, ip TEXT, peer_id TEXT, "
+	    "PRIMARY KEY (swarm, ip, peer_id)) WITHOUT ROWID;"
+	    "INSERT OR IGNORE INTO id_at SELECT swarm, ip, peer_id FROM "
+	    "contact WHERE swarm IS NOT NULL AND peer_id IS NOT NULL;"
+	    "CREATE TEMP TABLE id_of (swarm TEXT, peer_id TEXT, ips INTEGER, "
+	    "PRIMARY KEY (swarm, peer_id)) WITHOUT ROWID;"
+	    "INSERT INTO id_of SELECT swarm, peer_id, count(*) FROM id_at "
+	    "GROUP BY swarm, peer_id;";
+
+	if (sqlite3_create_function(c->db, "ip_key", 1, SQLITE_UTF8 |
+	    SQLITE_DETERMINISTIC, NULL, ip_key, NULL, NULL) != SQLITE_OK ||
+	    sqlite3_exec(c->db, sql, NULL, NULL, NULL) != SQLITE_OK) {
+		log_warn("report: %s", sqlite3_errmsg(c->db));
+		return -1;
+	}
+	return 0;
+}
+
+int endpoints_count(const struct facts *c, const char *swarm,
+    int64_t over[LADDER_TOP + 1], int64_t *addresses)
+{
+	struct rows q;
+
+	memset(over, 0, sizeof(*over) * (LADDER_TOP + 1));
+	rows_open(&q, c->db, "SELECT e.level, count(*) " LISTED
+	    "GROUP BY e.level", swarm);
+	while (rows_next(&q))
+		if (rows_int(&q, 0) >= 0 && rows_int(&q, 0) <= LADDER_TOP)
+			over[rows_int(&q, 0)] = rows_int(&q, 1);
+	*addresses = rows_number(c->db, "SELECT count(DISTINCT ip) FROM "
+	    "endpoint WHERE swarm = ?1", swarm, 0);
+	return rows_close(&q);
+}
+
+void endpoints_open(struct endpoints *e, const struct facts *c,
+    const char *swarm)
+{
+	*e = (struct endpoints){ .facts = c, .swarm = swarm };
+	rows_open(&e->rows, c->db, "SELECT e.ip, e.port, e.port_kind, "
+	    "e.utc_day, e.level, e.first_utc_ns, e.last_utc_ns, "
+	    "e.pieces_matched, e.pieces_failed, "
+	    "coalesce((SELECT l.sightings FROM endpoint AS l WHERE l.swarm = "
+	    "e.swarm AND l.ip = e.ip AND l.port = e.port AND l.port_kind = "
+	    "'listed' AND l.utc_day = e.utc_day), 0), "
+	    "strftime('%s', e.utc_day) * 1000000000, "
+	    "(SELECT count(*) FROM sighting AS s WHERE s.swarm = e.swarm AND "
+	    "s.ip = e.ip AND s.port = e.port AND s.source <> 'incoming'), "
+	    "(SELECT min(first_seq) FROM sighting AS s WHERE s.swarm = e.swarm "
+	    "AND s.ip = e.ip AND s.port = e.port AND s.source <> 'incoming') "
+	    LISTED
+	    "ORDER BY e.level DESC, ip_key(e.ip), e.ip, e.port, e.utc_day",
+	    swarm);
+	if (!e->rows.failed && (sqlite3_prepare_v2(c->db,
+	    "SELECT c.conn, c.direction, c.listen_port, c.opened_utc_ns, "
+	    "c.closed_utc_ns, c.outcome, c.peer_id, c.client, "
+	    "c.pieces_claimed, coalesce(c.pieces_total, (SELECT pieces FROM "
+	    "swarm WHERE swarm = c.swarm)), c.level, coalesce(k.n, 0) "
+	    "FROM talk AS t CROSS JOIN contact AS c ON c.conn = t.conn AND "
+	    "c.ip = t.ip AND c.port = t.port LEFT JOIN lack AS k ON k.conn = "
+	    "t.conn AND k.ip = t.ip AND k.port = t.port "
+	    "WHERE t.swarm = ?1 AND t.ip = ?2 AND t.port = ?3 AND "
+	    "c.opened_utc_ns < ?4 + 86400000000000 AND "
+	    "(c.closed_utc_ns IS NULL OR c.closed_utc_ns >= ?4) "
+	    "ORDER BY c.conn", -1, &e->talks, NULL) != SQLITE_OK ||
+	    sqlite3_prepare_v2(c->db, "SELECT count(*), max(o.ips) FROM id_at "
+	    "AS a CROSS JOIN id_of AS o ON o.swarm = a.swarm AND o.peer_id = "
+	    "a.peer_id WHERE a.swarm = ?1 AND a.ip = ?2", -1, &e->ids, NULL)
+	    != SQLITE_OK)) {
+		log_warn("report: %s", sqlite3_errmsg(c->db));
+		e->rows.failed = true;
+	}
+}
+
+static void caution(struct endpoint_row *r, enum caution c, bool holds)
+{
+	if (holds)
+		r->cautions |= caution_bit(c);
+}
+
+/* One conversation with the row's endpoint, on the row's day. */
+static int64_t add_talk(const struct endpoints *e, struct endpoint_row *r,
+    const struct rows *t)
+{
+	int64_t from = rows_int(t, 3);
+	bool closed = !rows_null(t, 4);
+	int64_t to = closed ? rows_int(t, 4) : e->facts->last_utc_ns;
+	const char *outcome = rows_text(t, 5), *client = rows_text(t, 7);
+
+	r->contacts++;
+	if (r->conns < ENDPOINT_CONNS)
+		r->conn[r->conns++] = rows_int(t, 0);
+	if (strcmp(rows_text(t, 1), "out") == 0)
+		r->dialled = true;
+	else
+		r->came = true;
+	if (!rows_null(t, 2))
+		r->listen_port = (int)rows_int(t, 2);
+	if (client && *client)
+		snprintf(r->client, sizeof(r->client), "%s", client);
+	if (!rows_null(t, 8)) {
+		r->claimed = rows_int(t, 8);
+		r->total = rows_null(t, 9) ? -1 : rows_int(t, 9);
+	}
+	r->incomplete += rows_int(t, 11);
+	caution(r, CAUTION_OTHER_TORRENT,
+	    !rows_null(t, 6) && rows_int(t, 10) < 2);
+	caution(r, CAUTION_UNENDED, outcome && strcmp(outcome, "open") == 0);
+	caution(r, CAUTION_STALL,
+	    windows_touch(&e->facts->stall, from, to));
+	caution(r, CAUTION_DROPS, windows_touch(&e->facts->drop, from, to));
+	return to > from ? to - from : 0;
+}
+
+static void add_talks(struct endpoints *e, struct endpoint_row *r,
+    int64_t day_ns)
+{
+	struct rows t = { .st = e->talks };
+	int64_t lasted = 0;
+
+	sqlite3_reset(e->talks);
+	sqlite3_bind_text(e->talks, 1, e->swarm, -1, SQLITE_STATIC);
+	sqlite3_bind_text(e->talks, 2, r->ip, -1, SQLITE_STATIC);
+	sqlite3_bind_int(e->talks, 3, r->port);
+	sqlite3_bind_int64(e->talks, 4, day_ns);
+	while (rows_next(&t)) {
+		int64_t one = add_talk(e, r, &t);
+
+		lasted = lasted > INT64_MAX - one ? INT64_MAX : lasted + one;
+	}
+	e->rows.failed |= t.failed;
+	caution(r, CAUTION_BRIEF, r->level > 0 && lasted < MINUTE);
+}
+
+static void add_ids(struct endpoints *e, struct endpoint_row *r)
+{
+	struct rows t = { .st = e->ids };
+
+	sqlite3_reset(e->ids);
+	sqlite3_bind_text(e->ids, 1, e->swarm, -1, SQLITE_STATIC);
+	sqlite3_bind_text(e->ids, 2, r->ip, -1, SQLITE_STATIC);
+	if (rows_next(&t)) {
+		caution(r, CAUTION_IDS, rows_int(&t, 0) > 1);
+		caution(r, CAUTION_ID_ELSEWHERE, rows_int(&t, 1) > 1);
+	}
+	e->rows.failed |= t.failed;
+}
+
+bool endpoints_next(struct endpoints *e, struct endpoint_row *r)
+{
+	const struct rows *q = &e->rows;
+
+	if (!rows_next(&e->rows))
+		return false;
+	*r = (struct endpoint_row){
+		.ip = rows_text(q, 0),
+		.port = (int)rows_int(q, 1),
+		.listed_only = strcmp(rows_text(q, 2), "listed") == 0,
+		.utc_day = rows_text(q, 3),
+		.level = (int)rows_int(q, 4),
+		.first_utc_ns = rows_int(q, 5),
+		.last_utc_ns = rows_int(q, 6),
+		.matched = rows_int(q, 7),
+		.failed = rows_int(q, 8),
+		.named = rows_int(q, 9),
+		.sources = rows_int(q, 11),
+		.first_seq = rows_null(q, 12) ? -1 : rows_int(q, 12),
+		.claimed = -1,
+		.total = -1,
+	};
+	r->bound_ns = facts_bound(e->facts, r->first_utc_ns);
+	caution(r, CAUTION_ONE_SOURCE, r->sources == 1);
+	if (!r->listed_only) {
+		add_talks(e, r, rows_int(q, 10));
+		add_ids(e, r);
+	}
+	caution(r, CAUTION_EPHEMERAL, r->came && !r->dialled);
+	caution(r, CAUTION_FAILED, r->failed > 0);
+	caution(r, CAUTION_SAMPLE, r->level == LADDER_TOP &&
+	    (r->claimed < 0 || r->matched < r->claimed));
+	return !e->rows.failed;
+}
+
+int endpoints_close(struct endpoints *e)
+{
+	sqlite3_finalize(e->talks);
+	sqlite3_finalize(e->ids);
+	return rows_close(&e->rows);
+}

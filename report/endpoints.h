@@ -1,0 +1,53 @@
+/*
+ * The endpoints of a swarm as reports list them: one row for an address, port
+ * and UTC day, the highest level first, in one stable order. A port that a
+ * third party only listed stands as a row of its own where nobody connected.
+ */
+#ifndef REPORT_ENDPOINTS_H
+#define REPORT_ENDPOINTS_H
+
+#include "report/facts.h"
+#include "report/ladder.h"
+#include "report/rows.h"
+
+#define ENDPOINT_CONNS 3	/* record numbers shown */
+
+struct endpoint_row {
+	const char *ip, *utc_day;	/* lent until the next row */
+	int port, level;
+	bool listed_only;		/* no connection was tried that day */
+	int64_t first_utc_ns, last_utc_ns, bound_ns;
+	int64_t contacts;		/* conversations of that day */
+	int64_t named, sources;		/* how often that day; by how many ever */
+	int64_t first_seq;		/* the record that named it, -1 */
+	bool dialled, came;
+	int listen_port;		/* as it said; 0: it did not */
+	char client[256];		/* as it said, of the newest; "" */
+	int64_t claimed, total;		/* -1: no claim, not known */
+	int64_t matched, failed, incomplete;	/* pieces, that day */
+	int64_t conn[ENDPOINT_CONNS];
+	int conns;			/* of those filled */
+	unsigned cautions;		/* caution_bit()s */
+};
+
+struct endpoints {
+	const struct facts *facts;
+	struct rows rows;
+	sqlite3_stmt *talks, *ids;
+	const char *swarm;
+};
+
+/* Once for a case, before the rest. -1 logged. */
+int endpoints_prepare(const struct facts *c);
+
+/* Rows of each level, over[0 .. LADDER_TOP]; and distinct addresses. */
+int endpoints_count(const struct facts *c, const char *swarm,
+    int64_t over[LADDER_TOP + 1], int64_t *addresses);
+
+/* swarm is lent until the close. */
+void endpoints_open(struct endpoints *e, const struct facts *c,
+    const char *swarm);
+bool endpoints_next(struct endpoints *e, struct endpoint_row *r);
+int endpoints_close(struct endpoints *e);
+
+#endif

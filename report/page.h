@@ -1,0 +1,47 @@
+/* index.html: one page, no script, nothing fetched from anywhere. */
+#ifndef REPORT_PAGE_H
+#define REPORT_PAGE_H
+
+#include <stdio.h>
+
+#include "report/facts.h"
+#include "report/geo.h"
+
+/* What is reported on. */
+struct subject {
+	const struct facts *cases;
+	size_t n;
+	const struct geo *geo;
+	const char *swarm;	/* only this one, or NULL: all */
+};
+
+/* -1 logged if the case could not be read to the end. */
+int page_write(FILE *f, const struct subject *s);
+
+/* One swarm's section; heading is its number in the page. */
+int page_swarm(FILE *f, const struct subject *s, const struct facts *c,
+    const char *swarm, int number);
+
+/* The columns of table swarm for the swarms of the subject; ?1 is s->swarm or
+ * an empty text. */
+#define SUBJECT_SWARMS \
+	"SELECT swarm, name, total_bytes, piece_bytes, pieces, version, " \
+	"private FROM swarm WHERE ?1 IN ('', swarm) UNION " \
+	"SELECT DISTINCT swarm, NULL, NULL, NULL, NULL, NULL, NULL " \
+	"FROM endpoint WHERE ?1 IN ('', swarm) AND swarm NOT IN " \
+	"(SELECT swarm FROM swarm) ORDER BY swarm"
+
+/* What each source named, tried and found to answer: ?1 the swarm. */
+#define SUBJECT_SOURCES \
+	"SELECT s.source, s.witness, count(*), sum(EXISTS (SELECT 1 FROM " \
+	"endpoint AS e WHERE e.swarm = s.swarm AND e.ip = s.ip AND e.port = " \
+	"s.port AND e.port_kind = 'remote')), sum(EXISTS (SELECT 1 FROM " \
+	"endpoint AS e WHERE e.swarm = s.swarm AND e.ip = s.ip AND e.port = " \
+	"s.port AND e.port_kind = 'remote' AND e.level > 0)) " \
+	"FROM sighting AS s WHERE s.swarm = ?1 GROUP BY 1, 2 ORDER BY 1, 2"
+
+#define SUBJECT_COVERAGE \
+	"SELECT source, from_utc_ns, to_utc_ns, polls, failures FROM " \
+	"coverage WHERE swarm = ?1 ORDER BY source, from_utc_ns, to_utc_ns"
+
+#endif

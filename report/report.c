@@ -1,0 +1,203 @@
+#include "report/report.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "report/csv.h"
+#include "report/endpoints.h"
+#include "report/manifest.h"
+#include "report/page.h"
+#include "report/summary.h"
+#include "schema/log.h"
+
+#define GEO_MOST 16
+
+/* name, whether ?1 (a swarm, or empty) chooses rows, and their order. */
+static const struct {
+	const char *name, *sql;
+} tables[] = {
+	{ "swarm", "SELECT * FROM swarm WHERE ?1 IN ('', swarm) "
+	    "ORDER BY swarm" },
+	{ "sighting", "SELECT * FROM sighting WHERE ?1 IN ('', swarm) "
+	    "ORDER BY swarm, ip, port, source, witness" },
+	{ "contact", "SELECT * FROM contact WHERE ?1 = '' OR swarm = ?1 "
+	    "ORDER BY conn, ip, port" },
+	{ "piece_check", "SELECT * FROM piece_check WHERE ?1 = '' OR "
+	    "swarm = ?1 ORDER BY seq" },
+	{ "endpoint", "SELECT * FROM endpoint WHERE ?1 IN ('', swarm) "
+	    "ORDER BY swarm, ip, port, port_kind, utc_day" },
+	{ "coverage", "SELECT * FROM coverage WHERE ?1 IN ('', swarm) "
+	    "ORDER BY swarm, source, from_utc_ns, to_utc_ns" },
+};
+
+static void usage(FILE *f)
+{
+	fputs("usage: swarmwitness report [options] CASE... -o OUT\n"
+	    "Writes OUT/index.html, OUT/report.json, a CSV of each derived "
+	    "table\n(of several cases 1-TABLE.csv, 2-TABLE.csv ...) and "
+	    "OUT/MANIFEST.sha256.\nOUT is made; it may be empty or hold a "
+	    "former report, which is replaced.\n"
+	    "  -o, --output OUT    the folder to write\n"
+	    "      --geo FILE      a MaxMind DB for countries and networks; "
+	    "may be repeated\n"
+	    "      --swarm H       only this infohash (hex)\n"
+	    "      --help\n", f);
+}
+
+struct options {
+	const char *out, *swarm;
+	const char *geo[GEO_MOST];
+	size_t geos;
+};
+
+/* -1: go on; else the exit status. */
+static int read_options(int argc, char **argv, struct options *o)
+{
+	static const struct option options[] = {
+		{ "output", required_argument, NULL, 'o' },
+		{ "geo", required_argument, NULL, 'g' },
+		{ "swarm", required_argument, NULL, 's' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
+	};
+	int c;
+
+	optind = 0;
+	while ((c = getopt_long(argc, argv, "o:h", options, NULL)) != -1) {
+		switch (c) {
+		case 'o':
+			o->out = optarg;
+			break;
+		case 'g':
+			if (o->geos == GEO_MOST) {
+				log_warn("report: more than %d --geo",
+				    GEO_MOST);
+				return 2;
+			}
+			o->geo[o->geos++] = optarg;
+			break;
+		case 's':
+			o->swarm = optarg;
+			break;
+		case 'h':
+			usage(stdout);
+			return 0;
+		default:
+			usage(stderr);
+			return 2;
+		}
+	}
+	if (o->swarm && strspn(o->swarm, "0123456789abcdef") !=
+	    strlen(o->swarm)) {
+		log_warn("report: --swarm wants the infohash in lower-case "
+		    "hex");
+		return 2;
+	}
+	if (optind == argc || o->out == NULL) {
+		log_warn("report: wants a case and -o OUT");
+		usage(stderr);
+		return 2;
+	}
+	return -1;
+}
+
+static int put_tables(struct manifest *m, const struct subject *s, size_t i)
+{
+	for (size_t k = 0; k < sizeof(tables) / sizeof(tables[0]); k++) {
+		char name[64];
+		struct rows q;
+		FILE *f;
+		int r;
+
+		if (s->n > 1)
+			snprintf(name, sizeof(name), "%zu-%s.csv", i + 1,
+			    tables[k].name);
+		else
+			snprintf(name, sizeof(name), "%s.csv",
+			    tables[k].name);
+		f = manifest_file(m, name);
+		if (f == NULL)
+			return -1;
+		rows_open(&q, s->cases[i].db, tables[k].sql,
+		    s->swarm ? s->swarm : "");
+		r = csv_write(f, &q);
+		if (rows_close(&q) || r || manifest_put(m))
+			return -1;
+	}
+	return 0;
+}
+
+static int put_file(struct manifest *m, const char *name,
+    int (*writer)(FILE *, const struct subject *), const struct subject *s)
+{
+	FILE *f = manifest_file(m, name);
+
+	return f == NULL || writer(f, s) || manifest_put(m) ? -1 : 0;
+}
+
+static int write_all(const char *out, const struct subject *s)
+{
+	struct manifest m;
+	int r = manifest_open(&m, out);
+
+	if (r == 0)
+		r = put_file(&m, "index.html", page_write, s);
+	if (r == 0)
+		r = put_file(&m, "report.json", summary_write, s);
+	for (size_t i = 0; i < s->n && r == 0; i++)
+		r = put_tables(&m, s, i);
+	if (r == 0)
+		r = manifest_write(&m);
+	manifest_close(&m);
+	return r;
+}
+
+/* A swarm asked for must be in one of the cases at least. */
+static int check_swarm(const struct subject *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (rows_number(s->cases[i].db, "SELECT EXISTS (SELECT 1 FROM "
+		    "swarm WHERE swarm = ?1) OR EXISTS (SELECT 1 FROM endpoint "
+		    "WHERE swarm = ?1)", s->swarm, 0))
+			return 0;
+	log_warn("report: --swarm %s: no case given holds it", s->swarm);
+	return -1;
+}
+
+int report_main(int argc, char **argv)
+{
+	struct options o = { 0 };
+	struct geo geo = { 0 };
+	struct facts *cases = NULL;
+	struct subject s = { .geo = &geo };
+	int status = read_options(argc, argv, &o), r = 0;
+
+	if (status >= 0)
+		return status;
+	cases = calloc((size_t)(argc - optind), sizeof(*cases));
+	if (cases == NULL)
+		log_die("out of memory");
+	s.cases = cases;
+	s.swarm = o.swarm;
+	for (size_t i = 0; i < o.geos && r == 0; i++)
+		r = geo_add(&geo, o.geo[i]);
+	for (int i = optind; i < argc && r == 0; i++) {
+		r = facts_open(&cases[s.n], argv[i]);
+		s.n++;
+		if (r == 0)
+			r = endpoints_prepare(&cases[s.n - 1]);
+	}
+	if (r == 0 && s.swarm)
+		r = check_swarm(&s);
+	if (r == 0)
+		r = write_all(o.out, &s);
+	if (r == 0)
+		log_info("report: %s/index.html", o.out);
+	for (size_t i = 0; i < s.n; i++)
+		facts_close(&cases[i]);
+	free(cases);
+	geo_close(&geo);
+	return r == 0 ? 0 : 1;
+}
