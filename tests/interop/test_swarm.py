@@ -189,9 +189,8 @@ def check_packets(case, truth):
 	    seen - hosts)
 
 	said = [(s, *pcap.peer_wire(s.data())) for s in ours]
-	heard = [(s, *pcap.peer_wire(s.data())) for s in theirs]
 	said = [t for t in said if t[1]]
-	heard = [t for t in heard if t[1]]
+	heard = check_streams(case, ours, theirs)
 	sent = [i for _, _, messages in said for i, _ in messages]
 	tap.claim(said and PIECE not in sent, "the packets hold no piece "
 	    "message of ours, in %d conversations" % len(said))
@@ -212,6 +211,38 @@ def check_packets(case, truth):
 	    "no upload_only, no holepunch", extended)
 	check_same(case, said, heard)
 	check_tshark(case, files, truth)
+
+
+def check_streams(case, ours, theirs):
+	"""Each conversation's bytes, of both directions, by their digests.
+
+	What lay unread when we closed is in the packets alone: the streams
+	heard are returned up to the bytes that `closed` says were read.
+	"""
+	ends = {}		# (remote, ours) -> the conversation's `closed`
+	for r in case.records("reached", "accept"):
+		ip, port = r.d["local"].rsplit(":", 1)
+		ends[(r.ip, r.port), (ip.strip("[]"), int(port))] = \
+		    case.records("closed", conn=r.conn)[0].d
+	heard, wrong, n = [], [], 0
+	for way, streams in ("rx", theirs), ("tx", ours):
+		for s in streams:
+			end = ends.get((s.source, s.destination) if
+			    way == "rx" else (s.destination, s.source))
+			if end is None:
+				continue
+			data = s.data()[:end[way + "_bytes"]]
+			n += 1
+			if len(data) != end[way + "_bytes"] or \
+			    hashlib.sha256(data).hexdigest() != \
+			    end[way + "_sha256"]:
+				wrong.append((way, s.source, end))
+			if way == "rx" and pcap.peer_wire(data)[0]:
+				heard.append((s, *pcap.peer_wire(data)))
+	tap.claim(n == 2 * len(ends) > 0 and not wrong, "the packets' bytes "
+	    "give the digests in closed, both ways, in %d conversations" %
+	    len(ends), (n, wrong))
+	return heard
 
 
 def check_same(case, said, heard):
