@@ -287,9 +287,6 @@ static void timer_closed(uv_handle_t *h)
 
 static void close_all(struct clockwatch *c)
 {
-	if (c->closing)
-		return;
-	c->closing = true;
 	c->open = 5;
 	uv_close((uv_handle_t *)&c->beat, timer_closed);
 	uv_close((uv_handle_t *)&c->kernel, timer_closed);
@@ -300,7 +297,11 @@ static void close_all(struct clockwatch *c)
 
 static void on_end(uv_timer_t *timer)
 {
-	close_all(timer->data);
+	struct clockwatch *c = timer->data;
+
+	c->closing = true;
+	ntp_give_up(c->ntp, "the run ended");
+	close_all(c);
 }
 
 static void finish_if_done(struct clockwatch *c)

@@ -315,6 +315,13 @@ bool ntp_busy(const struct ntp *n)
 	return false;
 }
 
+void ntp_give_up(struct ntp *n, const char *why)
+{
+	for (size_t i = 0; i < n->conf.n; i++)
+		if (n->servers[i].asking)
+			say_error(&n->servers[i], "timeout", why);
+}
+
 /* --- beginning and end ------------------------------------------------------------ */
 
 /* HOST, HOST:PORT, ADDRESS, [ADDRESS]:PORT. */

@@ -42,6 +42,8 @@ struct ntp *ntp_new(const struct ntp_conf *conf);
 /* Asks every server that may be asked now and is not being asked. */
 void ntp_round(struct ntp *n);
 bool ntp_busy(const struct ntp *n);
+/* Waits no longer: says "timeout" and why of every question on its way. */
+void ntp_give_up(struct ntp *n, const char *why);
 
 /* Drops what is left without a word; closed(ctx) when the loop has let go, and
  * n is gone. */
