@@ -495,13 +495,21 @@ static void on_deadline(uv_timer_t *timer)
 {
 	struct trackers *ts = timer->data;
 	struct op *next;
+	unsigned unheard = 0;
 
 	for (struct op *op = ts->ops; op != NULL; op = next) {
 		next = op->next;
 		give_up(op, "the run ended");
 	}
-	while (ts->lists != NULL)
+	while (ts->lists != NULL) {
+		for (size_t i = 0; i < ts->lists->target_count; i++)
+			unheard += ts->lists->targets[i].stop &&
+			    ts->lists->targets[i].started;
 		list_free(ts->lists);
+	}
+	if (unheard > 0)
+		log_warn("%u trackers could not be told `stopped` in time",
+		    unheard);
 	close_all(ts);
 }
 
