@@ -347,3 +347,19 @@ const char *endpoint_special(const struct endpoint *e)
 		return "reserved";	/* outside 2000::/3 */
 	return what;
 }
+
+const char *endpoint_forbidden(const struct endpoint *e, bool allow_local)
+{
+	static const char *const never[] = { "multicast", "unspecified",
+		"broadcast" };
+	const char *special = endpoint_special(e);
+
+	if (e->port == 0 || e->family == 0)
+		return "no port or no address";
+	if (e->family == 4 && e->addr[0] == 0)
+		return "unspecified";
+	for (size_t i = 0; special && i < sizeof(never) / sizeof(never[0]); i++)
+		if (strcmp(special, never[i]) == 0)
+			return special;
+	return allow_local ? NULL : special;
+}

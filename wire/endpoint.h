@@ -50,4 +50,9 @@ bool endpoint_same_ip(const struct endpoint *a, const struct endpoint *b);
  */
 const char *endpoint_special(const struct endpoint *e);
 
+/* Why nothing must be sent to this endpoint, or NULL: no address, port 0,
+ * never anything but a host (unspecified, multicast, broadcast), and special
+ * addresses unless allow_local. */
+const char *endpoint_forbidden(const struct endpoint *e, bool allow_local);
+
 #endif
