@@ -254,8 +254,8 @@ bool clockwatch_stalled(const struct clockwatch *c, int64_t since_mono_ns)
 {
 	int64_t now = clock_ns(CLOCK_MONOTONIC);
 
-	/* One that its own beat has not noticed yet. */
-	if (now - c->beat_ns > BEAT_MS * NS_PER_MS + LATE_NS)
+	/* One that its own beat, while it beats, has not noticed yet. */
+	if (!c->closing && now - c->beat_ns > BEAT_MS * NS_PER_MS + LATE_NS)
 		return true;
 	for (unsigned i = 0; i < STALLS; i++)
 		if (c->stalls[i].to != 0 && c->stalls[i].to > since_mono_ns)

@@ -481,6 +481,13 @@ static int open_crowd(struct run *r)
 	return crowd_open(&r->crowd, &conf);
 }
 
+static bool on_stalled(void *ctx, int64_t since_mono_ns)
+{
+	const struct run *r = ctx;
+
+	return clockwatch_stalled(r->clock, since_mono_ns);
+}
+
 static void open_trackers(struct run *r)
 {
 	struct trackers_conf conf = { .loop = &r->loop, .ctx = r,
@@ -491,7 +498,8 @@ static void open_trackers(struct run *r)
 		.want6 = r->vantage.bind6.family != 0,
 		.ports_from = r->opt.ports_from, .ports_to = r->opt.ports_to,
 		.allow_local = r->opt.allow_local,
-		.user_agent = "swarmwitness/" SW_VERSION };
+		.user_agent = "swarmwitness/" SW_VERSION,
+		.stalled = on_stalled };
 
 	memcpy(conf.peer_id, r->policy.peer_id, sizeof(conf.peer_id));
 	r->trackers = trackers_new(&conf);

@@ -302,12 +302,19 @@ def self_signed(folder):
 	return c
 
 
-def monitor(folder, case, *options, torrents, duration=DURATION_S):
+def monitor(folder, case, *options, torrents, duration=DURATION_S,
+    pause=False):
+	"""pause: it is stopped for a second, as by a busy host."""
 	start = time.monotonic()
 	p = subprocess.Popen([PROGRAM, "monitor", "--no-packets", "--key",
 	    os.path.join(folder, "key"), "--duration", str(duration),
 	    "--listen", "16881", "--observe-only", *options, case, *torrents],
 	    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+	if pause:
+		time.sleep(6)
+		p.send_signal(signal.SIGSTOP)
+		time.sleep(1)
+		p.send_signal(signal.SIGCONT)
 	try:
 		out, err = p.communicate(timeout=duration + 30)
 	except subprocess.TimeoutExpired:
@@ -386,6 +393,12 @@ def check_http(case, m):
 	tap.equal(s.outcomes(), {"timeout"}, "a byte a second: timeout")
 	tap.claim(29000 <= s.first.d["took_ms"] <= 32000,
 	    "a byte a second: 30 s", s.first.d["took_ms"])
+	tap.claim(any(r.d["cause"] == "loop" and r.d["lag_ms"] >= 700
+	    for r in case.records("stall")), "the second that we took from it "
+	    "is a stall")
+	tap.equal((s.first.d["stalled"], Seen(case,
+	    m["plain"].url).first.d["stalled"]), (True, False),
+	    "and the time-out says that it fell into one")
 	s = Seen(case, m["tls"].url)
 	tap.equal(s.outcomes(), {"error"}, "unknown certificate: error")
 	tap.claim("certificate" in (s.first.d["error"] or ""),
@@ -602,7 +615,7 @@ def main():
 		place = os.path.join(folder, "case")
 		monitor(folder, place, "--allow-local", "--ntp", chrony,
 		    *(w for x in n.values() for w in ("--ntp", x.name)),
-		    torrents=[path, public, private, fallen, real])
+		    torrents=[path, public, private, fallen, real], pause=True)
 		case = Case(place, 3)
 		check_http(case, m)
 		check_udp(case, m)
