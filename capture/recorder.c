@@ -19,7 +19,7 @@
 
 #define SNAPLEN 262144		/* no packet is cut */
 #define BLOCK_MS 100		/* the kernel hands over at least this often */
-#define DRAIN_MS 3000		/* most time for what lies in the ring at the end */
+#define DRAIN_MS 3000		/* at the end, for what lies in the ring */
 #define WHY 256
 
 enum report_kind {
@@ -37,7 +37,7 @@ struct report {
 	char text[WHY];
 };
 
-/* --- the child ---------------------------------------------------------------- */
+/* --- the child ----------------------------------------------------------- */
 
 struct child {
 	const struct recorder_conf *conf;
@@ -311,7 +311,7 @@ static void run_child(const struct recorder_conf *conf, int folder, int line)
 	_exit(c.failed);
 }
 
-/* --- the parent ----------------------------------------------------------------- */
+/* --- the parent ---------------------------------------------------------- */
 
 struct recorder {
 	pid_t pid;

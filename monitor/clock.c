@@ -12,7 +12,7 @@
 
 #define BEAT_MS 100
 #define LATE_NS (250 * NS_PER_MS)	/* a loop later than this has stalled */
-#define STEP_NS (50 * NS_PER_MS)	/* less is noise of reading two clocks */
+#define STEP_NS (50 * NS_PER_MS)	/* less is noise of the reading */
 #define READ_NS (5 * NS_PER_MS)		/* longer between two reads: no use */
 #define KERNEL_S 60
 #define SERVERS_S 300
@@ -41,7 +41,7 @@ struct clockwatch {
 	void (*done)(void *ctx);
 };
 
-/* --- records ------------------------------------------------------------------- */
+/* --- records ------------------------------------------------------------- */
 
 struct said {
 	const char *source, *server, *outcome, *error;
@@ -106,7 +106,7 @@ static void put_stall(struct clockwatch *c, const char *cause, int64_t from,
 	put_record(c, &(struct record){ .at = stamp_now(), .kind = "stall" });
 }
 
-/* --- the kernel ------------------------------------------------------------------- */
+/* --- the kernel ---------------------------------------------------------- */
 
 static void read_kernel(struct clockwatch *c)
 {
@@ -135,7 +135,7 @@ static void on_kernel(uv_timer_t *timer)
 	read_kernel(timer->data);
 }
 
-/* --- servers ------------------------------------------------------------------------ */
+/* --- servers ------------------------------------------------------------- */
 
 static void finish_if_done(struct clockwatch *c);
 
@@ -193,7 +193,7 @@ int64_t clockwatch_bound(const struct clockwatch *c)
 	return median > c->kernel_bound ? median : c->kernel_bound;
 }
 
-/* --- steps, suspends, stalls ---------------------------------------------------------- */
+/* --- steps, suspends, stalls --------------------------------------------- */
 
 static void remember(struct clockwatch *c, int64_t from, int64_t to)
 {
@@ -270,7 +270,7 @@ void clockwatch_stall(struct clockwatch *c, const char *cause,
 	put_stall(c, cause, from_utc_ns, to_utc_ns, lag_ns, dropped);
 }
 
-/* --- end --------------------------------------------------------------------------------- */
+/* --- end ----------------------------------------------------------------- */
 
 static void let_go(void *ctx)
 {
@@ -336,7 +336,7 @@ void clockwatch_free(struct clockwatch *c)
 	free(c);
 }
 
-/* --- beginning ------------------------------------------------------------------------------ */
+/* --- beginning ----------------------------------------------------------- */
 
 static void start_timer(struct clockwatch *c, uv_timer_t *t, uv_timer_cb cb,
     int64_t ms)

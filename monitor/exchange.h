@@ -17,14 +17,14 @@ enum exchange_outcome {
 
 struct exchange {
 	enum exchange_outcome outcome;
-	struct stamp sent;	/* the request left; or, if none did, we began */
+	struct stamp sent;	/* the request left; if none did: we began */
 	struct stamp at;	/* the reply came, or we gave up */
 	int http_status;	/* 0: none */
 	char error[256];	/* empty: none; printable or not, escape it */
 	struct endpoint who;	/* the tracker; family 0: never known */
 	struct span request;	/* as sent; empty: nothing was */
 	struct span body;	/* after transfer and content decoding */
-	uint32_t ignored;	/* datagrams of its address, not to our question */
+	uint32_t ignored;	/* datagrams of its address, no answer */
 };
 
 /* x is lent for the call. The question is over when this is called. */

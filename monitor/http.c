@@ -45,7 +45,7 @@ struct watch {
 	curl_socket_t fd;
 };
 
-/* --- what curl asks of us --------------------------------------------------- */
+/* --- what curl asks of us ------------------------------------------------ */
 
 static curl_socket_t on_socket(void *ctx, curlsocktype purpose,
     struct curl_sockaddr *sa)
@@ -132,7 +132,7 @@ static int on_debug(CURL *easy, curl_infotype type, char *p, size_t n,
 	return 0;
 }
 
-/* --- ends ------------------------------------------------------------------- */
+/* --- ends ---------------------------------------------------------------- */
 
 static void get_free(struct http_get *g)
 {
@@ -208,7 +208,7 @@ static void collect(struct http *h)
 	}
 }
 
-/* --- the loop --------------------------------------------------------------- */
+/* --- the loop ------------------------------------------------------------ */
 
 static void let_go(struct http *h)
 {
@@ -310,7 +310,7 @@ static int set_watch(CURL *easy, curl_socket_t fd, int what, void *ctx,
 	return 0;
 }
 
-/* --- what others call ------------------------------------------------------- */
+/* --- what others call ---------------------------------------------------- */
 
 struct http *http_new(const struct http_conf *conf)
 {

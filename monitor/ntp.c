@@ -104,7 +104,7 @@ static void say_error(struct server *s, const char *outcome, const char *error)
 	say(s, &(struct ntp_said){ .outcome = outcome, .error = error });
 }
 
-/* --- answers ------------------------------------------------------------------- */
+/* --- answers ------------------------------------------------------------- */
 
 static void obey(struct server *s, const char *kiss)
 {
@@ -175,7 +175,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 	}
 }
 
-/* --- questions ------------------------------------------------------------------ */
+/* --- questions ----------------------------------------------------------- */
 
 static void on_timer(uv_timer_t *timer);
 
@@ -322,7 +322,7 @@ void ntp_give_up(struct ntp *n, const char *why)
 			say_error(&n->servers[i], "timeout", why);
 }
 
-/* --- beginning and end ------------------------------------------------------------ */
+/* --- beginning and end --------------------------------------------------- */
 
 /* HOST, HOST:PORT, ADDRESS, [ADDRESS]:PORT. */
 static bool read_server(struct server *s, const char *text)

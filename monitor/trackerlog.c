@@ -118,7 +118,7 @@ static void put_malformed(struct trackerlog *l, const struct asked *a,
 	    .raw = head.n ? head : span_of(NULL, 0) });
 }
 
-/* --- the peers of a reply --------------------------------------------------- */
+/* --- the peers of a reply ------------------------------------------------ */
 
 static size_t spread(const struct endpoint *e)
 {
@@ -194,7 +194,7 @@ static void put_listed(struct trackerlog *l, const struct asked *a,
 	    .raw = x->body, .named = t->peers, .names = t->n });
 }
 
-/* --- reading ---------------------------------------------------------------- */
+/* --- reading ------------------------------------------------------------- */
 
 static enum wire_status read_udp(const struct exchange *x, int family,
     enum udp_action want, struct udp_reply *r, struct wire_error *err)

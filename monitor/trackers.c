@@ -90,7 +90,7 @@ struct trackers {
 	void *done_ctx;
 };
 
-/* --- a torrent's trackers ---------------------------------------------------- */
+/* --- a torrent's trackers ------------------------------------------------ */
 
 /* Adds one; false: out of memory. One that stands there twice counts where it
  * stands first. */
@@ -179,7 +179,7 @@ static void list_free(struct tracker_list *l)
 	free(l);
 }
 
-/* --- asking ------------------------------------------------------------------ */
+/* --- asking -------------------------------------------------------------- */
 
 static void pump_soon(struct trackers *ts);
 
@@ -338,7 +338,7 @@ static void begin(struct target *g, bool scrape, enum tracker_event event)
 	send_op(op);
 }
 
-/* --- when --------------------------------------------------------------------- */
+/* --- when ---------------------------------------------------------------- */
 
 static bool has_room(const struct trackers *ts, const struct target *g)
 {
@@ -351,8 +351,8 @@ static bool can_scrape(const struct tracker *t)
 	static const uint8_t any[20];
 	char url[URL_MAX];
 
-	return t->at.scheme == SCHEME_UDP || tracker_scrape_url(url, sizeof(url),
-	    span_str(t->at.text), any) > 0;
+	return t->at.scheme == SCHEME_UDP || tracker_scrape_url(url,
+	    sizeof(url), span_str(t->at.text), any) > 0;
 }
 
 /* After an announce that worked: once per tracker and hash. */
@@ -438,7 +438,7 @@ static void pump_soon(struct trackers *ts)
 		uv_timer_start(&ts->pump, on_pump, 0, 0);
 }
 
-/* --- ends --------------------------------------------------------------------- */
+/* --- ends ---------------------------------------------------------------- */
 
 static void closed(void *ctx)
 {
@@ -534,7 +534,7 @@ void trackers_free(struct trackers *ts)
 	free(ts);
 }
 
-/* --- beginnings ------------------------------------------------------------------ */
+/* --- beginnings ---------------------------------------------------------- */
 
 struct trackers *trackers_new(const struct trackers_conf *conf)
 {

@@ -29,7 +29,7 @@ struct trackers_conf {
 	struct endpoint bind4, bind6;	/* family 0: not bound / not wanted */
 	bool want4, want6;	/* families we have addresses for */
 	uint16_t ports_from, ports_to;	/* local ports for outgoing sockets */
-	bool allow_local;	/* trackers on special addresses are contacted */
+	bool allow_local;	/* trackers on special addresses are asked */
 	const char *user_agent;
 	/* Whether a wait since then says nothing (clockwatch_stalled); may be
 	 * NULL. */

@@ -66,7 +66,7 @@ struct udp_ask {
 	struct exchange x;
 };
 
-/* --- ends ------------------------------------------------------------------- */
+/* --- ends ---------------------------------------------------------------- */
 
 static void ask_free(struct udp_ask *a)
 {
@@ -109,7 +109,7 @@ static void set_timer(struct udptrack *u)
 		    (uint64_t)((due - now) / NS_PER_MS + 1), 0);
 }
 
-/* --- asking ----------------------------------------------------------------- */
+/* --- asking -------------------------------------------------------------- */
 
 static const struct connection *find_id(const struct udptrack *u,
     const struct endpoint *at, int64_t now_ns)
@@ -204,7 +204,7 @@ static void on_timer(uv_timer_t *timer)
 	set_timer(u);
 }
 
-/* --- answers ---------------------------------------------------------------- */
+/* --- answers ------------------------------------------------------------- */
 
 static void answered(struct udp_ask *a, const struct sock_datagram *d)
 {
@@ -262,7 +262,7 @@ static void on_readable(uv_poll_t *poll, int status, int events)
 	set_timer(u);
 }
 
-/* --- names ------------------------------------------------------------------ */
+/* --- names --------------------------------------------------------------- */
 
 static void let_go(struct udptrack *u)
 {
@@ -343,7 +343,7 @@ static bool look_up(struct udp_ask *a, const char *host)
 	return true;
 }
 
-/* --- what others call ------------------------------------------------------- */
+/* --- what others call ---------------------------------------------------- */
 
 static void open_side(struct udptrack *u, int side)
 {

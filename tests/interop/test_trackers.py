@@ -40,7 +40,7 @@ def compact(peers):
 	    socket.AF_INET, a) + struct.pack(">H", p) for a, p in peers)
 
 
-# --- mocks ------------------------------------------------------------------------
+# --- mocks -------------------------------------------------------------------
 
 
 class Http(threading.Thread):
@@ -216,7 +216,7 @@ class Ntp(threading.Thread):
 				self.s.sendto(p, who)
 
 
-# --- the place ----------------------------------------------------------------------
+# --- the place ---------------------------------------------------------------
 
 
 def enter_namespace():
@@ -326,7 +326,7 @@ def monitor(folder, case, *options, torrents, duration=DURATION_S,
 	    "and no dead tracker keeps it much longer than --duration")
 
 
-# --- what is expected -----------------------------------------------------------------
+# --- what is expected --------------------------------------------------------
 
 
 class Seen:

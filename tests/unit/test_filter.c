@@ -13,7 +13,7 @@
 #define PEER "198.51.100.7"
 #define PEER6 "2001:db8:ffff::7"
 
-/* --- packets ------------------------------------------------------------------ */
+/* --- packets ------------------------------------------------------------- */
 
 struct packet {
 	uint8_t b[512];
@@ -91,7 +91,7 @@ static void make(struct packet *p, int dlt, const struct endpoint *from,
 	ports(p, from, to);
 }
 
-/* --- cases -------------------------------------------------------------------- */
+/* --- cases --------------------------------------------------------------- */
 
 static const struct {
 	const char *what, *from;

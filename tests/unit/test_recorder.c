@@ -131,7 +131,7 @@ static void check_file(const struct recorder_file *f)
 	fd = open(path, O_RDONLY);
 	assert_int_equal(read(fd, magic, 4), 4);
 	close(fd);
-	assert_memory_equal(magic, "\x4d\x3c\xb2\xa1", 4);	/* nanoseconds */
+	assert_memory_equal(magic, "\x4d\x3c\xb2\xa1", 4);	/* ns */
 	p = pcap_open_offline_with_tstamp_precision(path,
 	    PCAP_TSTAMP_PRECISION_NANO, err);
 	assert_non_null(p);
