@@ -288,9 +288,9 @@ static void send_op(struct op *op)
 		return;
 	}
 	if (t->at.scheme == SCHEME_UDP) {
-		op->udp = udptrack_ask(ts->udp, t->at.host, t->at.port, g->family,
-		    op->scrape ? NULL : &op->ask, span_str(t->at.path),
-		    op->ask.infohash, on_answer, op);
+		op->udp = udptrack_ask(ts->udp, t->at.host, t->at.port,
+		    g->family, op->scrape ? NULL : &op->ask,
+		    span_str(t->at.path), op->ask.infohash, on_answer, op);
 		if (op->udp == NULL)
 			fail_op(op, EXCHANGE_ERROR, "cannot ask");
 		else
