@@ -37,9 +37,11 @@ int endpoints_prepare(const struct facts *c)
 {
 	static const char sql[] =
 	    "CREATE TEMP TABLE lack (conn INTEGER, ip TEXT, port INTEGER, "
-	    "n INTEGER, PRIMARY KEY (conn, ip, port)) WITHOUT ROWID;"
-	    "INSERT INTO lack SELECT conn, ip, port, count(*) FROM piece_check "
-	    "WHERE ok IS NULL GROUP BY conn, ip, port;"
+	    "day_ns INTEGER, n INTEGER, PRIMARY KEY (conn, ip, port, day_ns)) "
+	    "WITHOUT ROWID;"
+	    "INSERT INTO lack SELECT conn, ip, port, utc_ns / 86400000000000 * "
+	    "86400000000000 AS day_ns, count(*) FROM piece_check WHERE ok IS "
+	    "NULL GROUP BY conn, ip, port, day_ns;"
 	    "CREATE TEMP TABLE talk (swarm TEXT, ip TEXT, port INTEGER, "
 	    "conn INTEGER, PRIMARY KEY (swarm, ip, port, conn)) WITHOUT ROWID;"
 	    "INSERT INTO talk SELECT swarm, ip, port, conn FROM contact "
@@ -103,7 +105,7 @@ void endpoints_open(struct endpoints *e, const struct facts *c,
 	    "swarm WHERE swarm = c.swarm)), c.level, coalesce(k.n, 0) "
 	    "FROM talk AS t CROSS JOIN contact AS c ON c.conn = t.conn AND "
 	    "c.ip = t.ip AND c.port = t.port LEFT JOIN lack AS k ON k.conn = "
-	    "t.conn AND k.ip = t.ip AND k.port = t.port "
+	    "t.conn AND k.ip = t.ip AND k.port = t.port AND k.day_ns = ?4 "
 	    "WHERE t.swarm = ?1 AND t.ip = ?2 AND t.port = ?3 AND "
 	    "c.opened_utc_ns < ?4 + 86400000000000 AND "
 	    "(c.closed_utc_ns IS NULL OR c.closed_utc_ns >= ?4) "
@@ -219,6 +221,10 @@ bool endpoints_next(struct endpoints *e, struct endpoint_row *r)
 		add_talks(e, r, rows_int(q, 10));
 		add_ids(e, r);
 	}
+	/* Levels are those of the day; a claim of another day is not. */
+	r->claimed_else = r->claimed > 0 && r->level < 3;
+	if (r->claimed_else)
+		r->claimed = -1;
 	caution(r, CAUTION_EPHEMERAL, r->came && !r->dialled);
 	caution(r, CAUTION_FAILED, r->failed > 0);
 	caution(r, CAUTION_SAMPLE, r->level == LADDER_TOP &&

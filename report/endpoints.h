@@ -23,7 +23,8 @@ struct endpoint_row {
 	bool dialled, came;
 	int listen_port;		/* as it said; 0: it did not */
 	char client[256];		/* as it said, of the newest; "" */
-	int64_t claimed, total;		/* -1: no claim, not known */
+	int64_t claimed, total;		/* -1: no claim that day, not known */
+	bool claimed_else;		/* the claim was made on another day */
 	int64_t matched, failed, incomplete;	/* pieces, that day */
 	int64_t conn[ENDPOINT_CONNS];
 	int conns;			/* of those filled */

@@ -168,8 +168,9 @@ int geo_add(struct geo *g, const char *file)
 	*db = (struct geo_db){ 0 };
 	err = MMDB_open(file, MMDB_MODE_MMAP, &db->mmdb);
 	if (err != MMDB_SUCCESS) {
-		log_warn("%s: %s", file, err == MMDB_FILE_OPEN_ERROR ?
-		    "cannot be opened" : MMDB_strerror(err));
+		log_warn("%s: %s", file, err == MMDB_FILE_OPEN_ERROR ||
+		    err == MMDB_IO_ERROR ? "cannot be read" :
+		    "no MaxMind DB, or a damaged one");
 		return -1;
 	}
 	why = unfit(db);

@@ -27,7 +27,7 @@ static void odd_out(FILE *f, uint32_t v)
 	fprintf(f, "<span class=odd>U+%04X</span>", (unsigned)v);
 }
 
-void html_text(FILE *f, const char *s)
+void html_clip(FILE *f, const char *s, size_t points)
 {
 	struct text t;
 	uint32_t v;
@@ -40,7 +40,7 @@ void html_text(FILE *f, const char *s)
 	}
 	t = (struct text){ .left = span_str(s) };
 	fputs("<bdi>", f);
-	while (n < CUT && text_next(&t, &v, &odd)) {
+	while (n < points && text_next(&t, &v, &odd)) {
 		if (odd)
 			odd_out(f, v);
 		else
@@ -51,6 +51,11 @@ void html_text(FILE *f, const char *s)
 	if (t.left.n)
 		fprintf(f, " <span class=odd>… %zu more bytes</span>",
 		    t.left.n);
+}
+
+void html_text(FILE *f, const char *s)
+{
+	html_clip(f, s, CUT);
 }
 
 void html_plain(FILE *f, const char *s)

@@ -38,7 +38,8 @@ int page_swarm(FILE *f, const struct subject *s, const struct facts *c,
 	"s.port AND e.port_kind = 'remote')), sum(EXISTS (SELECT 1 FROM " \
 	"endpoint AS e WHERE e.swarm = s.swarm AND e.ip = s.ip AND e.port = " \
 	"s.port AND e.port_kind = 'remote' AND e.level > 0)) " \
-	"FROM sighting AS s WHERE s.swarm = ?1 GROUP BY 1, 2 ORDER BY 1, 2"
+	"FROM sighting AS s WHERE s.swarm = ?1 AND s.source <> 'incoming' " \
+	"GROUP BY 1, 2 ORDER BY 1, 2"
 
 #define SUBJECT_COVERAGE \
 	"SELECT source, from_utc_ns, to_utc_ns, polls, failures FROM " \

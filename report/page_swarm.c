@@ -23,7 +23,7 @@ static void moments(FILE *f, const struct endpoint_row *r)
 
 	when_text(r->first_utc_ns, r->bound_ns, a);
 	when_text(r->last_utc_ns, r->bound_ns, b);
-	fprintf(f, "<span class=day>%.10s</span> ", a);
+	fprintf(f, "<span class=day>%.10s</span><br>", a);
 	if (strcmp(a, b) == 0)
 		fprintf(f, "<time>%s</time>", a + 11);
 	else if (strncmp(a, b, 10) == 0)
@@ -69,9 +69,10 @@ static int write_levels(FILE *f, const struct facts *c, const char *swarm)
 	for (int i = 0; i <= LADDER_TOP; i++)
 		all += over[i];
 	fputs("<p class=lead>", f);
-	html_count(f, all, "endpoint", "endpoints");
-	fputs(" at ", f);
 	html_count(f, addresses, "address", "addresses");
+	fputs(", ", f);
+	html_count(f, all, "endpoint", "endpoints");
+	fputs(" (an address and port on one UTC day)", f);
 	fputs(".</p>\n<table class=counts><caption>Endpoints by the highest "
 	    "level observed</caption>\n<thead><tr>", f);
 	for (int i = LADDER_TOP; i >= 0; i--)
@@ -87,6 +88,7 @@ static int write_levels(FILE *f, const struct facts *c, const char *swarm)
 static int write_sources(FILE *f, const struct facts *c, const char *swarm)
 {
 	struct rows q;
+	int64_t came;
 	bool any = false;
 
 	rows_open(&q, c->db, SUBJECT_SOURCES, swarm);
@@ -110,6 +112,13 @@ static int write_sources(FILE *f, const struct facts *c, const char *swarm)
 	}
 	fputs(any ? "</tbody></table>\n" : "<p>No source named any endpoint."
 	    "</p>\n", f);
+	came = rows_number(c->db, "SELECT count(*) FROM sighting WHERE swarm "
+	    "= ?1 AND source = 'incoming'", swarm, 0);
+	if (came) {
+		fputs("<p>", f);
+		html_count(f, came, "endpoint", "endpoints");
+		fputs(" connected to the observer unasked.</p>\n", f);
+	}
 	return rows_close(&q);
 }
 
@@ -179,8 +188,10 @@ static void cell_observed(FILE *f, const struct endpoint_row *r)
 	}
 	if (r->contacts) {
 		fputs(r->named ? ", " : "", f);
-		html_count(f, r->contacts, r->level ? "conversation" :
-		    "attempt", r->level ? "conversations" : "attempts");
+		if (r->contacts > 1)
+			html_number(f, r->contacts);
+		fprintf(f, "%s%s%s", r->contacts > 1 ? " " : "", r->level ?
+		    "conversation" : "attempt", r->contacts > 1 ? "s" : "");
 		for (int i = 0; i < r->conns; i++)
 			fprintf(f, "%s#%lld", i ? ", " : " ",
 			    (long long)r->conn[i]);
@@ -198,7 +209,7 @@ static void cell_pieces(FILE *f, const struct endpoint_row *r)
 		return;
 	}
 	if (r->claimed < 0) {
-		fputs("no claim", f);
+		fputs(r->claimed_else ? "claim on another day" : "no claim", f);
 	} else {
 		fputs("claims ", f);
 		html_number(f, r->claimed);
@@ -212,17 +223,17 @@ static void cell_pieces(FILE *f, const struct endpoint_row *r)
 	if (r->matched) {
 		fputs("<br><strong>", f);
 		html_number(f, r->matched);
-		fputs(" matched</strong>", f);
+		fputs("&nbsp;matched</strong>", f);
 	}
 	if (r->failed) {
 		fputs("<br><strong>", f);
 		html_number(f, r->failed);
-		fputs(" failed</strong>", f);
+		fputs("&nbsp;failed</strong>", f);
 	}
 	if (r->incomplete) {
 		fputs("<br>", f);
 		html_number(f, r->incomplete);
-		fputs(" incomplete", f);
+		fputs("&nbsp;incomplete", f);
 	}
 	fputs("</td>", f);
 }
@@ -273,10 +284,10 @@ static void open_level(FILE *f, int level, bool network)
 	    "<p>%s This does not show %s.</p>\n"
 	    "<table class=endpoints>\n<thead><tr>"
 	    "<th scope=col class=c1>Endpoint</th><th scope=col class=c2>"
-	    "Observed (UTC)</th><th scope=col>Client, as it says</th>"
-	    "<th scope=col>Pieces</th>%s<th scope=col>Cautions</th></tr>"
-	    "</thead>\n<tbody>\n", level, level, l->name, l->observed,
-	    l->not_shown, network ? "<th scope=col>Network</th>" : "");
+	    "Observed (UTC)</th><th scope=col class=c3>Client, as it says</th>"
+	    "<th scope=col class=c4>Pieces</th>%s<th scope=col>Cautions</th>"
+	    "</tr></thead>\n<tbody>\n", level, level, l->name, l->observed,
+	    l->not_shown, network ? "<th scope=col class=c5>Network</th>" : "");
 }
 
 static int write_endpoints(FILE *f, const struct subject *s,
@@ -318,7 +329,7 @@ int page_swarm(FILE *f, const struct subject *s, const struct facts *c,
 	rows_open(&q, c->db, SUBJECT_SWARMS, swarm);
 	fprintf(f, "<section>\n<h2 id=swarm%d>Swarm ", number);
 	if (rows_next(&q)) {
-		html_text(f, rows_text(&q, 1) ? rows_text(&q, 1) : swarm);
+		html_clip(f, rows_text(&q, 1) ? rows_text(&q, 1) : swarm, 80);
 		fputs("</h2>\n", f);
 		write_torrent(f, &q);
 	}

@@ -105,6 +105,7 @@ static void put_endpoint(struct json *j, const struct subject *s,
 	json_int(j, "sources", r->sources);
 	json_int(j, "contacts", r->contacts);
 	json_str(j, "claimed_client", r->client[0] ? r->client : NULL);
+	/* Of that day: null where the claim was made on another. */
 	put_if(j, "pieces_claimed", r->claimed >= 0, r->claimed);
 	put_if(j, "pieces_total", r->total >= 0, r->total);
 	json_int(j, "pieces_matched", r->matched);

@@ -1,0 +1,335 @@
+#!/usr/bin/env python3
+"""Reports of a made-up case: the same bytes twice, hostile text inert, tables
+as promised, levels worded as the ladder says, and pages that a browser prints.
+SHOTS=FOLDER keeps the screenshots and PDFs, to be looked at.
+"""
+import csv
+import hashlib
+import html.parser
+import json
+import os
+import re
+import shutil
+import sqlite3
+import struct
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.dont_write_bytecode = True
+sys.path[:0] = [HERE, os.path.join(HERE, "../geo")]
+
+import lab_mmdb			# noqa: E402
+import synthetic		# noqa: E402
+from tap import Tap		# noqa: E402
+
+PROGRAM = os.environ.get("SWARMWITNESS") or \
+    os.path.join(synthetic.ROOT, "build/san/swarmwitness")
+TABLES = {
+	"swarm": "swarm,name,total_bytes,piece_bytes,pieces,version,private",
+	"sighting": "swarm,ip,port,source,witness,first_utc_ns,last_utc_ns,"
+	    "times,first_seq",
+	"contact": "conn,origin,swarm,ip,port,listen_port,direction,transport,"
+	    "encryption,opened_utc_ns,closed_utc_ns,outcome,peer_id,client,"
+	    "pieces_claimed,pieces_total,rx_bytes,tx_bytes,pieces_matched,"
+	    "pieces_failed,level",
+	"piece_check": "seq,conn,swarm,ip,port,piece,utc_ns,bytes,ok",
+	"endpoint": "swarm,ip,port,port_kind,utc_day,level,first_utc_ns,"
+	    "last_utc_ns,sightings,contacts,pieces_matched,pieces_failed",
+	"coverage": "swarm,source,from_utc_ns,to_utc_ns,polls,failures",
+}
+LAB = {
+	"10.77.0.0/16": {"country": "DE", "asn": 64512, "org": "<b>Lab & one"},
+	"fd77::/16": {"country": "FR", "asn": 64514, "org": "Labo trois"},
+}
+tap = Tap()
+tmp = tempfile.mkdtemp(prefix="test_report.")
+
+
+def at(*name):
+	return os.path.join(tmp, *name)
+
+
+def report(*args, status=0):
+	p = subprocess.run([PROGRAM, "report", *args], capture_output=True,
+	    text=True)
+	if p.returncode != status:
+		print("# %s: %d\n# %s" % (args, p.returncode,
+		    p.stderr.replace("\n", "\n# ")))
+	return p
+
+
+def files(folder):
+	return {n: open(os.path.join(folder, n), "rb").read()
+	    for n in sorted(os.listdir(folder))}
+
+
+class Page(html.parser.HTMLParser):
+	"""Its tags, attributes and text."""
+	def __init__(self, text):
+		super().__init__()
+		self.tags, self.attributes, self.text = set(), set(), ""
+		self.style = False
+		self.feed(text)
+
+	def handle_starttag(self, tag, attributes):
+		self.tags.add(tag)
+		self.attributes |= {n for n, _ in attributes}
+		self.style = tag == "style"
+
+	def handle_endtag(self, tag):
+		self.style = False
+
+	def handle_data(self, data):
+		if not self.style:
+			self.text += data
+
+
+def the_same_twice(case, geo):
+	ok = report("--geo", geo, case, "-o", at("out")).returncode == 0
+	first = files(at("out"))
+	ok = ok and report("--geo", geo, case, "-o", at("out")).returncode == 0
+	tap.claim(ok and files(at("out")) == first,
+	    "made again over the former report, byte for byte the same")
+	os.unlink(os.path.join(case, "derived.db"))
+	report("--geo", geo, "-o", at("out2"), case)
+	tap.claim(files(at("out2")) == first,
+	    "the same from tables built anew, options before operands")
+	tap.claim(set(first) == {"index.html", "report.json", "MANIFEST.sha256"} |
+	    {t + ".csv" for t in TABLES}, "all files, and no other")
+	p = subprocess.run(["sha256sum", "--strict", "-c", "MANIFEST.sha256"],
+	    cwd=at("out"), capture_output=True, text=True)
+	tap.claim(p.returncode == 0 and p.stdout.count(": OK") == len(first) - 1,
+	    "sha256sum -c MANIFEST.sha256 covers every other file")
+	return first
+
+
+def tables(first, case):
+	db = sqlite3.connect(os.path.join(case, "derived.db"))
+	for name, columns in TABLES.items():
+		text = first[name + ".csv"].decode()
+		rows = list(csv.DictReader(text.splitlines()))
+		count, = db.execute("SELECT count(*) FROM " + name).fetchone()
+		tap.claim(text.split("\r\n")[0] == columns and len(rows) == count,
+		    "%s.csv: the contract's columns, all %d rows" %
+		    (name, count))
+		have = [r[1] for r in
+		    db.execute("PRAGMA table_info(%s)" % name)]
+		tap.claim(have == columns.split(","), "table %s likewise" % name)
+	contacts = first["contact.csv"].decode()
+	tap.claim("\"'=HYPERLINK(" in contacts and ",=HYPER" not in contacts and
+	    '"=HYPER' not in contacts, "a formula is defused in CSV")
+	odd = re.compile("[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b-\u200f"
+	    "\u202a-\u202e\u2066-\u2069\ufeff]")
+	tap.claim(not any(odd.search(data.decode().replace("\t", ""))
+	    for name, data in first.items()), "no control or bidi mark in any file")
+	return db
+
+
+def page(first):
+	text = first["index.html"].decode()
+	p = Page(text)
+	tap.claim(not p.tags & {"script", "img", "iframe", "link", "object", "svg",
+	    "base", "form", "a"}, "no tag of a stranger's, none that fetches")
+	tap.claim(not p.attributes - {"lang", "charset", "name", "content",
+	    "http-equiv", "class", "id", "scope"}, "no attribute of a stranger's")
+	tap.claim("<script>alert(1)</script>" in p.text and
+	    "onerror=alert(2)" in p.text and "U+202E" in p.text,
+	    "hostile text is shown as text")
+	tap.claim("http" not in re.sub(r"<bdi>.*?</bdi>", "", text.replace(
+	    "http-equiv", "")), "no address outside quoted text")
+	tap.claim("<b>Lab" not in text and "AS64512" in p.text and
+	    "Labo trois" in p.text, "network names, escaped")
+	words = "A third party named this address|A transport connection to or" \
+	    "|It sent a handshake bearing|It claimed to hold pieces|too little " \
+	    "to check|matched the torrent’s hash"
+	tap.claim(all(w in p.text for w in words.split("|")), "the ladder's words")
+	tap.claim("yes: a run recorded this digest" in p.text,
+	    "the database's digest is found in the ledger")
+	tap.claim("± 13 ms" in p.text and "bound of every time is unknown" not in
+	    p.text, "times with the clock's bound")
+	return p
+
+
+def levels(first):
+	doc = json.loads(first["report.json"])
+	swarm = {s["infohash"]: s for s in doc["cases"][0]["swarms"]}
+	a = swarm[synthetic.A]
+	got = {(e["ip"], e["utc_day"][-2:]): e for e in a["endpoints"]}
+	want = {("10.77.1.1", "01"): 5, ("10.77.1.1", "02"): 5,
+	    ("10.77.1.2", "01"): 4, ("10.77.1.2", "02"): 2,
+	    ("10.77.1.3", "01"): 3, ("10.77.1.3", "02"): 2,
+	    ("10.77.1.9", "01"): 2, ("fd77:1::4", "01"): 1,
+	    ("10.77.1.66", "01"): 0}
+	tap.claim({k: e["level"] for k, e in got.items()} == want,
+	    "report.json: each endpoint's level, days apart")
+	tap.claim(a["endpoints_by_level"] == [1, 1, 3, 1, 1, 2], "counts by level")
+	cautions = {
+		("10.77.1.1", "01"): {"sample", "stall", "packet drops"},
+		("10.77.1.3", "02"): {"one source", "failed hash", "stall",
+		    "packet drops"},
+		("10.77.1.9", "01"): {"its own port", "no end recorded",
+		    "packet drops"},
+		("fd77:1::4", "01"): {"one source", "other infohash", "stall",
+		    "packet drops"},
+	}
+	for k, marks in cautions.items():
+		tap.claim(set(got[k]["cautions"]) == marks,
+		    "cautions of %s: %s" % (k[0], ", ".join(sorted(marks))))
+	tap.claim([got[k]["says_it_listens_on"] for k in cautions] ==
+	    [6881, None, 6999, None], "ports that peers said they listen on")
+	tap.claim(a["endpoints"] == sorted(a["endpoints"], key=lambda e:
+	    -e["level"]), "the highest level first")
+	named = {s["witness"]: (s["named"], s["tried"], s["answered"])
+	    for s in a["sources"]}
+	tap.claim(named == {"http://10.77.0.9:6969/announce": (5, 5, 4),
+	    "udp://10.77.0.9:6969": (1, 1, 1)}, "what each source named")
+
+
+def refusals(case, geo):
+	os.makedirs(at("taken"))
+	open(at("taken/letter.txt"), "w").close()
+	p = report(case, "-o", at("taken"), status=1)
+	tap.claim(p.returncode == 1 and "letter.txt" in p.stderr and
+	    os.listdir(at("taken")) == ["letter.txt"],
+	    "a folder with other things is refused and left alone")
+	p = report(tmp + "/nowhere", "-o", at("x"), status=1)
+	tap.claim(p.returncode == 1 and p.stderr.count("\n") == 1 and
+	    not os.path.exists(at("x")), "no case: one line, nothing written")
+	with open(at("bad.mmdb"), "wb") as f:
+		f.write(open(geo, "rb").read()[:900])
+	p = report("--geo", at("bad.mmdb"), case, "-o", at("x"), status=1)
+	tap.claim(p.returncode == 1 and p.stderr.count("\n") == 1 and
+	    "bad.mmdb" in p.stderr, "a damaged database: one line")
+	p = report("--swarm", "c" * 40, case, "-o", at("x"), status=1)
+	tap.claim(p.returncode == 1 and "c" * 40 in p.stderr, "a swarm not there")
+	for args in ([], [case], ["-o", at("x")], ["--bogus", case, "-o",
+	    at("x")], ["--swarm", "XY", case, "-o", at("x")]):
+		if report(*args, status=2).returncode != 2:
+			break
+	else:
+		tap.claim(True, "misuse has status 2")
+	p = report("--help")
+	tap.claim(p.returncode == 0 and "--geo" in p.stdout and not p.stderr,
+	    "--help goes to stdout")
+
+
+def others(case):
+	report(case, "--swarm", synthetic.B, "-o", at("one"))
+	one = files(at("one"))
+	tap.claim(synthetic.A.encode() not in b"".join(one[n] for n in one),
+	    "--swarm leaves the other one out of every file")
+	synthetic.story(at("crash"), ended=False, bound_ns=None)
+	report(at("crash"), case, "-o", at("two"))
+	two = files(at("two"))
+	tap.claim({"1-swarm.csv", "2-swarm.csv"} <= set(two) and
+	    "swarm.csv" not in two, "two cases, each with its tables")
+	text = Page(two["index.html"].decode()).text
+	tap.claim("it crashed or was killed" in text and "Case crash" in text and
+	    "no time source was ever reached" in text and "± unknown" in text,
+	    "a run without end or clock says so")
+	report(case, "-o", at("two"))
+	tap.claim("1-swarm.csv" not in os.listdir(at("two")),
+	    "a former report is replaced whole")
+
+
+def read_only(case, first, geo):
+	"""A mount that refuses root too, in a namespace of its own."""
+	os.makedirs(at("ro"))
+	shutil.copy(os.path.join(case, "evidence.db"), at("ro/evidence.db"))
+	os.makedirs(at("mnt/case"))
+	script = ('mount --bind "$1" "$2" && mount -o remount,bind,ro "$2" && '
+	    'exec "$3" report --geo "$4" "$2" -o "$5"')
+	p = subprocess.run(["unshare", "-m", "sh", "-c", script, "sh", at("ro"),
+	    at("mnt/case"), PROGRAM, geo, at("roout")], capture_output=True,
+	    text=True)
+	if "unshare" in p.stderr or "mount:" in p.stderr:
+		print("# no mounts here: " + p.stderr.strip())
+		return
+	tap.claim(p.returncode == 0 and files(at("roout")) == first,
+	    "a case on a read-only medium gives the same report")
+	tap.claim(os.listdir(at("ro")) == ["evidence.db"],
+	    "and nothing was written into it")
+
+
+def crowd():
+	synthetic.crowd(at("crowd"))
+	p = report(at("crowd"), "-o", at("many"))
+	size = os.path.getsize(at("many/index.html"))
+	text = open(at("many/index.html")).read()
+	tap.claim(p.returncode == 0 and text.count("<span class=ip>") == 10000
+	    and size < 8 << 20, "10 000 endpoints in a page of %.1f MB" %
+	    (size / 1e6))
+
+
+def chromium(*args):
+	profile = tempfile.mkdtemp(dir=tmp)
+	return subprocess.run(["chromium", "--headless", "--no-sandbox",
+	    "--disable-gpu", "--no-first-run", "--hide-scrollbars",
+	    "--disable-background-networking", "--disable-component-update",
+	    "--disable-sync", "--no-pdf-header-footer",
+	    "--user-data-dir=" + profile, *args], capture_output=True,
+	    timeout=120, text=True)
+
+
+def printed(shots):
+	if shutil.which("chromium") is None:
+		print("# no chromium here")
+		return
+	source = open(at("out/index.html")).read()
+	for name, style, points in (("a4", "@page{size:A4}", (595, 842)),
+	    ("letter", "@page{size:letter}", (612, 792))):
+		with open(at(name + ".html"), "w") as f:
+			f.write(source.replace("</style>", style + "</style>"))
+		pdf = os.path.join(shots, name + ".pdf")
+		chromium("--print-to-pdf=" + pdf, "file://" + at(name + ".html"))
+		info = subprocess.run(["pdfinfo", pdf], capture_output=True,
+		    text=True).stdout
+		page = re.search(r"Page size: +([\d.]+) x ([\d.]+)", info)
+		text = subprocess.run(["pdftotext", pdf, "-"],
+		    capture_output=True, text=True).stdout
+		tap.claim(page and abs(float(page[1]) - points[0]) < 1 and
+		    abs(float(page[2]) - points[1]) < 1 and
+		    "sha256sum -c MANIFEST.sha256" in text and
+		    "10.77.1.66" in text, "printed on " + name)
+	for name, width, extra in (("light", 1200, ()), ("narrow", 400, ()),
+	    ("dark", 1200, ("--blink-settings=preferredColorScheme=0",))):
+		png = os.path.join(shots, name + ".png")
+		chromium("--window-size=%d,5000" % width, "--screenshot=" + png,
+		    *extra, "file://" + at("out/index.html"))
+		ok = os.path.exists(png)
+		if ok:
+			with open(png, "rb") as f:
+				ok = struct.unpack(">II", f.read(24)[16:]) == \
+				    (width, 5000)
+		tap.claim(ok, "a picture, " + name)
+
+
+def main():
+	case, geo = at("case"), at("lab.mmdb")
+	shots = os.environ.get("SHOTS") or at("shots")
+	os.makedirs(shots, exist_ok=True)
+	built = lab_mmdb.build(LAB)
+	with open(geo, "wb") as f:
+		f.write(built)
+	synthetic.story(case, hashlib.sha256(built).hexdigest())
+	before = open(os.path.join(case, "evidence.db"), "rb").read()
+	first = the_same_twice(case, geo)
+	tables(first, case).close()
+	page(first)
+	levels(first)
+	refusals(case, geo)
+	others(case)
+	read_only(case, first, geo)
+	crowd()
+	printed(shots)
+	tap.claim(open(os.path.join(case, "evidence.db"), "rb").read() == before,
+	    "no byte of the evidence changed")
+
+
+try:
+	main()
+finally:
+	shutil.rmtree(tmp, ignore_errors=True)
+sys.exit(tap.status())
