@@ -6,6 +6,9 @@
 #define REPORT_CAUTION_H
 
 #define CAUTIONS(X) \
+	X(OBSERVER, "the observer", \
+	    "This is an address of the observer itself: the source named the " \
+	    "one who asked.") \
 	X(ONE_SOURCE, "one source", \
 	    "Only one source named this address.") \
 	X(EPHEMERAL, "its own port", \

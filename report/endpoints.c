@@ -216,6 +216,7 @@ bool endpoints_next(struct endpoints *e, struct endpoint_row *r)
 		.total = -1,
 	};
 	r->bound_ns = facts_bound(e->facts, r->first_utc_ns);
+	caution(r, CAUTION_OBSERVER, facts_own(e->facts, r->ip));
 	caution(r, CAUTION_ONE_SOURCE, r->sources == 1);
 	if (!r->listed_only) {
 		add_talks(e, r, rows_int(q, 10));

@@ -375,6 +375,24 @@ int64_t facts_bound(const struct facts *c, int64_t utc_ns)
 	return BOUND_UNKNOWN;
 }
 
+bool facts_own(const struct facts *c, const char *ip)
+{
+	size_t n = strlen(ip);
+
+	for (size_t i = 0; i < c->runs; i++) {
+		const char *p = c->run[i].vantage;
+
+		while (p && (p = strstr(p, ip)) != NULL) {
+			bool whole = p == c->run[i].vantage || p[-1] == ' ';
+
+			p += n;
+			if (whole && (*p == ',' || *p == '\0'))
+				return true;
+		}
+	}
+	return false;
+}
+
 void facts_close(struct facts *c)
 {
 	for (size_t i = 0; i < c->runs; i++) {

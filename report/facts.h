@@ -64,6 +64,9 @@ void facts_close(struct facts *c);
 /* The bound of the clock in the run that the time falls into. */
 int64_t facts_bound(const struct facts *c, int64_t utc_ns);
 
+/* Whether a run says that this address was the observer's own. */
+bool facts_own(const struct facts *c, const char *ip);
+
 /* Whether any of the windows touches [from, to]. Binary search. */
 bool windows_touch(const struct windows *w, int64_t from, int64_t to);
 

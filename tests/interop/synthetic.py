@@ -146,7 +146,8 @@ def story(folder, geo=None, ended=True, bound_ns=12_345_678):
 	c.torrent(B, "A plain name.iso", 1000)
 	c.announce(A, [("10.77.1.1", 6881), ("10.77.1.2", 6882),
 				   ("10.77.1.3", 6883), ("fd77:1::4", 6884),
-				   ("10.77.1.66", 9)])
+				   ("10.77.1.66", 9),
+				   ("10.77.0.1", 4000), ("10.77.0.10", 4000)])
 	c.announce(A, [("10.77.1.1", 6881)], "udp://10.77.0.9:6969")
 	c.announce(A, [], "http://dead.example/announce", "timeout")
 	c.announce(B, [("10.77.2.1", 51413)])
