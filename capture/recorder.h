@@ -68,6 +68,15 @@ void recorder_free(struct recorder *r);
  */
 int recorder_salvage(const char *folder, struct recorder_file *f);
 
+/*
+ * The same for the next finished savefile numbered above *after, which becomes
+ * its number: a run that was killed may have finished one that its ledger does
+ * not name. recorder_recorded: the number of the newest that it names, 0 for
+ * none, -1 if that cannot be told.
+ */
+int recorder_left(const char *folder, int *after, struct recorder_file *f);
+int recorder_recorded(const char *case_path);
+
 /* One more than the highest number of a savefile in folder, hidden ones
  * included; 1 in an empty or unreadable one. For recorder_conf.first. */
 int recorder_number(const char *folder);

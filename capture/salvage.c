@@ -49,7 +49,8 @@ int recorder_number(const char *folder)
 	return most + 1;
 }
 
-static int find_hidden(const char *folder)
+/* The least number, from this one on, of a savefile that is hidden or not. */
+static int find(const char *folder, bool want_hidden, int from)
 {
 	DIR *d = opendir(folder);
 	const struct dirent *e;
@@ -60,7 +61,8 @@ static int find_hidden(const char *folder)
 		return -1;
 	while ((e = readdir(d)) != NULL) {
 		n = read_name(e->d_name, &hidden);
-		if (n >= 0 && hidden && (least < 0 || n < least))
+		if (n >= from && hidden == want_hidden &&
+		    (least < 0 || n < least))
 			least = n;
 	}
 	closedir(d);
@@ -100,33 +102,71 @@ static int make_durable(int folder, const char *hidden)
 	return got;
 }
 
-int recorder_salvage(const char *folder, struct recorder_file *f)
+/* Describes folder/name, not a byte changed. 1, or -1 logged. */
+static int describe(const char *folder, const char *name,
+    struct recorder_file *f)
 {
-	int number = find_hidden(folder), dir, got = -1;
-	char hidden[32], name[16], *path = NULL;
+	char *path;
+	int got;
 
-	if (number < 0)
-		return 0;
 	*f = (struct recorder_file){ .dropped_kernel = -1,
 	    .dropped_interface = -1 };
-	snprintf(name, sizeof(name), "%06d.pcap", number % 1000000);
-	snprintf(hidden, sizeof(hidden), ".%s.part", name);
-	dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0 || make_durable(dir, hidden) < 0 || renameat2(dir, hidden,
-	    dir, name, RENAME_NOREPLACE) < 0 || fsync(dir) < 0) {
-		log_warn("%s/%s: %s", folder, hidden, strerror(errno));
-		goto out;
-	}
 	if (asprintf(&path, "%s/%s", folder, name) < 0)
 		log_die("out of memory");
 	count_packets(path, f);
 	snprintf(f->file, sizeof(f->file), "packets/%s", name);
-	if (casedir_digest(path, f->sha256, &f->bytes) < 0)
-		goto out;
-	got = 1;
-out:
-	if (dir >= 0)
-		close(dir);
+	got = casedir_digest(path, f->sha256, &f->bytes) < 0 ? -1 : 1;
 	free(path);
 	return got;
+}
+
+int recorder_salvage(const char *folder, struct recorder_file *f)
+{
+	int number = find(folder, true, 0), dir, got = -1;
+	char hidden[32], name[16];
+
+	if (number < 0)
+		return 0;
+	snprintf(name, sizeof(name), "%06d.pcap", number % 1000000);
+	snprintf(hidden, sizeof(hidden), ".%s.part", name);
+	dir = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0 || make_durable(dir, hidden) < 0 || renameat2(dir, hidden,
+	    dir, name, RENAME_NOREPLACE) < 0 || fsync(dir) < 0)
+		log_warn("%s/%s: %s", folder, hidden, strerror(errno));
+	else
+		got = describe(folder, name, f);
+	if (dir >= 0)
+		close(dir);
+	return got;
+}
+
+int recorder_left(const char *folder, int *after, struct recorder_file *f)
+{
+	int number = find(folder, false, *after + 1);
+	char name[16];
+
+	if (number < 0)
+		return 0;
+	*after = number;
+	snprintf(name, sizeof(name), "%06d.pcap", number % 1000000);
+	return describe(folder, name, f);
+}
+
+int recorder_recorded(const char *case_path)
+{
+	static const char newest[] = "SELECT CAST(substr(json_extract(detail, "
+	    "'$.file'), 9, 6) AS INTEGER) FROM record WHERE kind = 'packets' "
+	    "ORDER BY seq DESC LIMIT 1";
+	sqlite3 *db = casedir_read(case_path);
+	sqlite3_stmt *s = NULL;
+	int number = -1, step;
+
+	if (db && sqlite3_prepare_v2(db, newest, -1, &s, NULL) == SQLITE_OK) {
+		step = sqlite3_step(s);
+		number = step == SQLITE_ROW ? sqlite3_column_int(s, 0) :
+		    step == SQLITE_DONE ? 0 : -1;
+	}
+	sqlite3_finalize(s);
+	sqlite3_close(db);
+	return number;
 }

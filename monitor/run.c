@@ -176,19 +176,29 @@ static void on_sighup(uv_signal_t *sig, int number)
 
 /* --- packets --------------------------------------------------------------------- */
 
-/* What a crashed run left. Before the recorder makes hidden files of its own. */
+static void keep_salvaged(struct run *r, const struct recorder_file *f)
+{
+	struct recorder_file *more = realloc(r->salvaged,
+	    (r->salvaged_count + 1) * sizeof(*more));
+
+	if (!more)
+		log_die("out of memory");
+	more[r->salvaged_count++] = *f;
+	r->salvaged = more;
+}
+
+/* What a crashed run left: finished but in no record, then hidden. Before the
+ * recorder makes files of its own. */
 static void salvage(struct run *r, const char *folder)
 {
-	struct recorder_file f, *more;
+	struct recorder_file f;
+	int newest = recorder_number(folder) == 1 ? -1 :
+	    recorder_recorded(r->dir.path);
 
-	while (recorder_salvage(folder, &f) == 1) {
-		more = realloc(r->salvaged, (r->salvaged_count + 1) *
-		    sizeof(*more));
-		if (!more)
-			log_die("out of memory");
-		more[r->salvaged_count++] = f;
-		r->salvaged = more;
-	}
+	while (newest >= 0 && recorder_left(folder, &newest, &f) == 1)
+		keep_salvaged(r, &f);
+	while (recorder_salvage(folder, &f) == 1)
+		keep_salvaged(r, &f);
 }
 
 static void start_recorder(struct run *r)

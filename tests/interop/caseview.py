@@ -19,6 +19,10 @@ class Case:
 		    os.path.join(os.path.abspath(path), "evidence.db"),
 		    uri=True)
 
+	def close(self):
+		"""An open reader keeps the run from sealing the case."""
+		self.db.close()
+
 	def records(self, *kinds, ip=None, conn=None, by=None):
 		"""In order; of these kinds, address, conversation and side."""
 		sql = ("SELECT r.seq, utc_ns, kind, conn, ip, port, detail, "
