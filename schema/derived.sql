@@ -384,41 +384,52 @@ LEFT JOIN temp.greeted AS g
     ON g.conn = f.conn AND g.ip = f.ip AND g.port = f.port
 WHERE f.kind = 'piece';
 
--- 6. Each thing the far end did, and our attempts, on the ladder.
+-- 6. Each thing the far end did, and our attempts, on the ladder; summed up at
+-- once for each conversation, day and listening port, so that what follows
+-- sorts little. lived_* are the times of what the far end did.
 
 CREATE TEMP TABLE event AS
-SELECT f.conn, f.ip, f.port, c.swarm, f.utc_ns,
-    CASE WHEN f.kind IN ('dial', 'unreached') THEN 0
-	WHEN f.kind = 'accept' THEN c.transport IS 'tcp'
-	WHEN c.level < 2 AND (g.seq IS NULL OR f.seq < g.seq) THEN 1
-	WHEN p.ok THEN 5
-	WHEN p.seq AND p.ok IS NULL AND p.bytes > 0 THEN 4
-	WHEN k.claimed > 0 THEN 3
-	ELSE 2 END AS level,
-    f.kind = 'dial' AS opened,
-    CASE WHEN p.seq IS NULL OR c.level < 2 AND (g.seq IS NULL OR f.seq < g.seq)
-	THEN NULL ELSE p.ok END AS ok,
-    CASE WHEN t.seq IS NULL THEN c.listen_port
-	WHEN f.seq >= t.seq THEN t.listen_port END AS listen_port,
-    t.seq IS f.seq AS told,
-    c.direction = 'in' AND coalesce(g.seq > f.seq, false) AS early
-FROM temp.fact AS f
-CROSS JOIN contact AS c
-    ON c.conn = f.conn AND c.ip = f.ip AND c.port = f.port
-LEFT JOIN temp.greeted AS g
-    ON g.conn = f.conn AND g.ip = f.ip AND g.port = f.port
-LEFT JOIN temp.told AS t
-    ON t.conn = f.conn AND t.ip = f.ip AND t.port = f.port
-LEFT JOIN temp.claim AS k ON k.seq = f.seq
-LEFT JOIN piece_check AS p ON p.seq = f.seq
-WHERE f.kind <> 'closed' OR f.seq IN (SELECT seq FROM evidence.record
-    WHERE seq = f.seq AND substr(detail, 1, 12) = '{"by":"peer"');
+SELECT conn, ip, port, max(swarm) AS swarm, day, listen_port, early,
+    max(level) AS level, min(utc_ns) AS first_utc_ns, max(utc_ns) AS last_utc_ns,
+    min(utc_ns) FILTER (WHERE level > 0) AS lived_first_utc_ns,
+    max(utc_ns) FILTER (WHERE level > 0) AS lived_last_utc_ns,
+    sum(opened) AS opened, max(told) AS told,
+    coalesce(sum(ok = 1), 0) AS matched, coalesce(sum(ok = 0), 0) AS failed
+FROM (SELECT f.conn, f.ip, f.port, c.swarm, f.utc_ns,
+	f.utc_ns / 86400000000000 AS day,
+	CASE WHEN f.kind IN ('dial', 'unreached') THEN 0
+	    WHEN f.kind = 'accept' THEN c.transport IS 'tcp'
+	    WHEN c.level < 2 AND (g.seq IS NULL OR f.seq < g.seq) THEN 1
+	    WHEN p.ok THEN 5
+	    WHEN p.seq AND p.ok IS NULL AND p.bytes > 0 THEN 4
+	    WHEN k.claimed > 0 THEN 3
+	    ELSE 2 END AS level,
+	f.kind = 'dial' AS opened,
+	CASE WHEN p.seq IS NULL
+	    OR c.level < 2 AND (g.seq IS NULL OR f.seq < g.seq)
+	    THEN NULL ELSE p.ok END AS ok,
+	CASE WHEN t.seq IS NULL THEN c.listen_port
+	    WHEN f.seq >= t.seq THEN t.listen_port END AS listen_port,
+	t.seq IS f.seq AS told,
+	c.direction = 'in' AND coalesce(g.seq > f.seq, false) AS early
+    FROM temp.fact AS f
+    CROSS JOIN contact AS c
+	ON c.conn = f.conn AND c.ip = f.ip AND c.port = f.port
+    LEFT JOIN temp.greeted AS g
+	ON g.conn = f.conn AND g.ip = f.ip AND g.port = f.port
+    LEFT JOIN temp.told AS t
+	ON t.conn = f.conn AND t.ip = f.ip AND t.port = f.port
+    LEFT JOIN temp.claim AS k ON k.seq = f.seq
+    LEFT JOIN piece_check AS p ON f.kind = 'piece' AND p.seq = f.seq
+    WHERE f.kind <> 'closed' OR (SELECT substr(detail, 1, 12)
+	FROM evidence.record WHERE seq = f.seq) = '{"by":"peer"')
+GROUP BY conn, ip, port, day, listen_port, early;
 
 UPDATE contact SET level = max(contact.level, e.level),
     pieces_matched = pieces_matched + e.matched,
     pieces_failed = pieces_failed + e.failed
-FROM (SELECT conn, ip, port, max(level) AS level,
-	coalesce(sum(ok = 1), 0) AS matched, coalesce(sum(ok = 0), 0) AS failed
+FROM (SELECT conn, ip, port, max(level) AS level, sum(matched) AS matched,
+	sum(failed) AS failed
     FROM temp.event GROUP BY conn, ip, port) AS e
 WHERE contact.conn = e.conn AND contact.ip = e.ip AND contact.port = e.port;
 
@@ -454,19 +465,23 @@ WHERE contact.conn = e.conn AND contact.ip = e.ip AND contact.port = e.port;
 -- a day's vain attempts never stretch them.
 
 INSERT INTO temp.event
-SELECT conn, ip, port, swarm, opened_utc_ns, 1, 1, NULL, NULL, 0, 0
+SELECT conn, ip, port, swarm, opened_utc_ns / 86400000000000, NULL, 0, 1,
+    opened_utc_ns, opened_utc_ns, opened_utc_ns, opened_utc_ns, 1, 0, 0, 0
 FROM temp.joined;
 
 INSERT INTO endpoint
-SELECT swarm, ip, port, port_kind,
-    date(utc_ns / 1000000000, 'unixepoch') AS day, max(level),
-    coalesce(min(utc_ns) FILTER (WHERE level > 0), min(utc_ns)),
-    coalesce(max(utc_ns) FILTER (WHERE level > 0), max(utc_ns)),
-    0, sum(opened), coalesce(sum(ok = 1), 0), coalesce(sum(ok = 0), 0)
-FROM (SELECT swarm, ip, port, 'remote' AS port_kind, utc_ns, level, opened, ok
+SELECT swarm, ip, port, port_kind, date(day * 86400, 'unixepoch'), max(level),
+    coalesce(min(lived_first_utc_ns), min(first_utc_ns)),
+    coalesce(max(lived_last_utc_ns), max(last_utc_ns)),
+    0, sum(opened), sum(matched), sum(failed)
+FROM (SELECT swarm, ip, port, 'remote' AS port_kind, day, level, first_utc_ns,
+	last_utc_ns, lived_first_utc_ns, lived_last_utc_ns, opened, matched,
+	failed
     FROM temp.event WHERE swarm IS NOT NULL AND NOT early
     UNION ALL
-    SELECT swarm, ip, listen_port, 'listen', utc_ns, level, told, ok
+    SELECT swarm, ip, listen_port, 'listen', day, level, first_utc_ns,
+	last_utc_ns, lived_first_utc_ns, lived_last_utc_ns, told, matched,
+	failed
     FROM temp.event
     WHERE swarm IS NOT NULL AND NOT early AND listen_port IS NOT NULL)
 WHERE true
