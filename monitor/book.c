@@ -1,18 +1,13 @@
 #include "monitor/book.h"
 
-#include <openssl/sha.h>
+#include "monitor/hosts.h"
 
 #define S (1000000000ll)
-#define AGAIN (60 * S)		/* between two dials of one address */
 #define DAY (86400 * S)
 #define REVISIT (900 * S)
 #define BACKOFF (60 * S)	/* doubled with each failure, to a day */
-#define PORTS_A_DAY 8
-#define IN_OPEN_MOST 4		/* incoming connections of one address */
-#define IN_A_MINUTE 12
 #define LOOKS_MOST 64		/* candidates put off in one book_next */
 #define PER_SWARM 100000
-#define HOSTS_MOST 1000000
 
 /* One endpoint of one swarm. Links are indices; BOOK_NONE ends a chain. */
 struct candidate {
@@ -30,20 +25,6 @@ struct candidate {
 	bool untried;
 };
 
-/* One address, whatever its ports and swarms. */
-struct host {
-	struct endpoint at;	/* port 0 */
-	int64_t ready_ns;	/* not dialled before */
-	int64_t day_ns;		/* when the ports began to count */
-	int64_t in_ns;		/* when incoming began to count */
-	uint32_t refs;		/* candidates and open connections */
-	uint32_t chain;
-	uint32_t older, newer;	/* those without refs, by age */
-	uint16_t ports[PORTS_A_DAY];
-	uint8_t port_count;
-	uint8_t in_open, in_count;
-};
-
 struct room {
 	uint32_t root;		/* heap of its candidates */
 	uint32_t oldest, newest;	/* never tried */
@@ -54,45 +35,22 @@ struct room {
 struct book {
 	struct book_conf conf;
 	struct candidate *cand;
-	struct host *host;
+	struct hosts hosts;
 	struct room *swarm;
-	uint32_t *cand_bucket, *host_bucket;	/* each a power of two */
+	uint32_t *cand_bucket;	/* a power of two */
 	uint32_t cands, cand_room, cand_free, cand_buckets;
-	uint32_t hosts, host_room, host_free, host_buckets;
 	uint32_t swarms, swarm_room, turn;
-	uint32_t idle_oldest, idle_newest;	/* hosts without refs */
 	uint32_t heard, half_open, open, in_open;
 	int64_t tokens, token_ns;	/* dials allowed, in ns of 1/rate */
 };
 
 /* --- finding ---------------------------------------------------------------- */
 
-static uint32_t hash(const struct book *b, uint32_t swarm,
-    const struct endpoint *at)
-{
-	uint8_t text[16 + 4 + 1 + 16 + 2], digest[SHA256_DIGEST_LENGTH];
-	struct cur c = cur_of(span_of(digest, sizeof(digest)));
-
-	memcpy(text, b->conf.key, 16);
-	put_u32(text + 16, swarm);
-	text[20] = at->family;
-	memset(text + 21, 0, 16);
-	memcpy(text + 21, at->addr, at->family == 4 ? 4 : 16);
-	put_u16(text + 37, at->port);
-	SHA256(text, sizeof(text), digest);
-	return cur_u32(&c);
-}
-
 static uint32_t *cand_head(const struct book *b, uint32_t swarm,
     const struct endpoint *at)
 {
-	return &b->cand_bucket[hash(b, swarm, at) & (b->cand_buckets - 1)];
-}
-
-static uint32_t *host_head(const struct book *b, const struct endpoint *at)
-{
-	return &b->host_bucket[hash(b, BOOK_NONE, at) &
-	    (b->host_buckets - 1)];
+	return &b->cand_bucket[hosts_hash(b->conf.key, swarm, at) &
+	    (b->cand_buckets - 1)];
 }
 
 static uint32_t find_cand(const struct book *b, uint32_t swarm,
@@ -106,49 +64,26 @@ static uint32_t find_cand(const struct book *b, uint32_t swarm,
 	return i;
 }
 
-static uint32_t find_host(const struct book *b, const struct endpoint *at)
-{
-	struct endpoint bare = *at;
-	uint32_t i;
-
-	bare.port = 0;
-	i = *host_head(b, &bare);
-	while (i != BOOK_NONE && endpoint_cmp(&b->host[i].at, &bare) != 0)
-		i = b->host[i].chain;
-	return i;
-}
-
 /* --- memory ----------------------------------------------------------------- */
-
-static void *more(struct book *b, void *old, size_t n, size_t each)
-{
-	return b->conf.memory(old, n * each);
-}
-
-static uint32_t *buckets(struct book *b, uint32_t *old, uint32_t n)
-{
-	uint32_t *made = more(b, old, n, sizeof(*made));
-
-	for (uint32_t i = 0; made && i < n; i++)
-		made[i] = BOOK_NONE;
-	return made;
-}
 
 /* Twice the room, and every chain anew. False: no memory, nothing changed. */
 static bool grow_cands(struct book *b)
 {
 	uint32_t room = b->cand_room ? b->cand_room * 2 : 64;
-	struct candidate *cand = more(b, b->cand, room, sizeof(*cand));
-	uint32_t *head;
+	struct candidate *cand = b->conf.memory(b->cand,
+	    room * sizeof(*cand));
+	uint32_t *bucket, *head;
 
 	if (!cand)
 		return false;
 	b->cand = cand;
-	head = buckets(b, NULL, room);
-	if (!head)
+	bucket = b->conf.memory(NULL, room * sizeof(*bucket));
+	if (!bucket)
 		return false;
+	for (uint32_t i = 0; i < room; i++)
+		bucket[i] = BOOK_NONE;
 	b->conf.memory(b->cand_bucket, 0);
-	b->cand_bucket = head;
+	b->cand_bucket = bucket;
 	b->cand_buckets = b->cand_room = room;
 	for (uint32_t i = 0; i < b->cands; i++) {
 		if (cand[i].at.family == 0)
@@ -158,129 +93,6 @@ static bool grow_cands(struct book *b)
 		*head = i;
 	}
 	return true;
-}
-
-static bool grow_hosts(struct book *b)
-{
-	uint32_t room = b->host_room ? b->host_room * 2 : 64;
-	struct host *host = more(b, b->host, room, sizeof(*host));
-	uint32_t *head;
-
-	if (!host)
-		return false;
-	b->host = host;
-	head = buckets(b, NULL, room);
-	if (!head)
-		return false;
-	b->conf.memory(b->host_bucket, 0);
-	b->host_bucket = head;
-	b->host_buckets = b->host_room = room;
-	for (uint32_t i = 0; i < b->hosts; i++) {
-		if (host[i].at.family == 0)
-			continue;
-		head = host_head(b, &host[i].at);
-		host[i].chain = *head;
-		*head = i;
-	}
-	return true;
-}
-
-/* --- hosts ------------------------------------------------------------------ */
-
-static void idle_remove(struct book *b, uint32_t i)
-{
-	struct host *h = &b->host[i];
-
-	*(h->older == BOOK_NONE ? &b->idle_oldest :
-	    &b->host[h->older].newer) = h->newer;
-	*(h->newer == BOOK_NONE ? &b->idle_newest :
-	    &b->host[h->newer].older) = h->older;
-}
-
-static void idle_add(struct book *b, uint32_t i)
-{
-	struct host *h = &b->host[i];
-
-	h->older = b->idle_newest;
-	h->newer = BOOK_NONE;
-	*(h->older == BOOK_NONE ? &b->idle_oldest :
-	    &b->host[h->older].newer) = i;
-	b->idle_newest = i;
-}
-
-static void host_forget(struct book *b, uint32_t i)
-{
-	uint32_t *at = host_head(b, &b->host[i].at);
-
-	idle_remove(b, i);
-	while (*at != i)
-		at = &b->host[*at].chain;
-	*at = b->host[i].chain;
-	b->host[i] = (struct host){ .chain = b->host_free };
-	b->host_free = i;
-}
-
-/* The host of an address, made if need be and held once more; or BOOK_NONE. */
-static uint32_t host_hold(struct book *b, const struct endpoint *at)
-{
-	uint32_t i = find_host(b, at), *head;
-
-	if (i != BOOK_NONE) {
-		if (b->host[i].refs++ == 0)
-			idle_remove(b, i);
-		return i;
-	}
-	/* What was said of a host is kept while there is room. */
-	if (b->host_free == BOOK_NONE && b->hosts >= HOSTS_MOST &&
-	    b->idle_oldest != BOOK_NONE)
-		host_forget(b, b->idle_oldest);
-	i = b->host_free;
-	if (i != BOOK_NONE) {
-		b->host_free = b->host[i].chain;
-	} else {
-		if (b->hosts >= HOSTS_MOST ||
-		    (b->hosts == b->host_room && !grow_hosts(b)))
-			return BOOK_NONE;
-		i = b->hosts++;
-	}
-	b->host[i] = (struct host){ .at = *at, .refs = 1,
-		.ready_ns = INT64_MIN, .day_ns = INT64_MIN,
-		.in_ns = INT64_MIN };
-	b->host[i].at.port = 0;
-	head = host_head(b, &b->host[i].at);
-	b->host[i].chain = *head;
-	*head = i;
-	return i;
-}
-
-static void host_drop(struct book *b, uint32_t i)
-{
-	if (--b->host[i].refs == 0)
-		idle_add(b, i);
-}
-
-/* When this port of the host may be knocked on. */
-static int64_t host_ready(struct host *h, uint16_t port, int64_t now_ns)
-{
-	if (h->ready_ns > now_ns)
-		return h->ready_ns;
-	if (h->day_ns == INT64_MIN || now_ns - h->day_ns >= DAY)
-		h->port_count = 0;
-	for (int i = 0; i < h->port_count; i++)
-		if (h->ports[i] == port)
-			return now_ns;
-	return h->port_count < PORTS_A_DAY ? now_ns : h->day_ns + DAY;
-}
-
-static void host_knock(struct host *h, uint16_t port, int64_t now_ns)
-{
-	h->ready_ns = now_ns + AGAIN;
-	for (int i = 0; i < h->port_count; i++)
-		if (h->ports[i] == port)
-			return;
-	if (h->port_count == 0)
-		h->day_ns = now_ns;
-	h->ports[h->port_count++] = port;
 }
 
 /* --- the heap: whose turn is next in a swarm --------------------------------- */
@@ -380,7 +192,7 @@ static void cand_forget(struct book *b, uint32_t i)
 	while (*at != i)
 		at = &b->cand[*at].chain;
 	*at = b->cand[i].chain;
-	host_drop(b, b->cand[i].host);
+	hosts_drop(&b->hosts, b->cand[i].host);
 	b->cand[i] = (struct candidate){ .chain = b->cand_free };
 	b->cand_free = i;
 	b->heard--;
@@ -401,7 +213,7 @@ static uint32_t cand_add(struct book *b, uint32_t swarm,
 
 	if (i == BOOK_NONE && b->cands == b->cand_room && !grow_cands(b))
 		return BOOK_NONE;
-	host = host_hold(b, at);
+	host = hosts_hold(&b->hosts, at);
 	if (host == BOOK_NONE)
 		return BOOK_NONE;
 	if (i != BOOK_NONE)
@@ -444,11 +256,10 @@ struct book *book_new(const struct book_conf *conf)
 	if (!b)
 		return NULL;
 	*b = (struct book){ .conf = *conf, .cand_free = BOOK_NONE,
-		.host_free = BOOK_NONE, .idle_oldest = BOOK_NONE,
-		.idle_newest = BOOK_NONE, .token_ns = INT64_MIN };
+		.token_ns = INT64_MIN };
 	if (b->conf.per_swarm == 0)
 		b->conf.per_swarm = PER_SWARM;
-	if (grow_cands(b) && grow_hosts(b))
+	if (hosts_init(&b->hosts, conf->memory, conf->key) && grow_cands(b))
 		return b;
 	book_free(b);
 	return NULL;
@@ -459,10 +270,9 @@ void book_free(struct book *b)
 	if (!b)
 		return;
 	b->conf.memory(b->cand, 0);
-	b->conf.memory(b->host, 0);
+	hosts_fini(&b->hosts);
 	b->conf.memory(b->swarm, 0);
 	b->conf.memory(b->cand_bucket, 0);
-	b->conf.memory(b->host_bucket, 0);
 	b->conf.memory(b, 0);
 }
 
@@ -477,7 +287,7 @@ uint32_t book_open(struct book *b)
 		return BOOK_NONE;
 	if (i == b->swarm_room) {
 		room = b->swarm_room ? b->swarm_room * 2 : 8;
-		made = more(b, b->swarm, room, sizeof(*made));
+		made = b->conf.memory(b->swarm, room * sizeof(*made));
 		if (!made)
 			return BOOK_NONE;
 		b->swarm = made;
@@ -575,7 +385,7 @@ static uint32_t due_in(struct book *b, struct room *r, int64_t now_ns,
 		c = &b->cand[r->root];
 		if (c->due_ns > now_ns)
 			return BOOK_NONE;
-		ready = host_ready(&b->host[c->host], c->at.port, now_ns);
+		ready = hosts_ready(&b->hosts, c->host, c->at.port, now_ns);
 		if (ready <= now_ns)
 			return r->root;
 		put_off(b, r->root, ready);
@@ -608,7 +418,7 @@ bool book_next(struct book *b, int64_t now_ns, struct book_visit *v)
 	b->cand[i].held = true;
 	b->cand[i].reached = false;
 	b->cand[i].attempts++;
-	host_knock(&b->host[b->cand[i].host], b->cand[i].at.port, now_ns);
+	hosts_knock(&b->hosts, b->cand[i].host, b->cand[i].at.port, now_ns);
 	*v = (struct book_visit){ .id = i, .swarm = b->turn,
 		.at = b->cand[i].at, .sources = b->cand[i].sources,
 		.attempt = b->cand[i].attempts };
@@ -661,27 +471,19 @@ void book_done(struct book *b, uint32_t id, enum book_end how, int64_t now_ns)
 const char *book_accept(struct book *b, const struct endpoint *from,
     int64_t now_ns)
 {
-	struct host *h;
 	uint32_t i;
 
 	/* Half of what there is stays for those we want to reach. */
 	if (b->half_open + b->open >= b->conf.connections ||
 	    b->in_open >= (b->conf.connections + 1) / 2)
 		return "too many connections";
-	i = host_hold(b, from);
-	if (i == BOOK_NONE)
+	i = hosts_hold(&b->hosts, from);
+	if (i == HOSTS_NONE)
 		return "too many addresses";
-	h = &b->host[i];
-	if (h->in_ns == INT64_MIN || now_ns - h->in_ns >= 60 * S) {
-		h->in_ns = now_ns;
-		h->in_count = 0;
-	}
-	if (h->in_open >= IN_OPEN_MOST || h->in_count >= IN_A_MINUTE) {
-		host_drop(b, i);
+	if (!hosts_admit(&b->hosts, i, now_ns)) {
+		hosts_drop(&b->hosts, i);
 		return "too many connections of this address";
 	}
-	h->in_open++;
-	h->in_count++;
 	b->in_open++;
 	b->open++;
 	return NULL;
@@ -689,12 +491,12 @@ const char *book_accept(struct book *b, const struct endpoint *from,
 
 void book_left(struct book *b, const struct endpoint *from)
 {
-	uint32_t i = find_host(b, from);
+	uint32_t i = hosts_find(&b->hosts, from);
 
-	b->host[i].in_open--;
+	hosts_left(&b->hosts, i);
 	b->in_open--;
 	b->open--;
-	host_drop(b, i);
+	hosts_drop(&b->hosts, i);
 }
 
 void book_state(const struct book *b, struct book_state *s)

@@ -1,0 +1,60 @@
+/*
+ * What is remembered of an address, whatever its ports and swarms: when it may
+ * be dialled again, which ports were knocked on today, how often it called us.
+ * Pure like the address book, whose part it is.
+ */
+#ifndef MONITOR_HOSTS_H
+#define MONITOR_HOSTS_H
+
+#include "wire/endpoint.h"
+
+#define HOSTS_NONE UINT32_MAX
+#define HOSTS_PORTS_A_DAY 8
+
+struct host {
+	struct endpoint at;	/* port 0 */
+	int64_t ready_ns;	/* not dialled before */
+	int64_t day_ns;		/* when the ports began to count */
+	int64_t in_ns;		/* when incoming began to count */
+	uint32_t refs;		/* candidates and open connections */
+	uint32_t chain;		/* same bucket; free list */
+	uint32_t older, newer;	/* those without refs, by age */
+	uint16_t ports[HOSTS_PORTS_A_DAY];
+	uint8_t port_count;
+	uint8_t in_open, in_count;
+};
+
+struct hosts {
+	void *(*memory)(void *old, size_t bytes);
+	uint8_t key[16];
+	struct host *host;
+	uint32_t *bucket;	/* a power of two */
+	uint32_t count, room, free, buckets;
+	uint32_t oldest, newest;	/* without refs */
+};
+
+/* A keyed hash: hostile peers choose addresses. */
+uint32_t hosts_hash(const uint8_t key[16], uint32_t tag,
+    const struct endpoint *at);
+
+/* False: no memory. memory as realloc, and free for 0 bytes. */
+bool hosts_init(struct hosts *t, void *(*memory)(void *old, size_t bytes),
+    const uint8_t key[16]);
+void hosts_fini(struct hosts *t);
+
+/* The number of at's address, or HOSTS_NONE. */
+uint32_t hosts_find(const struct hosts *t, const struct endpoint *at);
+/* The same, made if need be, and held once more until hosts_drop. */
+uint32_t hosts_hold(struct hosts *t, const struct endpoint *at);
+void hosts_drop(struct hosts *t, uint32_t i);
+
+/* When this port of it may be knocked on (now_ns: now), and that it was. */
+int64_t hosts_ready(const struct hosts *t, uint32_t i, uint16_t port,
+    int64_t now_ns);
+void hosts_knock(struct hosts *t, uint32_t i, uint16_t port, int64_t now_ns);
+
+/* It calls us: may it? Counted as open until hosts_left. */
+bool hosts_admit(struct hosts *t, uint32_t i, int64_t now_ns);
+void hosts_left(struct hosts *t, uint32_t i);
+
+#endif
