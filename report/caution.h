@@ -10,7 +10,7 @@
 	    "This is an address of the observer itself: the source named the " \
 	    "one who asked.") \
 	X(ONE_SOURCE, "one source", \
-	    "Only one source named this address.") \
+	    "Only one source named this endpoint.") \
 	X(EPHEMERAL, "its own port", \
 	    "It connected to the observer, so its side chose this port for " \
 	    "that one connection and need not accept others there.") \
@@ -22,22 +22,22 @@
 	    "The same peer id was seen at another address. Peer ids are " \
 	    "self-chosen and can be copied.") \
 	X(OTHER_TORRENT, "other infohash", \
-	    "In at least one conversation it did not bear the infohash that " \
-	    "was expected.") \
+	    "In at least one conversation its handshake did not bear the " \
+	    "infohash that was expected.") \
 	X(FAILED, "failed hash", \
 	    "It sent at least one whole piece that did not match the " \
 	    "torrent’s hash. Such data raises no level.") \
 	X(SAMPLE, "sample", \
-	    "Of the pieces it claims, only those counted as matched were " \
-	    "checked. More than “at least this many” cannot be said.") \
+	    "Of the pieces it claims, only those counted here were received. " \
+	    "More than “it had at least those that matched” cannot be said.") \
 	X(BRIEF, "brief", \
 	    "All conversations with it together lasted less than a minute.") \
 	X(STALL, "stall", \
 	    "The observer itself lagged or lost datagrams during a " \
 	    "conversation with it. Silence then proves nothing.") \
 	X(DROPS, "packet drops", \
-	    "The packet capture lost packets during a conversation with it; " \
-	    "the ledger did not.") \
+	    "The packet capture lost packets during a conversation with it, so " \
+	    "the savefiles may not hold all that the ledger records.") \
 	X(UNENDED, "no end recorded", \
 	    "The ledger holds no end of at least one conversation, because " \
 	    "the run was cut short or still goes on.")

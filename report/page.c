@@ -80,8 +80,8 @@ static void write_intro(FILE *f, const struct subject *s)
 	fputs("</p>\n</header>\n<section>\n"
 	    "<h2 id=what>What this is, and what it is not</h2>\n"
 	    "<p>An observer joined the swarms below as one peer among others "
-	    "and wrote down what it was sent and what it did, in a signed "
-	    "ledger. This report states those observations, never "
+	    "and wrote down, in a ledger, what it was sent and what it did. "
+	    "This report states those observations, never "
 	    "conclusions. It speaks of <em>endpoints</em>, that is, of an "
 	    "address and a port on one UTC day, because an address can change "
 	    "hands from one day to the next and can be shared by many at "
@@ -386,7 +386,8 @@ int page_write(FILE *f, const struct subject *s)
 	write_databases(f, s);
 	write_checking(f);
 	fputs("</main>\n<footer>Made by swarmwitness " SW_VERSION
-	    ", commit " SW_COMMIT ", from the case and nothing else."
+	    ", commit " SW_COMMIT ", from the case and the databases "
+	    "named above, and nothing else."
 	    "</footer>\n</body>\n</html>\n", f);
 	return 0;
 }

@@ -127,6 +127,17 @@ def tables(first, case):
 	return db
 
 
+def plain_sql(case, db):
+	"""docs/derived-tables.md's command, without the program."""
+	subprocess.run(["sqlite3", at("plain.db"), "ATTACH 'file:%s/evidence.db"
+	    "?mode=ro' AS evidence" % case, ".read " +
+	    os.path.join(synthetic.ROOT, "schema/derived.sql")], check=True)
+	plain = sqlite3.connect(at("plain.db"))
+	same = all(sorted(plain.execute("SELECT * FROM " + t), key=repr) ==
+	    sorted(db.execute("SELECT * FROM " + t), key=repr) for t in TABLES)
+	tap.claim(same, "sqlite3 and derived.sql alone make the same tables")
+
+
 def page(first):
 	text = first["index.html"].decode()
 	p = Page(text)
@@ -320,7 +331,9 @@ def main():
 	synthetic.story(case, hashlib.sha256(built).hexdigest())
 	before = open(os.path.join(case, "evidence.db"), "rb").read()
 	first = the_same_twice(case, geo)
-	tables(first, case).close()
+	db = tables(first, case)
+	plain_sql(case, db)
+	db.close()
 	page(first)
 	levels(first)
 	refusals(case, geo)
