@@ -241,6 +241,7 @@ static void start(struct ledger *l)
 	pthread_condattr_destroy(&attr);
 	if (pthread_create(&l->writer, NULL, writer, l) != 0)
 		log_die("cannot start the writer thread");
+	pthread_setname_np(l->writer, "ledger");
 }
 
 struct ledger *ledger_open(const struct ledger_conf *conf,
