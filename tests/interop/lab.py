@@ -7,9 +7,10 @@
 Every host is a namespace with one address of 10.77.0.0/16 and one of
 fd77::/64, all on one bridge that leads nowhere. Names bear the process id. All
 is torn down when the block ends, however it ends; what a killed run left is
-removed by the next one. Needs root.
+removed by the next one. Needs root: see as_root.
 """
 import ctypes
+import glob
 import http.client
 import os
 import random
@@ -34,6 +35,14 @@ PROGRAM = os.environ.get("SWARMWITNESS") or \
 LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNET = 0x40000000
 PR_SET_PDEATHSIG = 1
+
+
+def as_root():
+	"""Namespaces need root: runs this program again through sudo."""
+	if os.geteuid() != 0:
+		print("network namespaces need root; asking sudo",
+		    file=sys.stderr)
+		os.execvp("sudo", ["sudo", "--", sys.executable] + sys.argv)
 
 
 def ip(ns, *lines):
@@ -258,28 +267,44 @@ def interrupted(number, _):
 	sys.exit(128 + number)
 
 
+def namespaces():
+	folder = "/run/netns"
+	return os.listdir(folder) if os.path.isdir(folder) else []
+
+
 def remove_namespaces(prefix):
-	for name in os.listdir("/run/netns") if os.path.isdir("/run/netns") \
-	    else ():
-		if name.startswith(prefix + "-"):
-			subprocess.run(["ip", "netns", "del", name],
-			    stderr=subprocess.DEVNULL)
+	"""And whatever still runs in them."""
+	for name in namespaces():
+		if not name.startswith(prefix + "-"):
+			continue
+		for pid in subprocess.run(["ip", "netns", "pids", name],
+		    capture_output=True, text=True).stdout.split():
+			try:
+				os.kill(int(pid), signal.SIGKILL)
+			except ProcessLookupError:
+				pass
+		subprocess.run(["ip", "netns", "del", name],
+		    stderr=subprocess.DEVNULL)
 
 
 def remove_left_overs():
-	"""Namespaces of labs whose process is gone."""
-	for name in os.listdir("/run/netns") if os.path.isdir("/run/netns") \
-	    else ():
+	"""What labs left whose process is gone."""
+	for name in namespaces():
 		pid = name.split("-")[0][2:]
 		if name.startswith("sw") and pid.isdigit() and \
 		    not os.path.exists("/proc/" + pid):
 			remove_namespaces("sw" + pid)
+			for folder in glob.glob(os.path.join(
+			    tempfile.gettempdir(), "sw%s-*" % pid)):
+				shutil.rmtree(folder, ignore_errors=True)
 
 
 def main():
 	"""Brings the swarm up and leaves it so until end of stdin."""
+	as_root()
 	with Lab() as lab:
 		lab.swarm(print)
+		lab.late()
 		for name, p in lab.peers.items():
 			print("%-12s %-12s %s:%d holds %d of %d" % (name,
 			    p.name, p.address, p.port, len(p.pieces()),

@@ -186,6 +186,7 @@ def check_trackers(case, swarm):
 
 
 def main():
+	laboratory.as_root()
 	with tempfile.TemporaryDirectory(prefix="sw-hostile-",
 	    ignore_cleanup_errors=True) as folder:
 		path = os.path.join(folder, "case")

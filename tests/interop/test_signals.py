@@ -155,6 +155,7 @@ def terminated(lab, path):
 
 
 def main():
+	laboratory.as_root()
 	with tempfile.TemporaryDirectory(prefix="sw-signals-",
 	    ignore_cleanup_errors=True) as folder:
 		path = os.path.join(folder, "case")

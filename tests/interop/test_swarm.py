@@ -399,6 +399,7 @@ def check_verifiers(path):
 
 
 def main():
+	laboratory.as_root()
 	with tempfile.TemporaryDirectory(prefix="sw-case-") as folder:
 		path = os.path.join(folder, "case")
 		with laboratory.Lab() as lab:

@@ -276,6 +276,7 @@ def damage(case, folder, times=20):
 
 
 def main():
+	laboratory.as_root()
 	with tempfile.TemporaryDirectory(prefix="sw-verify-") as folder:
 		case = make_case(folder)
 		if not tap.claim(os.path.exists(os.path.join(case,
