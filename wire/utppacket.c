@@ -24,14 +24,12 @@ static enum wire_status fault(struct wire_error *err, const char *reason,
 }
 
 /* One extension; the first of each kind counts. */
-static const char *read_extension(struct utp_packet *p, uint8_t kind,
+static void read_extension(struct utp_packet *p, uint8_t kind,
     struct span body)
 {
 	struct cur c = cur_of(body);
 
 	if (kind == UTP_EXT_SACK) {
-		if (body.n == 0 || body.n % 4 != 0)
-			return "selective ack of an odd length";
 		if (p->sack.n == 0)
 			p->sack = body;
 	} else if (kind == UTP_EXT_CLOSE_REASON &&
@@ -43,7 +41,6 @@ static const char *read_extension(struct utp_packet *p, uint8_t kind,
 	} else {
 		p->unknown++;
 	}
-	return NULL;
 }
 
 enum wire_status utp_packet_read(struct span datagram, struct utp_packet *p,
@@ -74,9 +71,7 @@ enum wire_status utp_packet_read(struct span datagram, struct utp_packet *p,
 
 		if (c.bad)
 			return fault(err, "extension past the end", at);
-		const char *reason = read_extension(p, kind, body);
-		if (reason)
-			return fault(err, reason, at);
+		read_extension(p, kind, body);
 		kind = next;
 	}
 	p->payload = cur_rest(&c);

@@ -40,7 +40,8 @@ struct utp_packet {
 	uint32_t window;
 	uint16_t seq, ack;
 	struct span sack;	/* bit i (low bit of a byte first) stands for
-				 * ack + 2 + i; empty: none */
+				 * ack + 2 + i; empty: none. BEP 29 wants a
+				 * multiple of 4 bytes; libtorrent sends any */
 	unsigned unknown;	/* extensions skipped */
 	int32_t close_reason;	/* -1: none given */
 	struct span payload;

@@ -37,9 +37,9 @@ static const struct {
 	{ "selective ack of 8", B(HEAD("\x01", "\1") "\0\10" "abcdefgh" "z"),
 	    "data sack 8 +1", true },
 	{ "selective ack of nothing", B(HEAD("\x21", "\1") "\0\0"),
-	    "20 selective ack of an odd length", false },
-	{ "selective ack of 3", B(HEAD("\x21", "\1") "\0\3" "abc"),
-	    "20 selective ack of an odd length", false },
+	    "state", true },
+	{ "libtorrent's selective ack", B(HEAD("\x01", "\1") "\0\3" "abc"
+	    "d"), "data sack 3 +1", true },
 	{ "unknown extension", B(HEAD("\x21", "\2") "\0\10" "abcdefgh"),
 	    "state unknown 1", true },
 	{ "unknown, then selective ack",
