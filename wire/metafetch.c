@@ -10,6 +10,8 @@ void metafetch_init(struct metafetch *f, uint8_t *buf, size_t room,
 	if (n < room / METADATA_BLOCK + 1 && n * METADATA_BLOCK < room)
 		room = n * METADATA_BLOCK;
 	f->cap = room < INT32_MAX ? (uint32_t)room : INT32_MAX;
+	for (unsigned i = 0; i < METAFETCH_PEERS; i++)
+		f->peer[i].asked = METAFETCH_NONE;
 }
 
 static uint32_t block_bytes(const struct metafetch *f, uint32_t i)
@@ -86,20 +88,14 @@ static void clear(struct metafetch *f)
 
 static void begin(struct metafetch *f, unsigned slot, int64_t now_ms)
 {
-	uint32_t blocks;
-
-	/* What others gave of the same size is still worth having. */
-	if (f->singly || f->total != f->peer[slot].size) {
-		clear(f);
-		f->attempts++;
-		f->total = f->peer[slot].size;
-		blocks = (f->total - 1) / METADATA_BLOCK + 1;
-		for (uint32_t i = 0; i < blocks; i++) {
-			f->block[i].have = false;
-			if (!f->kept)
-				f->block[i].kept = false;
-		}
-		f->blocks = blocks;
+	clear(f);
+	f->attempts++;
+	f->total = f->peer[slot].size;
+	f->blocks = (f->total - 1) / METADATA_BLOCK + 1;
+	for (uint32_t i = 0; i < f->blocks; i++) {
+		f->block[i].have = false;
+		if (!f->kept)
+			f->block[i].kept = false;
 	}
 	f->began_ms = now_ms;
 	f->alone = f->singly ? slot : METAFETCH_NONE;
@@ -124,15 +120,26 @@ static bool hopeful(const struct metafetch *f, int64_t now_ms)
 	return false;
 }
 
-/* Those who had their time and did not bring it to an end. */
-static void rest_slow(struct metafetch *f, int64_t now_ms)
+static bool takes_part(const struct metafetch *f, unsigned slot)
 {
-	for (unsigned i = 0; i < METAFETCH_PEERS; i++) {
-		if (f->singly ? f->alone != i : f->peer[i].size != f->total)
-			continue;
-		f->peer[i].asked = METAFETCH_NONE;
-		rest(f, i, now_ms);
-	}
+	return f->singly ? f->alone == slot : f->peer[slot].size == f->total;
+}
+
+/* Those who had their time and did not bring it to an end make way, if there
+ * is somebody to make way for. */
+static void end_slow(struct metafetch *f, int64_t now_ms)
+{
+	bool others = false;
+
+	for (unsigned i = 0; i < METAFETCH_PEERS; i++)
+		others = others || (!takes_part(f, i) &&
+		    usable(&f->peer[i], now_ms));
+	for (unsigned i = 0; others && i < METAFETCH_PEERS; i++)
+		if (takes_part(f, i)) {
+			f->peer[i].asked = METAFETCH_NONE;
+			rest(f, i, now_ms);
+		}
+	f->began_ms = now_ms;
 }
 
 static bool being_asked(const struct metafetch *f, uint32_t block,
@@ -161,10 +168,10 @@ bool metafetch_next(struct metafetch *f, unsigned slot, int64_t now_ms,
 		return false;
 	}
 	if (expired(f, now_ms))
-		rest_slow(f, now_ms);
+		end_slow(f, now_ms);
 	if (!usable(p, now_ms))
 		return false;
-	if (!hopeful(f, now_ms) || expired(f, now_ms))
+	if (!hopeful(f, now_ms))
 		begin(f, slot, now_ms);
 	if (f->singly ? f->alone != slot : p->size != f->total)
 		return false;
