@@ -19,6 +19,8 @@ import tempfile
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import lab as laboratory	# noqa: E402
+import test_swarm		# noqa: E402
+from caseview import Case	# noqa: E402
 from tap import Tap		# noqa: E402
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(
@@ -29,7 +31,7 @@ ROOT = laboratory.ROOT
 GUIDE = os.path.join(ROOT, "docs/verify-by-hand.md")
 PAGE = [sys.executable, os.path.join(ROOT, "tests/verify_case.py")]
 PROGRAM = [laboratory.PROGRAM, "verify"]
-tap = Tap()
+tap = test_swarm.tap = Tap()
 
 A_RAW = "(SELECT max(r.seq) FROM raw r JOIN record USING (seq) " \
     "WHERE kind='handshake')"
@@ -139,7 +141,7 @@ def make_case(folder):
 		_, err = monitor.communicate(timeout=40)
 		if monitor.returncode != 0:
 			print(err[-2000:])
-	return case
+	return case, lab.content
 
 
 def by_hand(folder):
@@ -237,7 +239,7 @@ def forge(case):
 		os.remove(os.path.join(case, name))
 
 
-def content(case):
+def tables(case):
 	"""All that the tables hold, or None if they cannot be read."""
 	try:
 		db = sqlite3.connect("file:%s/evidence.db?immutable=1" % case,
@@ -252,7 +254,7 @@ def damage(case, folder, times=20):
 	"""One bit of the file turned, anywhere: never unnoticed, no crash."""
 	copy = os.path.join(folder, "copy")
 	pick = random.Random(20240607)
-	whole, bad, noticed = content(case), [], 0
+	whole, bad, noticed = tables(case), [], 0
 	shutil.copytree(case, copy)
 	file = os.path.join(copy, "evidence.db")
 	with open(file, "rb") as f:
@@ -262,7 +264,7 @@ def damage(case, folder, times=20):
 		with open(file, "wb") as f:
 			f.write(data[:at] + bytes([data[at] ^ bit]) +
 			    data[at + 1:])
-		same = content(copy) == whole
+		same = tables(copy) == whole
 		for command in PAGE, PROGRAM:
 			r = run(command, copy)
 			noticed += r.returncode != 0
@@ -278,10 +280,11 @@ def damage(case, folder, times=20):
 def main():
 	laboratory.as_root()
 	with tempfile.TemporaryDirectory(prefix="sw-verify-") as folder:
-		case = make_case(folder)
+		case, content = make_case(folder)
 		if not tap.claim(os.path.exists(os.path.join(case,
 		    "evidence.db")), "the monitor made a case"):
 			return tap.status()
+		test_swarm.check_pieces(Case(case, content.pieces), content)
 		by_hand(folder)
 		db = sqlite3.connect("file:%s/evidence.db?mode=ro" % case,
 		    uri=True)
