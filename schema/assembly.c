@@ -37,7 +37,10 @@ struct underway {
 	bool rejected, complete, matched;
 	struct sums *sums;		/* NULL until something came */
 	struct ahead *ahead;
-	uint8_t sha1[20], sha256[32], root[32];
+	const struct mi_file *file;	/* v2: whose tree has it ... */
+	uint32_t nth;			/* ... as which piece */
+	uint32_t proven, refuted;	/* blocks, by hashes with a proof */
+	uint8_t sha1[20], sha256[32], root[32], proven_root[32];
 	uint8_t state[];		/* enum block_state of each block */
 };
 
@@ -56,7 +59,7 @@ static size_t underway_size(const struct underway *u)
 static size_t sums_size(const struct underway *u)
 {
 	return sizeof(struct sums) + u->blocks * sizeof(int64_t) +
-	    (u->expect.v2.n ? (size_t)u->expect.v2_leaves * 32 : 0);
+	    (size_t)u->expect.v2_leaves * 32;
 }
 
 static uint32_t block_bytes(const struct underway *u, uint32_t block)
@@ -108,11 +111,51 @@ static void drop_ahead(struct assembly *a, struct ahead *h)
 	free(h);
 }
 
+/* The block's leaf hash, if all of it came; else NULL. */
+static const uint8_t *leaf_of(const struct underway *u, uint32_t block,
+    uint8_t out[32])
+{
+	uint32_t bytes = u->expect.v2_bytes - block * MI_BLOCK;
+
+	if (u->state[block] != BLOCK_CAME)
+		return NULL;
+	if (block < u->next)
+		return u->sums->leaves + 32 * (size_t)block;
+	for (const struct ahead *h = u->ahead; h; h = h->next)
+		if (h->block == block)
+			return SHA256(h->bytes, bytes < h->n ? bytes : h->n,
+			    out);
+	return NULL;
+}
+
+/* Holds single blocks against the hashes that peers proved (BEP 52). */
+static void prove(const struct assembly *a, struct underway *u)
+{
+	uint64_t first;
+	uint8_t out[32];
+
+	if (!a->proven || !u->file || !u->sums)
+		return;
+	first = (uint64_t)u->nth * (a->torrent->mi.piece_bytes / MI_BLOCK);
+	for (uint32_t b = 0; b < u->blocks &&
+	    b * MI_BLOCK < u->expect.v2_bytes; b++) {
+		const uint8_t *leaf = leaf_of(u, b, out);
+		const uint8_t *want = leaf ? proven_block(a->proven,
+		    u->file->root, first + b) : NULL;
+
+		if (want && memcmp(want, leaf, 32) == 0)
+			u->proven++;
+		else if (want)
+			u->refuted++;
+	}
+}
+
 /* Takes u out of a: what waits for its turn is dropped. */
 static struct underway *detach(struct assembly *a, unsigned i)
 {
 	struct underway *u = a->live[i];
 
+	prove(a, u);
 	a->live[i] = NULL;
 	if (a->streaming == u) {
 		a->streaming = NULL;
@@ -161,6 +204,7 @@ static struct underway *begin(struct assembly *a, uint32_t piece,
 	u->bytes = bytes;
 	u->blocks = blocks;
 	torrent_expect(a->torrent, piece, &u->expect);
+	u->file = torrent_tree(a->torrent, piece, &u->nth);
 	a->live[i] = u;
 	a->heap += underway_size(u);
 	return u;
@@ -234,7 +278,7 @@ static void sums_begin(struct assembly *a, struct underway *u)
 	struct sums *s = must(calloc(1, sums_size(u)));
 
 	s->utc_ns = (int64_t *)(s + 1);
-	if (u->expect.v2.n)
+	if (u->expect.v2_leaves)
 		s->leaves = (uint8_t *)(s->utc_ns + u->blocks);
 	SHA1_Init(&s->sha1);
 	SHA256_Init(&s->sha256);
@@ -293,10 +337,10 @@ static void catch_up(struct assembly *a, struct underway *u)
 	}
 }
 
-static void judge(struct underway *u)
+static void judge(const struct assembly *a, struct underway *u)
 {
 	static const uint8_t zero[32];
-	const struct expect *e = &u->expect;
+	struct expect *e = &u->expect;
 	bool known = false, good = true;
 
 	u->complete = true;
@@ -306,6 +350,10 @@ static void judge(struct underway *u)
 		known = true;
 		good = memcmp(u->sha1, e->v1.p, 20) == 0;
 	}
+	if (e->v2_leaves && !e->v2.n && a->proven &&
+	    proven_piece(a->proven, u->file->root, u->nth, e->v2_leaves,
+	    u->proven_root))
+		e->v2 = span_of(u->proven_root, 32);
 	if (e->v2.n) {
 		mi_merkle_root(u->sums->leaves, e->v2_leaves, zero, u->root);
 		known = true;
@@ -365,7 +413,7 @@ static void whole(struct assembly *a, struct stamp at, struct underway **done)
 	a->streaming = NULL;
 	if (u->came_blocks < u->blocks)
 		return;
-	judge(u);
+	judge(a, u);
 	for (unsigned i = 0; i < ASSEMBLY_LIVE; i++)
 		if (a->live[i] == u)
 			*done = detach(a, i);
@@ -425,6 +473,11 @@ bool underway_matched(const struct underway *u)
 bool underway_rejected(const struct underway *u)
 {
 	return u->rejected;
+}
+
+uint32_t underway_proven(const struct underway *u)
+{
+	return u->proven;
 }
 
 const uint8_t *underway_sha256(const struct underway *u)
@@ -495,6 +548,8 @@ void underway_detail(const struct underway *u, const struct torrent *t,
 		json_bool(j, "match", u->matched);
 	else
 		json_null(j, "match");
+	json_uint(j, "blocks_proven", u->proven);
+	json_uint(j, "blocks_refuted", u->refuted);
 	torrent_put_files(t, u->piece, 0, u->bytes, j);
 	json_close(j, '}');
 }

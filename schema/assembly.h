@@ -7,6 +7,7 @@
 #ifndef SCHEMA_ASSEMBLY_H
 #define SCHEMA_ASSEMBLY_H
 
+#include "schema/proven.h"
 #include "schema/record.h"
 #include "schema/torrent.h"
 #include "wire/talk.h"
@@ -19,6 +20,8 @@ struct underway;
 
 struct assembly {
 	const struct torrent *torrent;	/* lent */
+	const struct proven *proven;	/* hashes that peers proved: lent, may
+					 * be NULL, may change */
 	struct underway *live[ASSEMBLY_LIVE];
 	struct underway *streaming;	/* the piece whose block is arriving */
 	uint32_t block;			/* which */
@@ -57,7 +60,8 @@ const char *assembly_block(struct assembly *a, const struct event *ev,
 /* Bytes of the block now arriving are missing: its piece is given up. */
 struct underway *assembly_gap(struct assembly *a);
 
-/* Takes a piece out, longest untouched first; NULL when there is none. */
+/* Takes a piece out, longest untouched first; NULL when there is none. What
+ * leaves is held against the hashes that peers proved by then. */
 struct underway *assembly_take(struct assembly *a);
 
 /* What became of it. state: how the side stands, for an incomplete one's
@@ -69,6 +73,8 @@ uint32_t underway_came(const struct underway *u);	/* blocks */
 bool underway_complete(const struct underway *u);
 bool underway_matched(const struct underway *u);
 bool underway_rejected(const struct underway *u);	/* a block of it was */
+/* v2: blocks whose hash a peer proved, and which have it. */
+uint32_t underway_proven(const struct underway *u);
 /* SHA-256 of the piece's bytes, or NULL if not complete. */
 const uint8_t *underway_sha256(const struct underway *u);
 void underway_free(struct underway *u);

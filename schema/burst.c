@@ -9,7 +9,8 @@ struct burst_key burst_key(const struct event *ev)
 	struct burst_key key = { .id = ev->msg.id };
 
 	if (ev->kind == EV_EXTENDED) {
-		if (ev->ext == EXT_HANDSHAKE || ev->ext == EXT_LT_DONTHAVE)
+		if (ev->ext == EXT_HANDSHAKE || ev->ext == EXT_LT_DONTHAVE ||
+		    ev->ext == EXT_UT_METADATA || ev->ext == EXT_UT_PEX)
 			return key;
 		key.kind = "message";
 		key.wire_id = ev->msg.wire_id;

@@ -105,8 +105,13 @@ static void put_claimed(struct json *j, const struct claims *claims,
 		json_null(j, "pieces");
 }
 
-static const char *put_hashes(const struct pw_msg *m, struct json *j)
+void describe_hashes(const struct event *ev, const bool *verified,
+    const char *why, struct json *j)
 {
+	const struct pw_msg *m = &ev->msg;
+
+	json_open(j, NULL, '{');
+	json_str(j, "by", describe_side(ev->by));
 	json_str(j, "message", m->id == PW_HASH_REQUEST ? "request" :
 	    m->id == PW_HASHES ? "hashes" : "reject");
 	json_hex(j, "root", m->root);
@@ -114,7 +119,29 @@ static const char *put_hashes(const struct pw_msg *m, struct json *j)
 	json_uint(j, "index", m->at);
 	json_uint(j, "count", m->count);
 	json_uint(j, "proofs", m->proofs);
-	return "hashes";
+	if (verified)
+		json_bool(j, "verified", *verified);
+	else
+		json_null(j, "verified");
+	json_str(j, "why", why);
+	json_close(j, '}');
+}
+
+static const char *put_metadata(const struct metadata_msg *m, struct json *j)
+{
+	static const char *const names[] = {
+		[METADATA_REQUEST] = "request", [METADATA_DATA] = "data",
+		[METADATA_REJECT] = "reject", [METADATA_UNKNOWN] = "unknown"
+	};
+
+	json_str(j, "message", names[m->type]);
+	if (m->type == METADATA_UNKNOWN)
+		json_null(j, "piece");
+	else
+		json_uint(j, "piece", m->piece);
+	put_number(j, "total_size", m->total_size);
+	json_uint(j, "bytes", m->data.n);
+	return "metadata";
 }
 
 static const char *put_message(const struct event *ev,
@@ -134,10 +161,9 @@ static const char *put_message(const struct event *ev,
 	case PW_PORT:
 		json_uint(j, "port", ev->msg.port);
 		return "port";
-	case PW_HASH_REQUEST:
+	case PW_HASH_REQUEST:	/* describe_hashes */
 	case PW_HASHES:
 	case PW_HASH_REJECT:
-		return put_hashes(&ev->msg, j);
 	case PW_HAVE:		/* these share records: burst.h */
 	case PW_REQUEST:
 	case PW_CANCEL:
@@ -192,6 +218,8 @@ const char *describe_event(const struct event *ev, bool expected,
 			json_uint(j, "piece", ev->msg.index);
 			put_claimed(j, claims, false);
 			kind = "donthave";
+		} else if (ev->ext == EXT_UT_METADATA) {
+			kind = put_metadata(&ev->metadata, j);
 		}
 		break;
 	case EV_MALFORMED:

@@ -145,35 +145,58 @@ static uint32_t file_at(const struct torrent *t, uint64_t at)
 	return lo;
 }
 
+const struct mi_file *torrent_tree(const struct torrent *t, uint32_t piece,
+    uint32_t *nth)
+{
+	uint64_t start = (uint64_t)piece * t->mi.piece_bytes;
+	const struct mi_file *f;
+	uint32_t i;
+
+	if (!t->mi.v2 || piece >= t->mi.pieces ||
+	    (i = file_at(t, start)) == t->mi.files)
+		return NULL;
+	f = &t->files[i];
+	if (f->root.n != 32 || f->offset > start)
+		return NULL;
+	*nth = (uint32_t)((start - f->offset) / t->mi.piece_bytes);
+	return f;
+}
+
+const struct mi_file *torrent_root(const struct torrent *t, struct span root)
+{
+	for (uint32_t i = 0; i < t->mi.files; i++)
+		if (t->files[i].root.n == 32 && span_eq(t->files[i].root, root))
+			return &t->files[i];
+	return NULL;
+}
+
 void torrent_expect(const struct torrent *t, uint32_t piece, struct expect *e)
 {
 	const struct metainfo *mi = &t->mi;
-	uint64_t start = (uint64_t)piece * mi->piece_bytes, left;
 	const struct mi_file *f;
-	uint32_t i, nth;
+	uint64_t left;
+	uint32_t nth;
 
 	*e = (struct expect){ 0 };
 	if (piece >= mi->pieces)
 		return;
 	if (mi->v1 && mi->piece_hashes.n / 20 > piece)
 		e->v1 = span_of(mi->piece_hashes.p + 20 * (size_t)piece, 20);
-	if (!mi->v2 || (i = file_at(t, start)) == mi->files)
+	f = torrent_tree(t, piece, &nth);
+	if (!f)
 		return;
-	f = &t->files[i];
-	if (f->root.n != 32 || f->offset > start)
-		return;
-	left = f->bytes - (start - f->offset);
-	nth = (uint32_t)((start - f->offset) / mi->piece_bytes);
+	left = f->bytes - (uint64_t)nth * mi->piece_bytes;
 	if (f->bytes <= mi->piece_bytes) {
 		e->v2 = f->root;
 		e->v2_bytes = (uint32_t)left;
 		e->v2_leaves = (uint32_t)((left + MI_BLOCK - 1) / MI_BLOCK);
-	} else if (f->layer.n / 32 > nth) {
-		e->v2 = span_of(f->layer.p + 32 * (size_t)nth, 32);
-		e->v2_bytes = left < mi->piece_bytes ? (uint32_t)left :
-		    mi->piece_bytes;
-		e->v2_leaves = mi->piece_bytes / MI_BLOCK;
+		return;
 	}
+	e->v2_bytes = left < mi->piece_bytes ? (uint32_t)left :
+	    mi->piece_bytes;
+	e->v2_leaves = mi->piece_bytes / MI_BLOCK;
+	if (f->layer.n / 32 > nth)
+		e->v2 = span_of(f->layer.p + 32 * (size_t)nth, 32);
 }
 
 void torrent_put_files(const struct torrent *t, uint32_t piece, uint32_t from,

@@ -35,7 +35,8 @@ uint32_t torrent_piece_bytes(const struct torrent *t, uint32_t piece);
  * What a piece must hash to. v1: its SHA-1. v2 (BEP 52): the Merkle root of
  * the SHA-256 of each 16 KiB of its first v2_bytes, in a tree of v2_leaves
  * hashes, those that are missing being zero; in a hybrid, what lies behind
- * v2_bytes is padding. A span is empty where the torrent does not say.
+ * v2_bytes is padding. A span is empty where the torrent does not say; without
+ * a piece layer v2_bytes and v2_leaves are still set.
  */
 struct expect {
 	struct span v1;
@@ -43,6 +44,13 @@ struct expect {
 	uint32_t v2_bytes, v2_leaves;
 };
 void torrent_expect(const struct torrent *t, uint32_t piece, struct expect *e);
+
+/* v2: the file in whose tree a piece lies, and its number there; NULL if it
+ * lies in none. */
+const struct mi_file *torrent_tree(const struct torrent *t, uint32_t piece,
+    uint32_t *nth);
+/* v2: the first file with this root, or NULL. Looks at every file. */
+const struct mi_file *torrent_root(const struct torrent *t, struct span root);
 
 /*
  * Puts "files":[{"path":..,"from":..,"to":..,"pad":..},...],"files_more":n :

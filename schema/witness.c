@@ -1,48 +1,11 @@
 #include "schema/witness.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 
-#include <openssl/sha.h>
-
-#include "schema/assembly.h"
-#include "schema/burst.h"
 #include "schema/describe.h"
 #include "schema/log.h"
-
-/* One direction of the conversation. */
-struct flow {
-	uint64_t bytes;		/* seen on the wire */
-	SHA256_CTX digest;
-	uint8_t *kept;		/* the start of a message, exactly or nearly */
-	size_t n, room;
-	uint64_t keepalives, piece_bytes;
-	struct burst burst;
-	struct claims claims;
-	struct assembly *pieces;	/* that this side sends; NULL: none */
-	bool busy;		/* its bytes are being read */
-	bool counts;		/* its handshake bears the torrent's hash */
-	bool gap;		/* bytes are missing: no digest */
-	bool unchoked;		/* it lets the other side ask */
-	bool fast;		/* its handshake has the Fast bit (BEP 6) */
-};
-
-struct witness {
-	struct witness_hooks hooks;
-	const struct torrent *torrent;
-	const char *swarm;
-	int64_t conn;
-	struct endpoint who;
-	struct talk talk;
-	struct flow flow[2];	/* by enum side */
-	bool closed;
-};
-
-static enum side other(enum side by)
-{
-	return by == SIDE_PEER ? SIDE_US : SIDE_PEER;
-}
+#include "schema/observe.h"
 
 static void *must(void *p)
 {
@@ -51,21 +14,33 @@ static void *must(void *p)
 	return p;
 }
 
-struct witness *witness_new(const struct witness_hooks *hooks,
-    const struct torrent *torrent, int64_t conn, const struct endpoint *who)
+struct witness *witness_begin(const struct witness_hooks *hooks,
+    const struct swarmref *swarm, int64_t conn, const struct endpoint *who)
 {
 	struct witness *w = calloc(1, sizeof(*w));
 
 	if (!w)
 		return NULL;
 	w->hooks = *hooks;
-	w->torrent = torrent;
-	w->swarm = torrent ? torrent->swarm : NULL;
+	observe_target(w, swarm);
 	w->conn = conn;
 	w->who = *who;
-	talk_init(&w->talk, torrent ? torrent->mi.pieces : 0);
+	talk_init(&w->talk, w->torrent ? w->torrent->mi.pieces : 0);
 	for (int i = 0; i < 2; i++)
 		SHA256_Init(&w->flow[i].digest);
+	return w;
+}
+
+struct witness *witness_new(const struct witness_hooks *hooks,
+    const struct torrent *torrent, int64_t conn, const struct endpoint *who)
+{
+	struct witness *w = witness_begin(hooks, NULL, conn, who);
+
+	if (w && torrent) {
+		swarmref_init(&w->own, torrent);
+		observe_target(w, &w->own);
+		talk_pieces(&w->talk, torrent->mi.pieces);
+	}
 	return w;
 }
 
@@ -84,277 +59,9 @@ void witness_free(struct witness *w)
 		burst_fini(&f->burst);
 		claims_fini(&f->claims);
 	}
+	proven_free(w->proven);
+	veil_free(w->veil);
 	free(w);
-}
-
-/* --- writing down ---------------------------------------------------------- */
-
-static void put(struct witness *w, struct stamp at, const char *kind,
-    struct json *detail, struct span raw, const uint8_t *raw_sha256)
-{
-	struct record r = {
-		.at = at,
-		.kind = kind,
-		.swarm = w->swarm,
-		.conn = w->conn,
-		.who = &w->who,
-		.detail = json_done(detail),
-		.raw = raw,
-		.raw_sha256 = raw_sha256
-	};
-
-	if (!r.detail)
-		log_die("the detail of a %s record does not fit", kind);
-	w->hooks.add(w->hooks.ctx, &r);
-	json_fini(detail);
-}
-
-/* The side's claims, if they are about the torrent. */
-static const struct claims *told(const struct flow *f)
-{
-	return f->counts ? &f->claims : NULL;
-}
-
-/* Ends the side's run, if one is under way. */
-static void flush(struct witness *w, enum side by)
-{
-	struct flow *f = &w->flow[by];
-	struct burst b = f->burst;
-	struct json j;
-
-	if (!b.key.kind)
-		return;
-	f->burst = (struct burst){ 0 };
-	json_init(&j, JSON_MOST);
-	burst_detail(&b, describe_side(by), told(f), &j);
-	put(w, b.first, b.key.kind, &j, span_of(b.raw, b.n), NULL);
-	burst_fini(&b);
-}
-
-/* Adds a message to the side's run; one that does not join ended it before. */
-static void join(struct witness *w, enum side by, const struct burst_key *key,
-    struct span raw, struct stamp at)
-{
-	struct flow *f = &w->flow[by];
-	struct burst one = { .key = *key, .first = at, .last = at, .count = 1 };
-	struct json j;
-
-	if (raw.n <= BURST_MOST) {
-		burst_add(&f->burst, key, raw, at);
-		return;
-	}
-	json_init(&j, JSON_MOST);
-	burst_detail(&one, describe_side(by), told(f), &j);
-	put(w, at, key->kind, &j, raw, NULL);
-}
-
-/* An event with a record of its own; its claims are applied already. */
-static void note(struct witness *w, const struct event *ev, struct stamp at)
-{
-	struct flow *f = &w->flow[ev->by];
-	const char *kind;
-	struct json j;
-
-	json_init(&j, JSON_MOST);
-	kind = describe_event(ev, f->counts, told(f), &j);
-	if (kind)
-		put(w, at, kind, &j, describe_raw(ev), NULL);
-	json_fini(&j);
-}
-
-/* --- pieces ---------------------------------------------------------------- */
-
-/*
- * A piece is complete, or given up for the reason. What was asked for stands
- * before what came of it: the runs of both sides end here. report: to the
- * hook, which may answer with bytes of ours.
- */
-static void settle(struct witness *w, enum side by, struct underway *u,
-    const char *reason, bool report, struct stamp at)
-{
-	struct piece_result r = {
-		.piece = underway_piece(u),
-		.complete = underway_complete(u),
-		.matched = underway_matched(u)
-	};
-	char state[64];
-	struct json j;
-
-	/* What we were asked for and never gave is told by `request`. */
-	if (by == SIDE_US && underway_came(u) == 0) {
-		underway_free(u);
-		return;
-	}
-	flush(w, SIDE_US);
-	flush(w, SIDE_PEER);
-	snprintf(state, sizeof(state), "%s%s", reason,
-	    !w->flow[by].unchoked ? ", choked" :
-	    underway_rejected(u) ? ", rejected" : "");
-	json_init(&j, JSON_MOST);
-	underway_detail(u, w->torrent, describe_side(by), state, &j);
-	put(w, at, "piece", &j, span_of(NULL, 0), underway_sha256(u));
-	underway_free(u);
-	if (report && by == SIDE_PEER && w->hooks.piece)
-		w->hooks.piece(w->hooks.ctx, &r);
-}
-
-static void asked(struct witness *w, const struct event *ev, struct stamp at)
-{
-	enum side giver = other(ev->by);
-	struct flow *f = &w->flow[giver];
-	struct underway *out;
-
-	if (!f->counts)
-		return;
-	if (!f->pieces) {
-		f->pieces = must(malloc(sizeof(*f->pieces)));
-		assembly_init(f->pieces, w->torrent);
-	}
-	assembly_ask(f->pieces, &ev->msg, &out);
-	if (out)
-		settle(w, giver, out, "displaced", false, at);
-}
-
-static void block(struct witness *w, const struct event *ev, struct stamp at)
-{
-	struct flow *f = &w->flow[ev->by];
-	struct burst_key key = { .kind = "block", .id = PW_PIECE };
-	struct underway *done = NULL;
-
-	f->piece_bytes += ev->part.n;
-	if (!f->counts)
-		key.why = ev->raw.n ? "not of this torrent" : NULL;
-	else if (!f->pieces)
-		key.why = ev->raw.n ? "not asked for" : NULL;
-	else
-		key.why = assembly_block(f->pieces, ev, at, &done);
-	if (key.why) {
-		if (!burst_joins(&f->burst, &key, ev->raw.n, at))
-			flush(w, ev->by);
-		join(w, ev->by, &key, ev->raw, at);
-	}
-	if (done)
-		settle(w, ev->by, done, "complete", true, at);
-}
-
-/* --- what events change ---------------------------------------------------- */
-
-static void handshake(struct witness *w, const struct event *ev)
-{
-	struct flow *f = &w->flow[ev->by];
-
-	if (!w->torrent && w->hooks.torrent) {
-		w->torrent = w->hooks.torrent(w->hooks.ctx, ev->hs.infohash);
-		if (w->torrent)
-			w->swarm = w->torrent->swarm;
-	}
-	f->fast = PW_HAS_FAST(ev->hs.reserved);
-	f->counts = w->torrent && torrent_is(w->torrent, ev->hs.infohash);
-	if (f->counts)
-		claims_pieces(&f->claims, w->torrent->mi.pieces);
-	/* Who speaks of another torrent is not measured by this one. */
-	if (f->counts || ev->by == SIDE_PEER)
-		talk_pieces(&w->talk, f->counts ? w->torrent->mi.pieces : 0);
-}
-
-static void choke(struct witness *w, enum side by)
-{
-	struct flow *f = &w->flow[by];
-
-	f->unchoked = false;
-	if (f->pieces && !(f->fast && w->flow[other(by)].fast))
-		assembly_choke(f->pieces);
-}
-
-static void message(struct witness *w, const struct event *ev, struct stamp at)
-{
-	struct flow *f = &w->flow[ev->by];
-
-	switch (ev->msg.id) {
-	case PW_CHOKE:
-		choke(w, ev->by);
-		break;
-	case PW_UNCHOKE:
-		f->unchoked = true;
-		break;
-	case PW_REQUEST:
-		asked(w, ev, at);
-		break;
-	case PW_REJECT:
-		if (f->pieces)
-			assembly_reject(f->pieces, &ev->msg);
-		break;
-	case PW_KEEPALIVE:
-		f->keepalives++;
-		break;
-	case PW_BITFIELD:
-		if (f->counts)
-			claims_bitfield(&f->claims, ev->msg.payload);
-		break;
-	case PW_HAVE:
-		if (f->counts)
-			claims_add(&f->claims, ev->msg.index);
-		break;
-	case PW_HAVE_ALL:
-		if (f->counts)
-			claims_all(&f->claims);
-		break;
-	case PW_HAVE_NONE:
-		if (f->counts)
-			claims_none(&f->claims);
-		break;
-	case PW_INTERESTED:
-	case PW_NOT_INTERESTED:
-	case PW_CANCEL:		/* what was on its way may still come */
-	case PW_PIECE:
-	case PW_PORT:
-	case PW_SUGGEST:
-	case PW_ALLOWED_FAST:
-	case PW_EXTENDED:
-	case PW_HASH_REQUEST:
-	case PW_HASHES:
-	case PW_HASH_REJECT:
-	case PW_UNKNOWN:
-		break;
-	}
-}
-
-/* Applies the event and writes it down, in the order the records need: what
- * it ends, what it changes, itself. */
-static void observe(struct witness *w, const struct event *ev, struct stamp at)
-{
-	struct flow *f = &w->flow[ev->by];
-	struct burst_key key = burst_key(ev);
-	bool silent = ev->kind == EV_BLOCK ||
-	    (ev->kind == EV_MESSAGE && ev->msg.id == PW_KEEPALIVE);
-
-	if (!silent && !(key.kind &&
-	    burst_joins(&f->burst, &key, ev->raw.n, at)))
-		flush(w, ev->by);
-	switch (ev->kind) {
-	case EV_HANDSHAKE:
-		handshake(w, ev);
-		break;
-	case EV_MESSAGE:
-		message(w, ev, at);
-		break;
-	case EV_EXTENDED:
-		if (ev->ext == EXT_LT_DONTHAVE && f->counts)
-			claims_remove(&f->claims, ev->msg.index);
-		break;
-	case EV_BLOCK:
-		block(w, ev, at);
-		break;
-	case EV_MALFORMED:
-	case EV_GAP:
-		break;
-	}
-	if (key.kind)
-		join(w, ev->by, &key, ev->raw, at);
-	else if (!silent)
-		note(w, ev, at);
-	if (w->hooks.event)
-		w->hooks.event(w->hooks.ctx, ev);
 }
 
 /* --- bytes ----------------------------------------------------------------- */
@@ -365,7 +72,7 @@ static void read_events(struct witness *w, enum side by, struct cur *c,
 	struct event ev;
 
 	while (talk_next(&w->talk, by, c, &ev) == WIRE_OK)
-		observe(w, &ev, at);
+		observe_event(w, &ev, at);
 }
 
 /* Puts bytes behind what is kept. The room doubles, or a peer that sends a
@@ -406,18 +113,13 @@ static void keep_rest(struct flow *f, struct span rest)
 	}
 }
 
-int witness_bytes(struct witness *w, enum side by, const void *bytes, size_t n,
+/* Bytes of the conversation itself, whatever hid them. */
+static void feed(struct witness *w, enum side by, const void *bytes, size_t n,
     struct stamp at)
 {
 	struct flow *f = &w->flow[by];
 	struct cur c = cur_of(span_of(bytes, n));
 
-	assert(!f->busy);
-	if (w->closed)
-		return -1;
-	f->busy = true;
-	f->bytes += n;
-	SHA256_Update(&f->digest, bytes, n);
 	if (f->n) {
 		keep(f, bytes, n);
 		c = cur_of(span_of(f->kept, f->n));
@@ -430,8 +132,80 @@ int witness_bytes(struct witness *w, enum side by, const void *bytes, size_t n,
 	} else {
 		keep_rest(f, cur_rest(&c));
 	}
+}
+
+static void record_veil(struct witness *w, const char *outcome,
+    struct stamp at)
+{
+	size_t n;
+	uint8_t *raw = veil_raw(w->veil, &n);
+	struct json j;
+
+	json_init(&j, JSON_MOST);
+	veil_detail(w->veil, outcome, &j);
+	observe_put(w, at, "encrypted", &j, span_of(raw, n), NULL);
+	veil_recorded(w->veil);
+	free(raw);
+}
+
+/* The same of bytes under a veil. What one side says may make held bytes of
+ * the other readable: these wait for that side's turn. */
+static void unveil(struct witness *w, enum side by, const void *bytes,
+    size_t n, struct stamp at)
+{
+	size_t room = veil_room(w->veil, by, n), clear;
+	uint8_t *out;
+
+	if (room == 0)
+		return;
+	out = must(malloc(room));
+	clear = veil_open(w->veil, by, span_of(bytes, n), out);
+	if (veil_due(w->veil))
+		record_veil(w, NULL, at);
+	if (clear)
+		feed(w, by, out, clear, at);
+	free(out);
+	if (w->veil && veil_lifted(w->veil)) {
+		veil_free(w->veil);
+		w->veil = NULL;
+	}
+}
+
+/* What is held of both sides and can be read by now. */
+static void unveil_held(struct witness *w, struct stamp at)
+{
+	for (int i = 0; i < 4 && w->veil; i++) {
+		enum side by = i % 2 ? SIDE_US : SIDE_PEER;
+
+		w->flow[by].busy = true;
+		unveil(w, by, NULL, 0, at);
+		w->flow[by].busy = false;
+	}
+}
+
+static bool readable(const struct witness *w, enum side by)
+{
+	return !w->talk.side[by].opaque &&
+	    !(w->veil && w->veil->mse.fault.reason);
+}
+
+int witness_bytes(struct witness *w, enum side by, const void *bytes, size_t n,
+    struct stamp at)
+{
+	struct flow *f = &w->flow[by];
+
+	assert(!f->busy);
+	if (w->closed)
+		return -1;
+	f->busy = true;
+	f->bytes += n;
+	SHA256_Update(&f->digest, bytes, n);
+	if (w->veil)
+		unveil(w, by, bytes, n, at);
+	else
+		feed(w, by, bytes, n, at);
 	f->busy = false;
-	return w->talk.side[by].opaque ? -1 : 0;
+	return readable(w, by) ? 0 : -1;
 }
 
 void witness_gap(struct witness *w, enum side by, uint64_t n, struct stamp at)
@@ -443,22 +217,92 @@ void witness_gap(struct witness *w, enum side by, uint64_t n, struct stamp at)
 	if (w->closed)
 		return;
 	f->gap = true;
+	if (w->veil) {
+		veil_gap(w->veil, by, n);
+		if (veil_due(w->veil))
+			record_veil(w, NULL, at);
+	}
 	u = f->pieces ? assembly_gap(f->pieces) : NULL;
 	if (u)
-		settle(w, by, u, "bytes missing", true, at);
+		observe_piece(w, by, u, "bytes missing", true, at);
 	talk_gap(&w->talk, by, n, &ev);
 	ev.offset += f->n;	/* talk has not seen what is kept */
 	drop_kept(f);
-	observe(w, &ev, at);
+	observe_event(w, &ev, at);
+}
+
+/* --- what is learnt from elsewhere ------------------------------------------- */
+
+static bool mine(void *ctx, const uint8_t req2[20], uint8_t skey[20])
+{
+	const struct witness *w = ctx;
+	uint8_t h[20];
+
+	for (int i = 0; w->target && i < w->target->wire_hashes; i++) {
+		mse_req2(w->target->wire_hash[i], h);
+		if (memcmp(h, req2, 20) != 0)
+			continue;
+		memcpy(skey, w->target->wire_hash[i], 20);
+		return true;
+	}
+	return !w->target && w->hooks.skey &&
+	    w->hooks.skey(w->hooks.ctx, req2, skey);
+}
+
+void witness_encrypted(struct witness *w, enum side initiator)
+{
+	assert(!w->veil && w->flow[0].bytes == 0 && w->flow[1].bytes == 0);
+	w->veil = must(veil_new(initiator, mine, w));
+}
+
+void witness_secret(struct witness *w, const uint8_t secret[MSE_KEY],
+    struct stamp at)
+{
+	if (w->closed || !w->veil)
+		return;
+	mse_secret(&w->veil->mse, secret);
+	unveil_held(w, at);
+}
+
+void witness_metadata(struct witness *w, struct stamp at)
+{
+	if (w->closed || w->torrent || !w->target || !w->target->torrent)
+		return;
+	w->torrent = w->target->torrent;
+	for (int i = 0; i < 2; i++) {
+		struct flow *f = &w->flow[i];
+		uint32_t pieces = w->torrent->mi.pieces;
+		bool any = f->claims.early != NULL;
+		struct json j;
+
+		if (!f->counts)
+			continue;
+		observe_flush(w, (enum side)i);
+		json_init(&j, JSON_MOST);
+		json_open(&j, NULL, '{');
+		json_str(&j, "by", describe_side((enum side)i));
+		json_str(&j, "fault", claims_pieces(&f->claims, pieces));
+		json_uint(&j, "claimed", f->claims.count);
+		json_uint(&j, "pieces", pieces);
+		json_close(&j, '}');
+		if (any)
+			observe_put(w, at, "claims", &j, span_of(NULL, 0), NULL);
+		json_fini(&j);
+	}
+	/* Until it greets, the peer is taken to speak of our torrent. */
+	if (w->flow[SIDE_PEER].counts || !w->talk.side[SIDE_PEER].greeted)
+		talk_pieces(&w->talk, w->torrent->mi.pieces);
 }
 
 /* --- time and the end ------------------------------------------------------ */
 
 void witness_tick(struct witness *w, struct stamp at)
 {
+	if (!w->closed)
+		unveil_held(w, at);
 	for (int i = 0; i < 2; i++)
 		if (burst_old(&w->flow[i].burst, at))
-			flush(w, (enum side)i);
+			observe_flush(w, (enum side)i);
 }
 
 static void put_digest(struct json *j, const char *key, struct flow *f)
@@ -481,15 +325,19 @@ void witness_close(struct witness *w, const char *by, const char *why,
 	assert(!rx->busy && !tx->busy);
 	if (w->closed)
 		return;
+	unveil_held(w, at);
+	if (w->veil && !w->veil->recorded)
+		record_veil(w, w->veil->mse.secret_known ?
+		    "closed before its end" : "the secret is not known", at);
 	w->closed = true;
-	flush(w, SIDE_US);
-	flush(w, SIDE_PEER);
+	observe_flush(w, SIDE_US);
+	observe_flush(w, SIDE_PEER);
 	for (int i = 0; i < 2; i++) {
 		struct assembly *a = w->flow[i].pieces;
 		struct underway *u;
 
 		while (a && (u = assembly_take(a)) != NULL)
-			settle(w, (enum side)i, u, "closed", true, at);
+			observe_piece(w, (enum side)i, u, "closed", true, at);
 	}
 	json_init(&j, JSON_MOST);
 	json_open(&j, NULL, '{');
@@ -503,12 +351,17 @@ void witness_close(struct witness *w, const char *by, const char *why,
 	json_uint(&j, "keepalives_tx", tx->keepalives);
 	json_uint(&j, "piece_bytes_tx", tx->piece_bytes);
 	json_close(&j, '}');
-	put(w, at, "closed", &j, span_of(NULL, 0), NULL);
+	observe_put(w, at, "closed", &j, span_of(NULL, 0), NULL);
 }
 
 const struct claims *witness_claims(const struct witness *w, enum side by)
 {
 	return &w->flow[by].claims;
+}
+
+const struct swarmref *witness_swarm(const struct witness *w)
+{
+	return w->target;
 }
 
 const struct torrent *witness_torrent(const struct witness *w)
@@ -528,14 +381,14 @@ uint64_t witness_count(const struct witness *w, enum side by)
 
 size_t witness_memory(const struct witness *w)
 {
-	size_t n = sizeof(*w);
+	size_t n = sizeof(*w) + proven_memory(w->proven);
 
+	if (w->veil)
+		n += veil_memory(w->veil);
 	for (int i = 0; i < 2; i++) {
 		const struct flow *f = &w->flow[i];
 
-		n += f->room + f->burst.room;
-		if (f->claims.bits)
-			n += ((size_t)f->claims.pieces + 7) / 8;
+		n += f->room + f->burst.room + claims_memory(&f->claims);
 		if (f->pieces)
 			n += sizeof(*f->pieces) + f->pieces->heap;
 	}

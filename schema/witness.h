@@ -10,7 +10,8 @@
 
 #include "schema/claims.h"
 #include "schema/record.h"
-#include "schema/torrent.h"
+#include "schema/swarmref.h"
+#include "wire/mse.h"
 #include "wire/talk.h"
 
 /* What became of a piece whose blocks came over this conversation. */
@@ -18,6 +19,8 @@ struct piece_result {
 	uint32_t piece;
 	bool complete;		/* all its blocks came */
 	bool matched;		/* complete, and its hash is the torrent's */
+	uint32_t proven;	/* v2: blocks of 16 KiB, complete or not, whose
+				 * hash a peer proved to the file's root */
 };
 
 struct witness_hooks {
@@ -33,6 +36,12 @@ struct witness_hooks {
 	 * displaced, since whoever asks for pieces beyond ASSEMBLY_LIVE has
 	 * given it up. May be NULL. */
 	void (*piece)(void *ctx, const struct piece_result *r);
+	/* Likewise the swarm, its metadata known or not; lent. Asked instead of
+	 * torrent if not NULL. */
+	const struct swarmref *(*swarm)(void *ctx, const uint8_t infohash[20]);
+	/* Which swarm an initiator of an encrypted conversation means; asked
+	 * where the conversation was not dialled for one. May be NULL. */
+	mse_find *skey;
 };
 
 /*
@@ -44,11 +53,14 @@ struct witness_hooks {
 struct witness;
 
 /*
- * torrent: the swarm we dialled for, or NULL for an incoming connection, whose
- * handshake decides; lent, as are torrents that the hook names. conn: seq of
- * its dial, accept or flow record. who: the remote end; hooks and who are
- * copied. NULL on out of memory; later it dies (log_die) rather than forget.
+ * swarm: the one we dialled for, or NULL for an incoming connection, whose
+ * handshake decides; lent, as is what the hook names. conn: seq of its dial,
+ * accept or flow record. who: the remote end; hooks and who are copied. NULL on
+ * out of memory; later it dies (log_die) rather than forget.
  */
+struct witness *witness_begin(const struct witness_hooks *hooks,
+    const struct swarmref *swarm, int64_t conn, const struct endpoint *who);
+/* The same for a swarm whose torrent is at hand. */
 struct witness *witness_new(const struct witness_hooks *hooks,
     const struct torrent *torrent, int64_t conn, const struct endpoint *who);
 /* Without witness_close nothing more is recorded. NULL is allowed. */
@@ -58,6 +70,25 @@ void witness_free(struct witness *w);
  * what it must keep. 0, or -1 when that side can no longer be understood. */
 int witness_bytes(struct witness *w, enum side by, const void *bytes, size_t n,
     struct stamp at);
+
+/*
+ * The conversation is encrypted (MSE), opened by that side: told before any
+ * byte. witness_bytes still takes bytes as they are on the wire; what cannot
+ * be read yet is held (VEIL_HOLD_MAX), and read with the side's next bytes, or
+ * at the next tick. When both ends' heads were read, or one is illegal, or at
+ * the close, an `encrypted` record says so.
+ */
+void witness_encrypted(struct witness *w, enum side initiator);
+/* The Diffie-Hellman secret: what is held is read. Not from within a hook. */
+void witness_secret(struct witness *w, const uint8_t secret[MSE_KEY],
+    struct stamp at);
+
+/*
+ * The swarm got its torrent: what was claimed before is settled, in a
+ * `claims` record for each side that claimed anything. Of a conversation whose
+ * swarm had it already, or has none, nothing happens. Not from within a hook.
+ */
+void witness_metadata(struct witness *w, struct stamp at);
 
 /* n bytes of a side are missing (captures only). */
 void witness_gap(struct witness *w, enum side by, uint64_t n, struct stamp at);
@@ -76,6 +107,8 @@ void witness_close(struct witness *w, const char *by, const char *why,
     struct stamp at);
 
 const struct claims *witness_claims(const struct witness *w, enum side by);
+const struct swarmref *witness_swarm(const struct witness *w);
+/* NULL also while the metadata is not known. */
 const struct torrent *witness_torrent(const struct witness *w);
 /* The infohash matched: the peer's handshake bears this swarm's hash. */
 bool witness_greeted(const struct witness *w);

@@ -91,8 +91,8 @@ static void wit_piece(void *ctx, const struct piece_result *r)
 /* dialled: the witness knows its torrent from the start. */
 static inline void wit_start(struct wit *t, struct kit kit, bool dialled)
 {
-	struct witness_hooks hooks = { t, wit_add, wit_torrent, wit_event,
-		wit_piece };
+	struct witness_hooks hooks = { .ctx = t, .add = wit_add,
+		.torrent = wit_torrent, .event = wit_event, .piece = wit_piece };
 	struct endpoint who = endpoint_of(span_of("\300\0\2\7", 4), 6881);
 
 	*t = (struct wit){ .kit = kit, .known = true,

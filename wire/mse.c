@@ -327,6 +327,12 @@ size_t mse_read(struct mse *m, enum mse_end by, struct cur *in, uint8_t *out,
 	return n;
 }
 
+void mse_refuse(struct mse *m, enum mse_end by, const char *reason)
+{
+	if (!m->fault.reason)
+		fail(m, by, reason, 0);
+}
+
 bool mse_gap(struct mse *m, enum mse_end by, uint64_t n)
 {
 	struct mse_flow *f = &m->flow[by];

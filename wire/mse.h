@@ -106,6 +106,9 @@ void mse_skey(struct mse *m, const uint8_t skey[20]);
 size_t mse_read(struct mse *m, enum mse_end by, struct cur *in, uint8_t *out,
     size_t room);
 
+/* The caller gives an end up: as if its bytes were illegal where they stand. */
+void mse_refuse(struct mse *m, enum mse_end by, const char *reason);
+
 /* n payload bytes of an end are missing (captures): keeps the key stream in
  * step. False: it cannot be done, the end is unreadable from here. */
 bool mse_gap(struct mse *m, enum mse_end by, uint64_t n);

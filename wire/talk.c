@@ -160,28 +160,49 @@ static enum talk_ext meaning(const struct talk_side *receiver, uint8_t id)
 	return EXT_UNKNOWN;
 }
 
+/* lt_donthave: one index, BEP 54. */
+static enum wire_status donthave(const struct talk *t, struct event *ev)
+{
+	struct cur c = cur_of(ev->msg.payload);
+
+	ev->msg.index = cur_u32(&c);
+	if (c.bad || cur_left(&c) != 0)
+		return malformed(ev, "lt_donthave is not one index", 6);
+	if (beyond(t, ev->msg.index))
+		return malformed(ev, no_such_piece, 6);
+	return WIRE_OK;
+}
+
 static enum wire_status extended(struct talk *t, enum side by,
     struct event *ev)
 {
-	struct cur c = cur_of(ev->msg.payload);
+	struct span payload = ev->msg.payload;
+	enum wire_status st = WIRE_OK;
 
 	ev->kind = EV_EXTENDED;
 	ev->ext = meaning(&t->side[by == SIDE_PEER ? SIDE_US : SIDE_PEER],
 	    ev->msg.ext_id);
-	if (ev->ext == EXT_HANDSHAKE) {
-		if (pw_extended_read(ev->msg.payload, &ev->xh, &ev->err) !=
-		    WIRE_OK)
-			return malformed(ev, ev->err.reason,
-			    6 + ev->err.offset);
-		learn(&t->side[by], &ev->xh);
+	switch (ev->ext) {
+	case EXT_HANDSHAKE:
+		st = pw_extended_read(payload, &ev->xh, &ev->err);
+		if (st == WIRE_OK)
+			learn(&t->side[by], &ev->xh);
+		break;
+	case EXT_UT_METADATA:
+		st = metadata_read(payload, &ev->metadata, &ev->err);
+		break;
+	case EXT_UT_PEX:
+		st = pex_read(payload, &ev->pex, &ev->err);
+		break;
+	case EXT_LT_DONTHAVE:
+		return donthave(t, ev);
+	case EXT_UPLOAD_ONLY:
+	case EXT_UT_HOLEPUNCH:
+	case EXT_UNKNOWN:
+		break;
 	}
-	if (ev->ext == EXT_LT_DONTHAVE) {	/* BEP 54 */
-		ev->msg.index = cur_u32(&c);
-		if (c.bad || cur_left(&c) != 0)
-			return malformed(ev, "lt_donthave is not one index", 6);
-		if (beyond(t, ev->msg.index))
-			return malformed(ev, no_such_piece, 6);
-	}
+	if (st != WIRE_OK)
+		return malformed(ev, ev->err.reason, 6 + ev->err.offset);
 	return WIRE_OK;
 }
 

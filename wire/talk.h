@@ -8,7 +8,9 @@
 #ifndef WIRE_TALK_H
 #define WIRE_TALK_H
 
+#include "metadata.h"
 #include "peerwire.h"
+#include "pex.h"
 
 /* Whose bytes. Live: the observer and the peer. Imported: the end that opened
  * the connection is SIDE_US only by position; nobody there is us. */
@@ -37,9 +39,10 @@ const char *talk_ext_name(enum talk_ext x);
 enum event_kind {
 	EV_HANDSHAKE,	/* .hs */
 	EV_MESSAGE,	/* .msg: everything but piece and extended */
-	EV_EXTENDED,	/* .ext and, for EXT_HANDSHAKE, .xh; .msg.payload is
-			 * what follows the extended id. EXT_LT_DONTHAVE:
-			 * .msg.index */
+	EV_EXTENDED,	/* .ext and what belongs to it: EXT_HANDSHAKE: .xh,
+			 * EXT_UT_METADATA: .metadata, EXT_UT_PEX: .pex,
+			 * EXT_LT_DONTHAVE: .msg.index; .msg.payload is what
+			 * follows the extended id */
 	EV_BLOCK,	/* .msg (index, begin, bytes), .at, .part, .last */
 	EV_MALFORMED,	/* .err; .msg as far as it was read; .fatal: this side
 			 * is opaque from here on */
@@ -58,7 +61,11 @@ struct event {
 	struct pw_handshake hs;
 	struct pw_msg msg;
 	enum talk_ext ext;
-	struct pw_extended xh;
+	union {
+		struct pw_extended xh;
+		struct metadata_msg metadata;
+		struct pex_msg pex;
+	};
 	uint64_t at;		/* block: offset of .part in the block */
 	struct span part;	/* may be empty while only the head is there */
 	bool last;		/* block: its last part */
@@ -96,7 +103,7 @@ void talk_pieces(struct talk *t, uint32_t pieces);
  * moved past it. MORE: *in moved past what needs no keeping; offer the rest
  * again with more behind it. Never BAD: malformed input is an event. A frame
  * of wrong content but sound length (a bitfield of wrong size or with spare
- * bits set, a short extended dict) is malformed and not fatal; one that loses
+ * bits set, a short extended dict, a PEX message that is no dict) is malformed and not fatal; one that loses
  * the framing is fatal, and all later bytes of that side are swallowed.
  * Messages before the handshake are malformed, fatal. A piece index that the
  * torrent does not have is malformed, not fatal; of such a piece message only

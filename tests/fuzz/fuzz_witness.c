@@ -164,7 +164,8 @@ static void play(struct run *run, struct cur c)
 
 static void whole(struct run *run, size_t cut, bool dialled, struct span in)
 {
-	struct witness_hooks hooks = { run, add, torrent, NULL, NULL };
+	struct witness_hooks hooks = { .ctx = run, .add = add,
+		.torrent = torrent };
 	struct endpoint who = endpoint_of(span_of("\300\0\2\7", 4), 6881);
 	struct stamp end = { 0, -1 };
 

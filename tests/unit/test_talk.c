@@ -110,19 +110,24 @@ static const struct {
 	    "<98 ext lt_donthave 8 +4 =00000006140700000008\n" },
 	{ "announced later, and taken back", 9, { US(HS), PEER(HS
 	    "\0\0\0\3\24\1x"), US("\0\0\0\24\24\0d1:md6:ut_pexi1eee"),
-	    PEER("\0\0\0\3\24\1x"), US("\0\0\0\24\24\0d1:md6:ut_pexi0eee"),
+	    PEER("\0\0\0\4\24\1de"), US("\0\0\0\24\24\0d1:md6:ut_pexi0eee"),
 	    PEER("\0\0\0\3\24\1x") },
 	    OURS THEIRS "<68 ext unknown +1 =00000003140178\n"
 	    ">68 ext handshake m11 p-1 +18 =000000141400"
 	    "64313a6d64363a75745f7065786931656565\n"
-	    "<75 ext ut_pex +1 =00000003140178\n"
+	    "<75 ext ut_pex +2 =0000000414016465\n"
 	    ">92 ext handshake m11 p-1 +18 =000000141400"
 	    "64313a6d64363a75745f7065786930656565\n"
-	    "<82 ext unknown +1 =00000003140178\n" },
+	    "<83 ext unknown +1 =00000003140178\n" },
+	{ "metadata and PEX that are none", 9, { US(HS "\0\0\0\45\24\0"
+	    "d1:md11:ut_metadatai1e6:ut_pexi2eee"),
+	    PEER(HS "\0\0\0\3\24\1x\0\0\0\4\24\1de\0\0\0\4\24\2li"
+	    "\0\0\0\4\24\2le\0\0\0\1\0"),
+	    PEER("\0\0\0\33\24\1d8:msg_typei0e5:piecei0ee") }, NULL },
 	{ "an id that changes hands", 9, { US(HS
 	    "\0\0\0\32\24\0d1:md11:ut_metadatai1eee"
 	    "\0\0\0\24\24\0d1:md6:ut_pexi1eee"),
-	    PEER(HS "\0\0\0\3\24\1x") }, NULL },
+	    PEER(HS "\0\0\0\4\24\1de") }, NULL },
 	{ "extended handshake cut short", 9, { PEER(HS
 	    "\0\0\0\3\24\0d\0\0\0\1\0") },
 	    THEIRS "<68 bad at 7: extended handshake ends too early +1"
@@ -226,7 +231,9 @@ static void ends_with(const char *name, const char *words)
 static void extension_ends(void **state)
 {
 	(void)state;
-	ends_with("an id that changes hands", "<68 ext ut_pex +1");
+	ends_with("an id that changes hands", "<68 ext ut_pex +2");
+	ends_with("metadata and PEX that are none",
+	    "<104 ext ut_metadata +25");
 	ends_with("donthave of the wrong length",
 	    "bad at 6: lt_donthave is not one index");
 	ends_with("donthave beyond the end",

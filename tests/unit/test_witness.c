@@ -124,7 +124,7 @@ static const struct talk_case {
 	{ "an extension that we announced",
 	  HELLO "> ext; < raw 0000000414016465; < raw 00000004140164aa; "
 	  "< raw 0000000414036465; < raw 000000031400ff; close x",
-	  HELLO_S "; >extended; message 20/ut_pex x2; "
+	  HELLO_S "; >extended; pex; malformed not the start of a bencoded value; "
 	  "malformed lt_donthave is not one index; malformed not the start of a bencoded value; "
 	  ">closed" },
 	{ "not BitTorrent",

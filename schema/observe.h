@@ -1,0 +1,71 @@
+/*
+ * The inside of a witness, shared by its two parts only: witness.c, which
+ * takes bytes, time and the end, and observe.c, which makes records of events.
+ */
+#ifndef SCHEMA_OBSERVE_H
+#define SCHEMA_OBSERVE_H
+
+#include <openssl/sha.h>
+
+#include "schema/assembly.h"
+#include "schema/burst.h"
+#include "schema/veil.h"
+#include "schema/witness.h"
+
+/* One direction of the conversation. */
+struct flow {
+	uint64_t bytes;		/* seen on the wire */
+	SHA256_CTX digest;
+	uint8_t *kept;		/* the start of a message, exactly or nearly */
+	size_t n, room;
+	uint64_t keepalives, piece_bytes;
+	struct burst burst;
+	struct claims claims;
+	struct assembly *pieces;	/* that this side sends; NULL: none */
+	bool busy;		/* its bytes are being read */
+	bool counts;		/* its handshake bears the torrent's hash */
+	bool gap;		/* bytes are missing: no digest */
+	bool unchoked;		/* it lets the other side ask */
+	bool fast;		/* its handshake has the Fast bit (BEP 6) */
+};
+
+struct witness {
+	struct witness_hooks hooks;
+	struct swarmref own;	/* where we were given a torrent only */
+	const struct swarmref *target;	/* NULL: not known yet */
+	const struct torrent *torrent;	/* the target's, once claims are
+					 * settled by it */
+	struct proven *proven;	/* owned; only if the target has none */
+	struct veil *veil;	/* NULL: nothing is encrypted (any more) */
+	uint64_t roots;		/* files looked at */
+	int64_t conn;
+	struct endpoint who;
+	struct talk talk;
+	struct flow flow[2];	/* by enum side */
+	bool closed;
+};
+
+/* The conversation is one of this swarm. */
+void observe_target(struct witness *w, const struct swarmref *target);
+
+/* Applies the event and writes it down, in the order the records need: what
+ * it ends, what it changes, itself. */
+void observe_event(struct witness *w, const struct event *ev,
+    struct stamp at);
+
+/* Ends the side's run, if one is under way. */
+void observe_flush(struct witness *w, enum side by);
+
+/*
+ * A piece is complete, or given up for the reason. What was asked for stands
+ * before what came of it: the runs of both sides end here. report: to the
+ * hook, which may answer with bytes of ours.
+ */
+void observe_piece(struct witness *w, enum side by, struct underway *u,
+    const char *reason, bool report, struct stamp at);
+
+/* Hands a record of this conversation to the hook; detail is finished. */
+void observe_put(struct witness *w, struct stamp at, const char *kind,
+    struct json *detail, struct span raw, const uint8_t *raw_sha256);
+
+#endif
