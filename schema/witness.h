@@ -79,7 +79,8 @@ int witness_bytes(struct witness *w, enum side by, const void *bytes, size_t n,
  * the close, an `encrypted` record says so.
  */
 void witness_encrypted(struct witness *w, enum side initiator);
-/* The Diffie-Hellman secret: what is held is read. Not from within a hook. */
+/* The Diffie-Hellman secret: what is held is read. Not from within a hook. Told
+ * late, when payload is held of both sides, their order is lost. */
 void witness_secret(struct witness *w, const uint8_t secret[MSE_KEY],
     struct stamp at);
 

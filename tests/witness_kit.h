@@ -71,6 +71,16 @@ static const struct torrent *wit_torrent(void *ctx, const uint8_t infohash[20])
 	return t->known && torrent_is(t->kit.t, infohash) ? t->kit.t : NULL;
 }
 
+static bool wit_skey(void *ctx, const uint8_t req2[20], uint8_t skey[20])
+{
+	struct wit *t = ctx;
+	uint8_t h[20];
+
+	mse_req2(t->kit.t->wire_hash[0], h);
+	memcpy(skey, t->kit.t->wire_hash[0], 20);
+	return t->known && memcmp(h, req2, 20) == 0;
+}
+
 static void wit_event(void *ctx, const struct event *ev)
 {
 	struct wit *t = ctx;
@@ -91,7 +101,7 @@ static void wit_piece(void *ctx, const struct piece_result *r)
 /* dialled: the witness knows its torrent from the start. */
 static inline void wit_start(struct wit *t, struct kit kit, bool dialled)
 {
-	struct witness_hooks hooks = { .ctx = t, .add = wit_add,
+	struct witness_hooks hooks = { .ctx = t, .add = wit_add, .skey = wit_skey,
 		.torrent = wit_torrent, .event = wit_event, .piece = wit_piece };
 	struct endpoint who = endpoint_of(span_of("\300\0\2\7", 4), 6881);
 
