@@ -67,6 +67,7 @@ bool ledger_full(const struct ledger *l)
 struct turn {
 	int64_t due_ns;		/* the open transaction's */
 	int64_t uncommitted;	/* records in it */
+	bool keyless;		/* a run's `key` has not come yet */
 };
 
 static void commit(struct ledger *l, struct turn *t)
@@ -86,6 +87,16 @@ static void commit(struct ledger *l, struct turn *t)
 		l->on_checkpoint(l->ctx, h->note);
 }
 
+/* A checkpoint's key is among the records it covers: a `run` waits for the
+ * `key` behind it. */
+static void commit_due(struct ledger *l, struct turn *t)
+{
+	if (t->keyless)
+		t->due_ns = mono_now() + l->commit_ns;
+	else
+		commit(l, t);
+}
+
 static void insert(struct ledger *l, struct turn *t, struct entry *e,
     struct entry_scratch *scratch)
 {
@@ -96,6 +107,10 @@ static void insert(struct ledger *l, struct turn *t, struct entry *e,
 	entry_complete(e, scratch);
 	evidence_add(l->evidence, e);
 	t->uncommitted++;
+	if (strcmp(e->kind, "run") == 0)
+		t->keyless = true;
+	else if (strcmp(e->kind, "key") == 0)
+		t->keyless = false;
 	before = atomic_fetch_sub(&l->queued, e->bytes);
 	if (before > most / 2 && before - e->bytes <= most / 2) {
 		pthread_mutex_lock(&l->lock);
@@ -104,34 +119,34 @@ static void insert(struct ledger *l, struct turn *t, struct entry *e,
 	}
 	free(e);
 	if (t->uncommitted >= COMMIT_RECORDS || mono_now() >= t->due_ns)
-		commit(l, t);
+		commit_due(l, t);
 }
 
 /* Waits for work: the whole queue, or NULL when only a commit is due. */
-static struct entry *take(struct ledger *l, const struct turn *t, bool *flush,
-    bool *stop)
+static struct entry *take(struct ledger *l, const struct turn *t, bool *late,
+    bool *flush, bool *stop)
 {
 	struct timespec due = { .tv_sec = t->due_ns / 1000000000,
 		.tv_nsec = t->due_ns % 1000000000 };
-	bool late = false;
 	struct entry *list;
 
+	*late = false;
 	pthread_mutex_lock(&l->lock);
 	l->idle = t->uncommitted == 0;
-	while (!l->stop && l->flush_to <= l->committed && !late &&
+	while (!l->stop && l->flush_to <= l->committed && !*late &&
 	    (l->idle ? l->head == NULL :
 	    l->waiting < WAKE_RECORDS && !ledger_full(l))) {
 		if (l->idle)
 			pthread_cond_wait(&l->work, &l->lock);
 		else
-			late = pthread_cond_timedwait(&l->work, &l->lock,
+			*late = pthread_cond_timedwait(&l->work, &l->lock,
 			    &due) == ETIMEDOUT;
 	}
 	list = l->head;
 	l->head = NULL;
 	l->tail = &l->head;
 	l->waiting = 0;
-	*flush = late || l->flush_to > l->committed;
+	*flush = l->flush_to > l->committed;
 	*stop = l->stop;
 	pthread_mutex_unlock(&l->lock);
 	return list;
@@ -142,10 +157,11 @@ static void *writer(void *arg)
 	struct ledger *l = arg;
 	struct entry_scratch scratch = { 0 };
 	struct turn t = { 0 };
-	bool flush, stop;
+	bool late, flush, stop;
 
 	do {
-		struct entry *e = take(l, &t, &flush, &stop), *next;
+		struct entry *e = take(l, &t, &late, &flush,
+		    &stop), *next;
 
 		for (; e; e = next) {
 			next = e->next;
@@ -153,6 +169,8 @@ static void *writer(void *arg)
 		}
 		if (flush || stop)
 			commit(l, &t);
+		else if (late)
+			commit_due(l, &t);
 	} while (!stop);
 	free(scratch.line);
 	return NULL;

@@ -37,7 +37,8 @@ static void ingest(struct ledger *l, long pace_us)
 	for (unsigned i = 0;; i++) {
 		bool lists = i % 20 == 3;
 		struct record r = { .at = now(), .conn = CONN_NONE,
-			.kind = i == 0 ? "run" : lists ? "listed" : "have",
+			.kind = i == 0 ? "run" : i == 1 ? "key" :
+			    lists ? "listed" : "have",
 			.detail = "{\"by\":\"peer\",\"why\":\"it's killed\"}",
 			.raw = i % 3 ? (struct span){ 0 } :
 			    span_of(raw, i % sizeof(raw)),

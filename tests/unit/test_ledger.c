@@ -241,6 +241,33 @@ static void says_how_the_run_before_ended(void **state)
 
 /* --- committing ------------------------------------------------------------ */
 
+/* A checkpoint's key is on record under it. */
+static void a_run_waits_for_its_key(void **state)
+{
+	static const struct timespec wait = { .tv_nsec = 200000000 };
+	struct ledger_state s;
+	struct open_case c;
+	struct record r = plain(0);
+
+	(void)state;
+	open_with(&c, (struct ledger_conf){ .commit_ms = 20 });
+	r.kind = "run";
+	ledger_add(c.l, &r);
+	add_plain(c.l, 300);
+	nanosleep(&wait, NULL);
+	ledger_state(c.l, &s);
+	assert_int_equal(s.committed, 0);
+	r.kind = "key";
+	ledger_add(c.l, &r);
+	for (int i = 0; i < 20 && s.committed == 0; i++) {
+		nanosleep(&wait, NULL);
+		ledger_state(c.l, &s);
+	}
+	assert_int_equal(s.committed, 302);
+	close_it(&c);
+	assert_int_equal(case_holds(), 302);
+}
+
 static void commits_in_time(void **state)
 {
 	static const struct timespec wait = { .tv_nsec = 10000000 };
@@ -548,6 +575,7 @@ int main(void)
 		T(names_endpoints),
 		T(grows_over_openings),
 		T(says_how_the_run_before_ended),
+		T(a_run_waits_for_its_key),
 		T(commits_in_time),
 		T(keeps_few_checkpoints),
 		T(keeps_checkpoints_as_often_as_said),
