@@ -8,7 +8,6 @@
 #include "schema/log.h"
 
 #define BEAT_MS 50
-#define BEATS_TICK 200	/* witnesses look at their clocks every 10 s */
 #define SAY_AGAIN (60 * NS_PER_S)
 
 static int64_t now_ns(void)
@@ -177,8 +176,7 @@ static void on_beat(uv_timer_t *beat)
 
 	resume(c);
 	dial_due(c);
-	if (++c->beats % BEATS_TICK == 0)
-		each(c, peer_tick);
+	peers_tick(&c->env);
 }
 
 /* --- the story ---------------------------------------------------------------- */

@@ -20,7 +20,6 @@ struct crowd {
 	struct ledger *ledger;
 	struct clockwatch *clock;
 	struct stamp paused_at;
-	unsigned beats;
 	int64_t refused;		/* incoming, by our limits */
 	int64_t refused_said_ns;
 	bool stopping;

@@ -14,6 +14,7 @@
 
 #define CONNECT_WAIT (10 * NS_PER_S)
 #define STALL_LOOK (60 * NS_PER_S)
+#define TICK (100 * NS_PER_MS)
 #define IN_ROOM 65536u		/* read at once: a peer's share of a turn */
 #define OUT_ROOM 131072u	/* said at once */
 
@@ -21,6 +22,7 @@ int peer_env_init(struct peer_env *env)
 {
 	env->in = malloc(IN_ROOM);
 	env->out = malloc(OUT_ROOM);
+	TAILQ_INIT(&env->waiting);
 	return env->in && env->out ? 0 : -1;
 }
 
@@ -163,9 +165,17 @@ static void on_closed(uv_handle_t *h)
 	free(p);
 }
 
+static void wait_no_more(struct peer *p)
+{
+	if (p->waits_ns)
+		TAILQ_REMOVE(&p->env->waiting, p, waiting);
+	p->waits_ns = 0;
+}
+
 static void finish(struct peer *p)
 {
 	p->ended = true;
+	wait_no_more(p);
 	unlink_peer(p);
 	p->env->gone(p->env->ctx, p);
 	witness_free(p->witness);
@@ -323,6 +333,15 @@ static void step(struct peer *p, enum session_in_kind kind,
 	p->why = out.close;
 }
 
+/* Its witness is ticked in time. */
+static void await_tick(struct peer *p, int64_t now_ns)
+{
+	if (p->waits_ns || !witness_waiting(p->witness))
+		return;
+	p->waits_ns = now_ns;
+	TAILQ_INSERT_TAIL(&p->env->waiting, p, waiting);
+}
+
 /* After steps: sends, closes or waits on. */
 static void settle(struct peer *p, struct stamp at)
 {
@@ -334,6 +353,7 @@ static void settle(struct peer *p, struct stamp at)
 		end_connected(p, "us", p->why, at);
 		return;
 	}
+	await_tick(p, at.mono_ns);
 	rearm(p, at.mono_ns);
 	watch(p);
 }
@@ -618,8 +638,15 @@ void peer_resume(struct peer *p)
 	watch(p);
 }
 
-void peer_tick(struct peer *p)
+void peers_tick(struct peer_env *env)
 {
-	if (p->witness)
-		witness_tick(p->witness, stamp_now());
+	struct stamp at = stamp_now();
+	struct peer *p;
+
+	while ((p = TAILQ_FIRST(&env->waiting)) != NULL &&
+	    p->waits_ns + TICK <= at.mono_ns) {
+		wait_no_more(p);
+		witness_tick(p->witness, at);
+		await_tick(p, at.mono_ns);
+	}
 }

@@ -6,6 +6,7 @@
 #ifndef MONITOR_PEER_H
 #define MONITOR_PEER_H
 
+#include <sys/queue.h>
 #include <uv.h>
 
 #include "monitor/book.h"
@@ -35,6 +36,9 @@ struct peer_env {
 	/* Bytes were read: is it time to pause? */
 	void (*heard)(void *ctx);
 
+	/* Those whose witness waits for a tick, the longest first. */
+	TAILQ_HEAD(, peer) waiting;
+
 	/* Filled by peers. */
 	int64_t dialled, accepted, reached_count, met, verified;
 	int64_t pieces_ok, pieces_bad, rx_bytes, piece_bytes_sent;
@@ -57,6 +61,8 @@ struct peer {
 	const char *why;	/* we are to close, for this reason */
 	struct peer *next, *prev;	/* of its swarm, or of those without */
 	struct peer **list;	/* where it is linked */
+	TAILQ_ENTRY(peer) waiting;
+	int64_t waits_ns;	/* since then; 0: it does not wait */
 	uint8_t *out;		/* what the kernel would not take yet */
 	uint8_t *map;		/* the session's, if it needs one */
 	size_t out_n;
@@ -89,7 +95,8 @@ void peer_end(struct peer *p, const char *why);
 /* env->paused changed: stop or go on reading. */
 void peer_resume(struct peer *p);
 
-/* Lets the witness write down what is old enough. */
-void peer_tick(struct peer *p);
+/* Lets witnesses write down what is old enough; due at every beat. Its work
+ * grows only with those that have something to write. */
+void peers_tick(struct peer_env *env);
 
 #endif

@@ -63,7 +63,7 @@ static int64_t since(struct stamp first, struct stamp at)
 
 bool burst_old(const struct burst *b, struct stamp at)
 {
-	return b->key.kind && since(b->first, at) > BURST_NS;
+	return b->key.kind && since(b->first, at) >= BURST_NS;
 }
 
 static bool same_text(const char *a, const char *b)

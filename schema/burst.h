@@ -1,7 +1,7 @@
 /*
  * A run of small messages of one kind from one side, which share a record:
- * peers say `have` and `request` thousands of times. Ten seconds or 16 KiB end
- * a run; what else ends it is the witness's to know.
+ * peers say `have` and `request` thousands of times. BURST_NS or 16 KiB end a
+ * run; what else ends it is the witness's to know.
  */
 #ifndef SCHEMA_BURST_H
 #define SCHEMA_BURST_H
@@ -12,7 +12,9 @@
 #include "wire/talk.h"
 
 #define BURST_MOST 16384u
-#define BURST_NS (10 * INT64_C(1000000000))
+/* With a tick and the commit it stays below a second, the most that a crash may
+ * lose. */
+#define BURST_NS INT64_C(250000000)
 
 /* What the messages of one run have in common. */
 struct burst_key {
@@ -38,7 +40,7 @@ struct burst_key burst_key(const struct event *ev);
 /* Whether n more bytes of this key at this time still belong to the run. */
 bool burst_joins(const struct burst *b, const struct burst_key *key, size_t n,
     struct stamp at);
-/* Whether the run is older than ten seconds. */
+/* Whether the run is older than BURST_NS. */
 bool burst_old(const struct burst *b, struct stamp at);
 
 /* Adds one message, copied. It must join, or nothing be under way. */

@@ -305,6 +305,12 @@ void witness_tick(struct witness *w, struct stamp at)
 			observe_flush(w, (enum side)i);
 }
 
+bool witness_waiting(const struct witness *w)
+{
+	return w->flow[SIDE_PEER].burst.key.kind ||
+	    w->flow[SIDE_US].burst.key.kind;
+}
+
 static void put_digest(struct json *j, const char *key, struct flow *f)
 {
 	uint8_t digest[32];

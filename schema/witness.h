@@ -94,9 +94,11 @@ void witness_metadata(struct witness *w, struct stamp at);
 /* n bytes of a side are missing (captures only). */
 void witness_gap(struct witness *w, enum side by, uint64_t n, struct stamp at);
 
-/* Time passed: runs older than ten seconds are written down. Cheap; due every
- * second or so, since a run not yet written is lost in a crash. */
+/* Time passed: runs older than BURST_NS are written down. */
 void witness_tick(struct witness *w, struct stamp at);
+/* There is such a run, or will be: ticks are due, many within BURST_NS, since
+ * what waits for one is lost in a crash. */
+bool witness_waiting(const struct witness *w);
 
 /*
  * The conversation ended: writes down what is open (runs, unfinished pieces
