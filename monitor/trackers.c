@@ -132,33 +132,37 @@ static bool read_trackers(struct tracker_list *l, const struct torrent *t)
 }
 
 /* Slots of one hash and family, cut into walks: at every new tier, or not at
- * all if the torrent is private. */
+ * all if the torrent is private. A tracker whose URL bears an address is asked
+ * over that address's family alone. */
 static void make_walks(struct tracker_list *l, int hash, int family)
 {
 	int64_t now = stamp_now().mono_ns;
-	size_t from = 0;
+	size_t first = l->target_count, from = first;
 	uint32_t rnd[TRACKERS_MOST];
 
 	for (size_t i = 0; i < l->n; i++) {
-		unsigned id = (unsigned)l->target_count++;
+		unsigned id = (unsigned)l->target_count;
 
+		if (l->trackers[i].at.family != 0 &&
+		    l->trackers[i].at.family != family)
+			continue;
 		l->targets[id] = (struct target){ .list = l, .id = id,
 		    .tracker = (unsigned)i, .hash = hash, .family = family };
 		l->slots[id] = (struct tier_slot){ .id = id,
 		    .tier = l->trackers[i].tier };
-		sock_random(&rnd[i], sizeof(rnd[i]));
+		sock_random(&rnd[id - first], sizeof(rnd[0]));
+		l->target_count++;
 	}
-	for (size_t i = 1; i <= l->n; i++) {
+	for (size_t i = first + 1; i <= l->target_count; i++) {
 		struct tier_walk *w;
 
-		if (i < l->n && (l->is_private ||
-		    l->trackers[i].tier == l->trackers[from].tier))
+		if (i < l->target_count && (l->is_private ||
+		    l->slots[i].tier == l->slots[from].tier))
 			continue;
 		w = &l->walks[l->walk_count++];
 		for (size_t k = from; k < i; k++)
-			l->targets[l->target_count - l->n + k].walk = w;
-		tier_init(w, &l->slots[l->target_count - l->n + from],
-		    i - from, rnd, now);
+			l->targets[k].walk = w;
+		tier_init(w, &l->slots[from], i - from, rnd, now);
 		from = i;
 	}
 }
@@ -610,8 +614,9 @@ void trackers_state(const struct trackers *ts, struct trackers_state *s)
 	for (const struct tracker_list *l = ts->lists; l != NULL; l = l->next) {
 		s->trackers += (unsigned)l->n;
 		for (size_t i = 0; i < l->n; i++)
-			for (size_t k = i; k < l->target_count; k += l->n)
-				if (l->targets[k].started) {
+			for (size_t k = 0; k < l->target_count; k++)
+				if (l->targets[k].tracker == i &&
+				    l->targets[k].started) {
 					s->working++;
 					break;
 				}

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "wire/endpoint.h"
+
 static char *url_part(CURLU *u, CURLUPart what)
 {
 	char *got = NULL, *copy;
@@ -63,6 +65,31 @@ static void read_udp(struct tracker_url *t)
 	free(port);
 }
 
+/* The family of a host that is an address, bracketed or not. */
+static int literal(struct span host)
+{
+	struct endpoint e;
+
+	if (host.n > 2 && host.p[0] == '[')
+		host = span_of(host.p + 1, host.n - 2);
+	return endpoint_parse_ip(host, &e) ? e.family : 0;
+}
+
+static int http_family(const char *url)
+{
+	CURLU *u = curl_url();
+	char *host = NULL;
+	int family = 0;
+
+	if (u && curl_url_set(u, CURLUPART_URL, url, 0) == CURLUE_OK)
+		host = url_part(u, CURLUPART_HOST);
+	if (host)
+		family = literal(span_str(host));
+	free(host);
+	curl_url_cleanup(u);
+	return family;
+}
+
 static bool begins(const char *url, const char *scheme)
 {
 	size_t n = strlen(scheme);
@@ -83,6 +110,10 @@ bool tracker_url_init(struct tracker_url *t, struct span url)
 		t->scheme = SCHEME_HTTPS;
 	else if (begins(t->text, "udp"))
 		read_udp(t);
+	if (t->scheme == SCHEME_HTTP || t->scheme == SCHEME_HTTPS)
+		t->family = http_family(t->text);
+	else if (t->host)
+		t->family = literal(span_str(t->host));
 	return true;
 }
 

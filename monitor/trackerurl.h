@@ -18,6 +18,7 @@ struct tracker_url {
 	enum scheme scheme;
 	char *host, *path;	/* udp: path is BEP 41's, with the query */
 	uint16_t port;		/* udp */
+	int family;		/* its host is an address of 4 or 6; 0: a name */
 };
 
 /* False: out of memory. */
