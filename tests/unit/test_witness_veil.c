@@ -188,7 +188,7 @@ static void one(bool dialled, unsigned a, unsigned b, unsigned prefer,
 		free(got);
 	}
 	/* Told late, the order between the two sides is lost. */
-	assert_int_equal(v.t.matched, secret_at != 2);
+	assert_true(v.t.matched == 1 || secret_at == 2);
 	wit_shut(&plain);
 	wit_shut(&v.t);
 }
