@@ -265,7 +265,9 @@ FROM (SELECT conn, ip, port, utc_ns, min(seq) FROM temp.fact
 WHERE contact.conn = f.conn AND contact.ip = f.ip AND contact.port = f.port;
 
 -- The first handshake that bears the infohash expected. What follows it in
--- the same conversation is said under it; what precedes it is not.
+-- the same conversation is said under it; what precedes it is not. One that
+-- bears this run's own peer id is the observer's, met from behind its own
+-- translator.
 CREATE TEMP TABLE greeted (
 	conn INTEGER NOT NULL,
 	ip TEXT NOT NULL,
@@ -284,6 +286,10 @@ CROSS JOIN contact AS c
     ON c.conn = f.conn AND c.ip = f.ip AND c.port = f.port
 WHERE f.kind = 'handshake' AND c.level < 2
     AND json_extract(r.detail, '$.expected')
+    AND json_extract(r.detail, '$.peer_id') IS NOT
+	(SELECT json_extract(o.detail, '$.config.peer_id')
+	FROM evidence.record AS o WHERE o.seq = (SELECT max(seq) FROM about
+	    WHERE kind = 'run' AND seq < f.seq))
 ORDER BY f.seq;
 
 CREATE TEMP TABLE joined AS

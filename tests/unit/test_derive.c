@@ -265,6 +265,36 @@ static void a_whole_conversation(void **state)
 	sqlite3_close(db);
 }
 
+/* Through an address translator the observer can meet itself. */
+static void ourselves(void **state)
+{
+	static const char *const ids[] = { "00", PEER_ID };
+	sqlite3 *db;
+
+	(void)state;
+	torrent();
+	for (int i = 0; i < 2; i++) {
+		char detail[120];
+		int64_t c;
+
+		snprintf(detail, sizeof(detail),
+		    "{\"config\":{\"peer_id\":\"%s\"}}", ids[i]);
+		add(NIGHT + i, "run", "", -1, "", -1, detail);
+		c = add(NIGHT + i, "accept", "", -2, "10.0.0.3", i + 1,
+		    "{\"transport\":\"tcp\",\"encryption\":\"none\"}");
+		handshake(NIGHT + i, HASH, c, "10.0.0.3", i + 1, true);
+		add(NIGHT + i, "have_all", HASH, c, "10.0.0.3", i + 1,
+		    "{\"by\":\"peer\",\"claimed\":10,\"pieces\":10}");
+	}
+	run(ev, "COMMIT");
+	db = derive_build(evidence, ":memory:");
+	assert_non_null(db);
+	expect(db, "SELECT port, level, ifnull(swarm, '') FROM contact "
+	    "ORDER BY 1", "1|3|" HASH "\n2|1|\n");
+	expect(db, "SELECT port FROM endpoint", "1\n");
+	sqlite3_close(db);
+}
+
 /* What a conversation's last records say, and the level that follows. */
 static const struct {
 	const char *what;
@@ -600,7 +630,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-		T(a_whole_conversation), T(levels), T(incoming),
+		T(a_whole_conversation), T(levels), T(ourselves), T(incoming),
 		T(any_steps_give_the_same), T(updates_and_rebuilds),
 		T(refusals),
 	};
