@@ -137,6 +137,12 @@ bool veil_due(const struct veil *v)
 	    (past_head(&v->mse.flow[0]) && past_head(&v->mse.flow[1])));
 }
 
+bool veil_holds(const struct veil *v)
+{
+	return v->mse.secret_known && !v->mse.fault.reason &&
+	    (v->half[0].used < v->half[0].n || v->half[1].used < v->half[1].n);
+}
+
 bool veil_lifted(const struct veil *v)
 {
 	return v->recorded && v->mse.select == MSE_PLAIN &&

@@ -39,6 +39,8 @@ bool veil_gap(struct veil *v, enum side by, uint64_t n);
 
 /* Both heads were read, or something in them was illegal: time to record. */
 bool veil_due(const struct veil *v);
+/* Bytes wait that the secret may have made readable. */
+bool veil_holds(const struct veil *v);
 /* Nothing is under a veil any more: plain was selected and all of it read. */
 bool veil_lifted(const struct veil *v);
 

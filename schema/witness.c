@@ -307,8 +307,9 @@ void witness_tick(struct witness *w, struct stamp at)
 
 bool witness_waiting(const struct witness *w)
 {
-	return w->flow[SIDE_PEER].burst.key.kind ||
-	    w->flow[SIDE_US].burst.key.kind;
+	return !w->closed && (w->flow[SIDE_PEER].burst.key.kind ||
+	    w->flow[SIDE_US].burst.key.kind ||
+	    (w->veil && veil_holds(w->veil)));
 }
 
 static void put_digest(struct json *j, const char *key, struct flow *f)

@@ -96,8 +96,8 @@ void witness_gap(struct witness *w, enum side by, uint64_t n, struct stamp at);
 
 /* Time passed: runs older than BURST_NS are written down. */
 void witness_tick(struct witness *w, struct stamp at);
-/* There is such a run, or will be: ticks are due, many within BURST_NS, since
- * what waits for one is lost in a crash. */
+/* There is a run, or held bytes that may be readable: ticks are due, many
+ * within BURST_NS, since what waits for one is lost in a crash. */
 bool witness_waiting(const struct witness *w);
 
 /*

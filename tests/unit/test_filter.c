@@ -244,12 +244,33 @@ static void many_addresses_or_no_room(void **state)
 	}
 }
 
+/* As many as a monitor gives, all long: the kernel takes 4096 instructions. */
+static void fits_the_kernel(void **state)
+{
+	struct endpoint local[64];
+	char text[CAPTURE_FILTER_MAX];
+	struct bpf_program program;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(local); i++) {
+		local[i] = at("2001:db8:ffff:ffff:ffff:ffff:ffff:fff0", 0);
+		local[i].addr[13] = (uint8_t)(i | 0x80);
+		local[i].addr[4] = (uint8_t)(i | 0x80);
+	}
+	assert_true(capture_filter(text, sizeof(text), local, COUNT(local),
+	    20000, 29999, 26881) > 0);
+	compile(text, DLT_LINUX_SLL2, &program);
+	assert_in_range(program.bf_len, 1, 4096);
+	pcap_freecode(&program);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ours_and_nobody_elses),
 		cmocka_unit_test(any_address),
 		cmocka_unit_test(many_addresses_or_no_room),
+		cmocka_unit_test(fits_the_kernel),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
