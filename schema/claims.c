@@ -172,7 +172,8 @@ void claims_all(struct claims *c)
 
 void claims_none(struct claims *c)
 {
-	early_fini(c);
+	if (c->pieces == 0)
+		early_anew(c);
 	free(c->bits);
 	c->bits = NULL;
 	c->count = 0;

@@ -37,6 +37,21 @@ struct wit {
 	size_t most_memory;
 };
 
+/* The endpoints a record names, blanks between them. */
+static inline void wit_names(sqlite3_stmt *st, int at, const struct record *r)
+{
+	char *text = calloc(1, r->names * (ENDPOINT_TEXT_MAX + 1) + 1);
+	char one[ENDPOINT_TEXT_MAX], *p = text;
+
+	assert(text);
+	for (size_t i = 0; i < r->names; i++)
+		p += sprintf(p, "%s%s", i ? " " : "",
+		    endpoint_text(&r->named[i].at, one));
+	sqlite3_bind_text(st, at, r->named ? text : NULL, -1,
+	    SQLITE_TRANSIENT);
+	free(text);
+}
+
 static int64_t wit_add(void *ctx, const struct record *r)
 {
 	struct wit *t = ctx;
@@ -60,6 +75,7 @@ static int64_t wit_add(void *ctx, const struct record *r)
 		    SQLITE_TRANSIENT);
 	else
 		sqlite3_bind_null(t->add, 8);
+	wit_names(t->add, 9, r);
 	assert(sqlite3_step(t->add) == SQLITE_DONE);
 	return sqlite3_last_insert_rowid(t->db);
 }
@@ -109,10 +125,10 @@ static inline void wit_start(struct wit *t, struct kit kit, bool dialled)
 		.now_s = 1000 };
 	assert(sqlite3_open(":memory:", &t->db) == SQLITE_OK);
 	assert(sqlite3_exec(t->db, "CREATE TABLE r(seq INTEGER PRIMARY KEY,"
-	    "utc_ns, kind, swarm, conn, ip, detail, raw, sha256)", NULL, NULL,
+	    "utc_ns, kind, swarm, conn, ip, detail, raw, sha256, names)", NULL, NULL,
 	    NULL) == SQLITE_OK);
 	assert(sqlite3_prepare_v2(t->db, "INSERT INTO r(utc_ns, kind, swarm,"
-	    "conn, ip, detail, raw, sha256) VALUES(?,?,?,?,?,?,?,?)", -1,
+	    "conn, ip, detail, raw, sha256, names) VALUES(?,?,?,?,?,?,?,?,?)", -1,
 	    &t->add, NULL) == SQLITE_OK);
 	t->w = witness_new(&hooks, dialled ? t->kit.t : NULL, 7, &who);
 	assert(t->w);
