@@ -11,46 +11,8 @@
 
 #include "monitor/now.h"
 #include "monitor/selftest.h"
-#include "monitor/sock.h"
 #include "schema/log.h"
 #include "version.h"
-
-/* --- where we stand ------------------------------------------------------------- */
-
-static bool reaches_out(const struct endpoint *e, bool allow_local)
-{
-	const char *special = endpoint_special(e);
-
-	if (!special)
-		return true;
-	/* A private address may lead out through a translator. */
-	return strcmp(special, "private") == 0 ||
-	    strcmp(special, "shared by a carrier") == 0 ||
-	    (allow_local && strcmp(special, "link-local") != 0);
-}
-
-void vantage_find(struct vantage *v, const struct options *o)
-{
-	uv_interface_address_t *list;
-	struct endpoint e;
-	int n;
-
-	*v = (struct vantage){ .bind4 = o->bind4, .bind6 = o->bind6 };
-	if (uv_interface_addresses(&list, &n) < 0)
-		return;
-	for (int i = 0; i < n && v->n < VANTAGE_MAX; i++) {
-		if (!sock_endpoint((struct sockaddr *)&list[i].address, &e))
-			continue;
-		e.port = 0;
-		v->at[v->n++] = e;
-		if (o->bind4.family || o->bind6.family ||
-		    !reaches_out(&e, o->allow_local))
-			continue;
-		*(e.family == 4 ? &v->bind4 : &v->bind6) =
-		    (struct endpoint){ .family = e.family };
-	}
-	uv_free_interface_addresses(list, n);
-}
 
 /* --- records -------------------------------------------------------------------- */
 
@@ -332,19 +294,38 @@ static void put_description(const MMDB_s *db, struct json *j)
 	put_optional(j, "description", text);
 }
 
+static int open_geo(const char *file, MMDB_s *db)
+{
+	int rc = MMDB_open(file, MMDB_MODE_MMAP, db);
+	char safe[200];
+
+	if (rc == MMDB_SUCCESS)
+		return 0;
+	log_warn("%s: %s", log_safe(span_str(file), safe, sizeof(safe)),
+	    MMDB_strerror(rc));
+	return -1;
+}
+
+int account_check_geo(const char *file)
+{
+	MMDB_s db;
+
+	if (open_geo(file, &db) < 0)
+		return -1;
+	MMDB_close(&db);
+	return 0;
+}
+
 int account_geo(struct account *a, const char *file)
 {
-	char digest[65], safe[200];
+	char digest[65];
 	int64_t bytes = 0;
 	struct json j;
 	MMDB_s db;
-	int rc = MMDB_open(file, MMDB_MODE_MMAP, &db);
+	int rc;
 
-	if (rc != MMDB_SUCCESS) {
-		log_warn("%s: %s", log_safe(span_str(file), safe,
-		    sizeof(safe)), MMDB_strerror(rc));
+	if (open_geo(file, &db) < 0)
 		return -1;
-	}
 	rc = casedir_digest(file, digest, &bytes);
 	if (rc == 0) {
 		begin(&j);

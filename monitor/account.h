@@ -8,19 +8,10 @@
 #include "capture/recorder.h"
 #include "monitor/options.h"
 #include "monitor/session.h"
+#include "monitor/vantage.h"
 #include "schema/ledger.h"
 #include "schema/runs.h"
 #include "schema/torrent.h"
-
-#define VANTAGE_MAX 64
-
-/* This host's addresses, and which families the run uses. */
-struct vantage {
-	struct endpoint at[VANTAGE_MAX];
-	size_t n;
-	struct endpoint bind4, bind6;	/* to bind to; family 0: not used */
-};
-void vantage_find(struct vantage *v, const struct options *o);
 
 struct account {
 	struct ledger *ledger;
@@ -46,7 +37,9 @@ void account_packets(struct account *a, const struct recorder_file *f,
     bool salvaged);
 void account_no_packets(struct account *a, const char *why);
 
-/* A database that reports will look addresses up in: -1 logged. */
+/* A database that reports will look addresses up in: -1 logged. To be checked
+ * before there is a case. */
+int account_check_geo(const char *file);
 int account_geo(struct account *a, const char *file);
 
 void account_torrent(struct account *a, const struct torrent *t,

@@ -1,18 +1,16 @@
 #include "monitor/run.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "capture/filter.h"
 #include "capture/privilege.h"
-#include "monitor/account.h"
 #include "monitor/crowd.h"
 #include "monitor/now.h"
+#include "monitor/packets.h"
 #include "monitor/sock.h"
 #include "monitor/status.h"
 #include "monitor/trackers.h"
@@ -23,7 +21,6 @@
 #define TRACKERS_WAIT_MS 5000
 #define CLOCK_WAIT_MS 2000
 #define LAST_PACKETS_MS 300	/* our own FINs and their answers */
-#define RECORDER_WAIT_MS 10000
 #define HALF_OPEN 100
 #define SPARE_FDS 64
 
@@ -36,22 +33,17 @@ struct run {
 	struct session_conf policy;
 	struct account account;
 	struct ledger *ledger;
-	struct recorder *recorder;
+	struct packets packets;
 	struct clockwatch *clock;
 	struct trackers *trackers;
 	struct crowd crowd;
 	struct status status;
 	struct swarm *loaded;		/* before the crowd has them */
-	struct recorder_file *salvaged;
-	size_t salvaged_count;
-	char filter[CAPTURE_FILTER_MAX];
-	char no_packets[256];
 	uv_loop_t loop;
 	uv_signal_t sigint, sigterm, sighup;
 	uv_timer_t duration, last;
-	uv_poll_t savefiles;
 	int waiting;			/* for trackers and clock to end */
-	bool stopping, hurried, sound, watching_savefiles;
+	bool stopping, hurried, sound;
 	const char *why;
 };
 
@@ -97,11 +89,15 @@ static int load_listed(void *ctx, const char *path)
 	return load(ctx, path, true);
 }
 
-/* All of them, and every fault is named before we refuse. */
+/* All that the command line names, before there is a case; and every fault is
+ * named before we refuse. */
 static int load_all(struct run *r)
 {
 	int rc = 0;
 
+	for (size_t i = 0; i < r->opt.geos; i++)
+		if (account_check_geo(r->opt.geo[i]) < 0)
+			rc = -1;
 	for (int i = 0; i < r->opt.torrent_count; i++)
 		if (load(r, r->opt.torrents[i], false) < 0)
 			rc = -1;
@@ -172,105 +168,6 @@ static void on_sighup(uv_signal_t *sig, int number)
 			watch(r, s);
 	}
 	log_info("list read again: %u swarms", r->crowd.swarms.count);
-}
-
-/* --- packets --------------------------------------------------------------------- */
-
-static void keep_salvaged(struct run *r, const struct recorder_file *f)
-{
-	struct recorder_file *more = realloc(r->salvaged,
-	    (r->salvaged_count + 1) * sizeof(*more));
-
-	if (!more)
-		log_die("out of memory");
-	more[r->salvaged_count++] = *f;
-	r->salvaged = more;
-}
-
-/* What a crashed run left: finished but in no record, then hidden. Before the
- * recorder makes files of its own. */
-static void salvage(struct run *r, const char *folder)
-{
-	struct recorder_file f;
-	int newest = recorder_number(folder) == 1 ? -1 :
-	    recorder_recorded(r->dir.path);
-
-	while (newest >= 0 && recorder_left(folder, &newest, &f) == 1)
-		keep_salvaged(r, &f);
-	while (recorder_salvage(folder, &f) == 1)
-		keep_salvaged(r, &f);
-}
-
-static void start_recorder(struct run *r)
-{
-	struct endpoint local[2];
-	size_t locals = 0;
-	char *folder = casedir_file(&r->dir, "packets");
-
-	if (r->opt.bind4.family)
-		local[locals++] = r->opt.bind4;
-	if (r->opt.bind6.family)
-		local[locals++] = r->opt.bind6;
-	salvage(r, folder);
-	snprintf(r->no_packets, sizeof(r->no_packets), "--no-packets");
-	if (!r->opt.no_packets && capture_filter(r->filter, sizeof(r->filter),
-	    local, locals, r->opt.ports_from, r->opt.ports_to,
-	    r->policy.listen_port) > 0) {
-		struct recorder_conf conf = { .interface = r->opt.interface,
-			.filter = r->filter, .folder = folder,
-			.first = recorder_number(folder) };
-
-		r->recorder = recorder_start(&conf, r->no_packets);
-		if (!r->recorder)
-			log_warn("no packets are recorded: %s", r->no_packets);
-	}
-	free(folder);
-}
-
-/* Records what is finished. False once the child is gone. */
-static bool take_savefiles(struct run *r)
-{
-	struct recorder_file f;
-	int rc;
-
-	while ((rc = recorder_next(r->recorder, &f)) == 1)
-		account_packets(&r->account, &f, false);
-	return rc == 0;
-}
-
-static void on_savefile(uv_poll_t *poll, int status, int events)
-{
-	struct run *r = poll->data;
-
-	(void)status;
-	(void)events;
-	if (take_savefiles(r))
-		return;
-	account_no_packets(&r->account, "the recorder ended");
-	uv_close((uv_handle_t *)&r->savefiles, NULL);
-	r->watching_savefiles = false;
-	recorder_free(r->recorder);
-	r->recorder = NULL;
-}
-
-static void end_recorder(struct run *r)
-{
-	struct pollfd fd;
-	int64_t until = stamp_now().mono_ns + RECORDER_WAIT_MS * NS_PER_MS;
-
-	if (!r->recorder)
-		return;
-	recorder_stop(r->recorder);
-	fd = (struct pollfd){ recorder_fd(r->recorder), POLLIN, 0 };
-	while (take_savefiles(r)) {
-		if (stamp_now().mono_ns > until) {
-			log_warn("the packet recorder does not end");
-			break;
-		}
-		poll(&fd, 1, 100);
-	}
-	recorder_free(r->recorder);
-	r->recorder = NULL;
 }
 
 /* --- the end --------------------------------------------------------------------- */
@@ -424,7 +321,9 @@ static int open_case(struct run *r)
 	    check_owner(r) < 0 ||
 	    note_key_open(&r->key, r->opt.key, &r->keyfile) < 0)
 		return -1;
-	start_recorder(r);	/* forks: before any thread or socket */
+	vantage_find(&r->vantage, &r->opt);
+	packets_start(&r->packets, &r->opt, &r->vantage, &r->dir,
+	    r->policy.listen_port);
 	if (privilege_drop(-1) < 0) {
 		log_warn("cannot give up privilege: %s", strerror(errno));
 		return -1;
@@ -432,20 +331,14 @@ static int open_case(struct run *r)
 	r->ledger = ledger_open(&conf, &past);
 	if (!r->ledger)
 		return -1;
-	vantage_find(&r->vantage, &r->opt);
 	r->account.ledger = r->ledger;
 	r->account.options = &r->opt;
 	r->account.key = &r->key;
 	r->account.policy = &r->policy;
 	r->account.vantage = &r->vantage;
-	r->account.interface = r->opt.interface ? r->opt.interface : "any";
-	r->account.filter = r->filter;
 	if (account_begin(&r->account, &past, r->keyfile, &r->sound) < 0)
 		return -1;
-	for (size_t i = 0; i < r->salvaged_count; i++)
-		account_packets(&r->account, &r->salvaged[i], true);
-	if (!r->recorder)
-		account_no_packets(&r->account, r->no_packets);
+	packets_account(&r->packets, &r->account);
 	for (size_t i = 0; i < r->opt.geos; i++)
 		if (account_geo(&r->account, r->opt.geo[i]) < 0)
 			return -1;
@@ -463,15 +356,12 @@ static void on_named(void *ctx, void *list_ctx, const struct endpoint *at,
     const char *url, int64_t seq)
 {
 	struct run *r = ctx;
-	struct endpoint bare = *at;
 
 	(void)url;
 	(void)seq;
-	bare.port = 0;
-	for (size_t i = 0; at->port == r->policy.listen_port &&
-	    i < r->vantage.n; i++)
-		if (endpoint_cmp(&r->vantage.at[i], &bare) == 0)
-			return;	/* that is us */
+	if (at->port == r->policy.listen_port &&
+	    vantage_is_local(&r->vantage, at))
+		return;	/* that is us */
 	crowd_hear(&r->crowd, list_ctx, at, BOOK_TRACKER);
 }
 
@@ -532,17 +422,11 @@ static void open_timers(struct run *r)
 	if (r->opt.duration_s)
 		uv_timer_start(&r->duration, on_duration,
 		    (uint64_t)r->opt.duration_s * 1000, 0);
-	if (r->recorder) {
-		uv_poll_init(&r->loop, &r->savefiles,
-		    recorder_fd(r->recorder));
-		r->savefiles.data = r;
-		r->watching_savefiles = true;
-		uv_poll_start(&r->savefiles, UV_READABLE, on_savefile);
-	}
+	packets_watch(&r->packets, &r->loop);
 	r->status.crowd = &r->crowd;
 	r->status.trackers = r->trackers;
 	r->status.ledger = r->ledger;
-	r->status.recorder = &r->recorder;
+	r->status.recorder = &r->packets.recorder;
 	status_start(&r->status, &r->loop);
 }
 
@@ -561,6 +445,10 @@ static int observe(struct run *r)
 		    "(--allow-local takes local ones)");
 		return -1;
 	}
+	if (!r->vantage.bind4.family || !r->vantage.bind6.family)
+		log_info("IPv%d is not used: no address%s",
+		    r->vantage.bind4.family ? 6 : 4, r->opt.bind4.family ||
+		    r->opt.bind6.family ? " given" : " that leads anywhere");
 	uv_loop_init(&r->loop);
 	r->clock = clockwatch_new(&clock);
 	if (!r->clock)
@@ -592,7 +480,7 @@ static void clear(struct run *r)
 	crowd_free(&r->crowd);
 	note_key_close(&r->key);
 	free(r->keyfile);
-	free(r->salvaged);
+	packets_free(&r->packets);
 }
 
 int monitor_main(int argc, char **argv)
@@ -624,7 +512,7 @@ int monitor_main(int argc, char **argv)
 		r->why = "it could not begin";
 		r->sound = false;
 	}
-	end_recorder(r);
+	packets_end(&r->packets);
 	if (!r->ledger)
 		return 1;
 	rc = seal(r);
