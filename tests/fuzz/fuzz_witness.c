@@ -2,10 +2,13 @@
  * A whole conversation, both ends hostile. The input is steps: raw bytes,
  * messages that make sense, gaps, time. Two witnesses get it, one of them in
  * small cuts. Both must write the same records, of printable ASCII only, in
- * bounded memory, and nothing after `closed`.
+ * bounded memory, and nothing after `closed`. The first byte says which torrent,
+ * whether the swarm is known from the start, whether its metadata comes later,
+ * and whether all of it is encrypted, and how.
  */
 #include "schema/assembly.h"
 #include "schema/burst.h"
+#include "schema/veil.h"
 #include "schema/witness.h"
 #include "tests/torrent_kit.h"
 
@@ -13,7 +16,16 @@
 /* Two messages not yet whole (room may be double), two runs, blocks ahead,
  * pieces under way, and the witness itself. */
 #define MEMORY_MAX (2 * (2 * TALK_FRAME_UNKNOWN + 65536u) + 2 * 2 * BURST_MOST + \
-	2 * ASSEMBLY_AHEAD * 16500u + 2 * ASSEMBLY_LIVE * 1024u + 4096u)
+	2 * ASSEMBLY_AHEAD * 16500u + 2 * ASSEMBLY_LIVE * 1024u + 4096u + \
+	2 * 3 * CLAIMS_EARLY_PIECES / 8 + 32 * PROVEN_HASHES_MAX + \
+	2 * 2 * VEIL_HOLD_MAX)
+
+enum how {
+	HOW_DIALLED = 4,
+	HOW_MAGNET = 8,		/* the metadata comes with a step */
+	HOW_SEALED = 16,
+	HOW_RC4 = 32
+};
 
 struct run {
 	struct witness *w;
@@ -22,6 +34,8 @@ struct run {
 	int64_t now_ns;
 	size_t cut;
 	bool closed;
+	struct swarmref swarm;
+	struct mse_seal seal[2];	/* by enum side */
 };
 
 static struct kit kits[3];	/* v1, v2, hybrid */
@@ -53,10 +67,21 @@ static int64_t add(void *ctx, const struct record *r)
 	return (int64_t)run->count++;
 }
 
-static const struct torrent *torrent(void *ctx, const uint8_t infohash[20])
+static const struct swarmref *find(void *ctx, const uint8_t infohash[20])
 {
+	struct run *run = ctx;
+
+	return swarmref_is(&run->swarm, infohash) ? &run->swarm : NULL;
+}
+
+static bool skey(void *ctx, const uint8_t req2[20], uint8_t out[20])
+{
+	uint8_t mine[20];
+
 	(void)ctx;
-	return torrent_is(kit->t, infohash) ? kit->t : NULL;
+	memcpy(out, kit->t->wire_hash[0], 20);
+	mse_req2(out, mine);
+	return memcmp(req2, mine, 20) == 0;
 }
 
 static void give(struct run *run, enum side by, const uint8_t *p, size_t n)
@@ -70,6 +95,7 @@ static void give(struct run *run, enum side by, const uint8_t *p, size_t n)
 		copy = malloc(now);
 		need(copy != NULL);
 		memcpy(copy, p, now);
+		mse_seal(&run->seal[by], copy, now);
 		witness_bytes(run->w, by, copy, now, at);
 		free(copy);
 		need(witness_memory(run->w) <= MEMORY_MAX);
@@ -148,6 +174,17 @@ static void play(struct run *run, struct cur c)
 			give(run, by, ext, sizeof(ext) - 1);
 			break;
 		case 3:
+			if (b & 8) {
+				run->swarm.torrent = kit->t;
+				witness_metadata(run->w, at);
+				break;
+			}
+			if (a) {	/* our end goes on as if it had */
+				static uint8_t lost[255 << 7];
+
+				mse_seal(&run->seal[by], lost,
+				    (size_t)a << (b & 7));
+			}
 			witness_gap(run->w, by, (uint64_t)a << (b & 7), at);
 			break;
 		case 4:
@@ -162,17 +199,58 @@ static void play(struct run *run, struct cur c)
 	}
 }
 
-static void whole(struct run *run, size_t cut, bool dialled, struct span in)
+/* The two ends' handshakes, as the witness hears them; whoever dialled began. */
+static void seal(struct run *run, uint8_t how)
 {
-	struct witness_hooks hooks = { .ctx = run, .add = add,
-		.torrent = torrent };
+	enum side by[2] = { how & HOW_DIALLED ? SIDE_US : SIDE_PEER,
+		how & HOW_DIALLED ? SIDE_PEER : SIDE_US };
+	struct mse_shake *s = calloc(2, sizeof(*s));
+	uint8_t secret[MSE_KEY] = { how };
+	struct stamp at = { 0, 0 };
+
+	need(s != NULL);
+	witness_encrypted(run->w, by[MSE_A]);
+	witness_secret(run->w, secret, at);
+	for (int i = 0; i < 2; i++) {
+		struct mse_conf conf = { .end = (enum mse_end)i, .find = skey,
+			.allow = how & HOW_RC4 ? MSE_RC4 : 3, .pad1 = how,
+			.pad2 = how * 2u };
+
+		memcpy(conf.skey, kit->t->wire_hash[0], 20);
+		mse_shake_init(&s[i], &conf);
+	}
+	for (int i = 0; s[0].out_n || s[1].out_n; i = !i) {
+		if (mse_shake_bytes(&s[!i], span_of(s[i].out, s[i].out_n)) ==
+		    MSE_WANT_SECRET)
+			mse_shake_secret(&s[!i], secret);
+		give(run, by[i], s[i].out, s[i].out_n);
+		s[i].out_n = 0;
+	}
+	for (int i = 0; i < 2; i++) {
+		need(s[i].want == MSE_DONE);
+		run->seal[by[i]] = s[i].seal;
+	}
+	free(s);
+}
+
+static void whole(struct run *run, size_t cut, uint8_t how, struct span in)
+{
+	struct witness_hooks hooks = { .ctx = run, .add = add, .swarm = find,
+		.skey = skey };
 	struct endpoint who = endpoint_of(span_of("\300\0\2\7", 4), 6881);
 	struct stamp end = { 0, -1 };
 
-	*run = (struct run){ .cut = cut };
+	*run = (struct run){ .cut = cut, .seal = { { .plain = true },
+		{ .plain = true } } };
+	swarmref_init(&run->swarm, kit->t);
+	if (how & HOW_MAGNET)
+		run->swarm.torrent = NULL;
 	SHA256_Init(&run->records);
-	run->w = witness_new(&hooks, dialled ? kit->t : NULL, 7, &who);
+	run->w = witness_begin(&hooks, how & HOW_DIALLED ? &run->swarm : NULL,
+	    7, &who);
 	need(run->w != NULL);
+	if (how & HOW_SEALED)
+		seal(run, how);
 	play(run, cur_of(in));
 	witness_close(run->w, "peer", "end", end);
 	need(run->closed);
@@ -196,9 +274,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	if (n == 0 || n > 4096)
 		return 0;
 	kit = &kits[how % 3];
-	whole(&run, 0, how & 4, span_of(p + 1, n - 1));
+	whole(&run, 0, how, span_of(p + 1, n - 1));
 	SHA256_Final(a, &run.records);
-	whole(&run, CUT, how & 4, span_of(p + 1, n - 1));
+	whole(&run, CUT, how, span_of(p + 1, n - 1));
 	SHA256_Final(b, &run.records);
 	need(memcmp(a, b, 32) == 0);
 	return 0;
