@@ -114,35 +114,33 @@ void sock_want_stamps(int fd)
 	(void)setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &one, sizeof(one));
 }
 
-bool sock_recv(int fd, void *buf, size_t n, struct sock_datagram *d)
+void sock_want_drops(int fd)
 {
-	struct sockaddr_storage from = { 0 };
-	union {
-		char room[256];
-		struct cmsghdr align;
-	} control;
-	struct iovec iov = { buf, n };
-	struct msghdr m = { .msg_name = &from, .msg_namelen = sizeof(from),
-	    .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.room,
-	    .msg_controllen = sizeof(control.room) };
-	struct stamp now;
-	struct timespec t;
-	ssize_t got;
+	int one = 1;
 
-	do {
-		got = recvmsg(fd, &m, MSG_DONTWAIT);
-	} while (got < 0 && errno == EINTR);
-	if (got < 0)
-		return false;
-	now = stamp_now();
-	*d = (struct sock_datagram){ .bytes = span_of(buf, (size_t)got),
-	    .utc_ns = now.utc_ns, .mono_ns = now.mono_ns,
-	    .cut = (m.msg_flags & MSG_TRUNC) != 0 };
-	sock_endpoint((struct sockaddr *)&from, &d->from);
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c != NULL;
-	    c = CMSG_NXTHDR(&m, c)) {
-		if (c->cmsg_level != SOL_SOCKET ||
-		    c->cmsg_type != SCM_TIMESTAMPNS)
+	(void)setsockopt(fd, SOL_SOCKET, SO_RXQ_OVFL, &one, sizeof(one));
+}
+
+/* Room for the kernel's notes on one datagram: of whole cmsghdrs. */
+#define NOTES_ROOM (16 * sizeof(struct cmsghdr))
+#define NOTES_ALIGNED _Alignas(struct cmsghdr)
+
+static void read_notes(struct msghdr *m, struct stamp now,
+    struct sock_datagram *d)
+{
+	struct timespec t;
+
+	d->utc_ns = now.utc_ns;
+	d->mono_ns = now.mono_ns;
+	d->cut = (m->msg_flags & MSG_TRUNC) != 0;
+	sock_endpoint(m->msg_name, &d->from);
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c != NULL;
+	    c = CMSG_NXTHDR(m, c)) {
+		if (c->cmsg_level != SOL_SOCKET)
+			continue;
+		if (c->cmsg_type == SO_RXQ_OVFL)
+			memcpy(&d->dropped, CMSG_DATA(c), sizeof(d->dropped));
+		if (c->cmsg_type != SCM_TIMESTAMPNS)
 			continue;
 		memcpy(&t, CMSG_DATA(c), sizeof(t));
 		d->utc_ns = (int64_t)t.tv_sec * NS_PER_S + t.tv_nsec;
@@ -152,7 +150,55 @@ bool sock_recv(int fd, void *buf, size_t n, struct sock_datagram *d)
 		    now.utc_ns - d->utc_ns < 60 * NS_PER_S)
 			d->mono_ns = now.mono_ns - (now.utc_ns - d->utc_ns);
 	}
+}
+
+bool sock_recv(int fd, void *buf, size_t n, struct sock_datagram *d)
+{
+	struct sockaddr_storage from = { 0 };
+	NOTES_ALIGNED char notes[NOTES_ROOM];
+	struct iovec iov = { buf, n };
+	struct msghdr m = { .msg_name = &from, .msg_namelen = sizeof(from),
+	    .msg_iov = &iov, .msg_iovlen = 1, .msg_control = notes,
+	    .msg_controllen = sizeof(notes) };
+	ssize_t got;
+
+	do {
+		got = recvmsg(fd, &m, MSG_DONTWAIT);
+	} while (got < 0 && errno == EINTR);
+	if (got < 0)
+		return false;
+	*d = (struct sock_datagram){ .bytes = span_of(buf, (size_t)got) };
+	read_notes(&m, stamp_now(), d);
 	return true;
+}
+
+size_t sock_recv_many(int fd, uint8_t *buf, size_t each,
+    struct sock_datagram d[SOCK_MANY])
+{
+	struct sockaddr_storage from[SOCK_MANY] = { 0 };
+	NOTES_ALIGNED char notes[SOCK_MANY][NOTES_ROOM];
+	struct iovec iov[SOCK_MANY];
+	struct mmsghdr m[SOCK_MANY] = { 0 };
+	struct stamp now;
+	int got;
+
+	for (size_t i = 0; i < SOCK_MANY; i++) {
+		iov[i] = (struct iovec){ buf + i * each, each };
+		m[i].msg_hdr = (struct msghdr){ .msg_name = &from[i],
+		    .msg_namelen = sizeof(from[i]), .msg_iov = &iov[i],
+		    .msg_iovlen = 1, .msg_control = notes[i],
+		    .msg_controllen = sizeof(notes[i]) };
+	}
+	do {
+		got = recvmmsg(fd, m, SOCK_MANY, MSG_DONTWAIT, NULL);
+	} while (got < 0 && errno == EINTR);
+	now = stamp_now();
+	for (int i = 0; i < got; i++) {
+		d[i] = (struct sock_datagram){ .bytes = span_of(buf +
+		    (size_t)i * each, m[i].msg_len) };
+		read_notes(&m[i].msg_hdr, now, &d[i]);
+	}
+	return got < 0 ? 0 : (size_t)got;
 }
 
 bool sock_send(int fd, const struct endpoint *to, struct span bytes)

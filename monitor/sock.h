@@ -31,12 +31,21 @@ struct sock_datagram {
 	struct endpoint from;
 	int64_t utc_ns, mono_ns;	/* of arrival */
 	bool cut;			/* longer than the buffer */
+	uint32_t dropped;		/* of the socket so far, for want of
+					 * room, as its drop count is kept:
+					 * sock_want_drops */
 };
 
 /* Asks the kernel to stamp arrivals on fd (SO_TIMESTAMPNS). */
 void sock_want_stamps(int fd);
+/* Asks the kernel to tell how many datagrams it dropped (SO_RXQ_OVFL). */
+void sock_want_drops(int fd);
 /* The next datagram of fd: false when there is none now. */
 bool sock_recv(int fd, void *buf, size_t n, struct sock_datagram *d);
+/* Up to SOCK_MANY at once, each with each bytes of buf: how many. */
+#define SOCK_MANY 16u
+size_t sock_recv_many(int fd, uint8_t *buf, size_t each,
+    struct sock_datagram d[SOCK_MANY]);
 /* Sends one; false if the kernel would not take it (errno). */
 bool sock_send(int fd, const struct endpoint *to, struct span bytes);
 

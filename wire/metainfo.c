@@ -380,6 +380,8 @@ enum wire_status mi_read(struct span file, struct metainfo *mi,
 			mi->announce = v.raw;
 		else if (span_is(key, "announce-list") && v.type == BEN_LIST)
 			mi->announce_list = v.text;
+		else if (span_is(key, "nodes") && v.type == BEN_LIST)
+			mi->nodes = v.text;
 	if (!given(&info))
 		return refuse(mi, err, "no info section", file.p);
 	/* Once more, if there is any, for the notes of the info dict alone. */
@@ -447,6 +449,25 @@ bool mi_tracker(const struct metainfo *mi, struct mi_trackers *it,
 		it->tier = cur_of(mi->announce);
 		it->n = 1;
 	}
+}
+
+bool mi_node(struct cur *nodes, struct span *host, uint16_t *port)
+{
+	struct ben pair, name, number;
+	struct cur c;
+
+	while (ben_item(nodes, &pair)) {
+		c = cur_of(pair.text);
+		if (pair.type != BEN_LIST || !ben_item(&c, &name) ||
+		    !ben_item(&c, &number) || name.type != BEN_STR ||
+		    name.text.n == 0 || number.type != BEN_INT ||
+		    number.num < 1 || number.num > UINT16_MAX)
+			continue;
+		*host = name.text;
+		*port = (uint16_t)number.num;
+		return true;
+	}
+	return false;
 }
 
 uint32_t mi_piece_bytes(const struct metainfo *mi, const struct mi_file *index,

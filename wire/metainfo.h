@@ -56,6 +56,7 @@ struct metainfo {
 	struct span layers;	/* v2: inside of "piece layers", may be empty */
 	struct span announce;	/* as it stands, for mi_tracker */
 	struct span announce_list;	/* its inside */
+	struct span nodes;	/* DHT nodes (BEP 5), for mi_node */
 	unsigned notes;		/* mi_note bits */
 };
 
@@ -126,6 +127,10 @@ struct mi_trackers {
 };
 bool mi_tracker(const struct metainfo *mi, struct mi_trackers *it,
     struct span *url, unsigned *tier);
+
+/* The next DHT node that the torrent names: an address or a name, and a port;
+ * what is none is passed over. Start with cur_of(mi->nodes). */
+bool mi_node(struct cur *nodes, struct span *host, uint16_t *port);
 
 /* Words for one note bit; NULL for none. */
 const char *mi_note_text(unsigned bit);
