@@ -16,6 +16,7 @@
 #define STALL_LOOK (60 * NS_PER_S)
 #define TICK (100 * NS_PER_MS)
 #define IN_ROOM 65536u		/* read at once: a peer's share of a turn */
+#define SLICE 4096u		/* heard before we may have had enough */
 #define OUT_ROOM 131072u	/* said at once */
 
 int peer_env_init(struct peer_env *env)
@@ -363,8 +364,7 @@ static void join(struct peer *p)
 {
 	const struct session_conf *conf = p->env->policy;
 
-	if (p->map || (conf->sample >= 0 &&
-	    conf->sample <= SESSION_CHOSEN_MAX))
+	if (p->map || !sample_is_large(conf->sample))
 		return;
 	p->map = calloc(1, (size_t)p->swarm->policy.pieces / 8 + 1);
 	if (!p->map)
@@ -495,7 +495,12 @@ static void on_readable(struct peer *p, struct stamp at)
 	}
 	env->rx_bytes += n;
 	env->now_ns = at.mono_ns;
-	witness_bytes(p->witness, SIDE_PEER, env->in, (size_t)n, at);
+	/* Once we leave, the rest counts as unread, like what the kernel has. */
+	for (ssize_t i = 0, k; i < n && !p->why; i += k) {
+		k = n - i < (ssize_t)SLICE ? n - i : (ssize_t)SLICE;
+		witness_bytes(p->witness, SIDE_PEER, env->in + i, (size_t)k,
+		    at);
+	}
 	settle(p, at);
 	env->heard(env->ctx);
 }

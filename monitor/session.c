@@ -1,6 +1,5 @@
 #include "monitor/session.h"
 
-#include <openssl/sha.h>
 #include <stdio.h>
 
 #define S (1000000000ll)
@@ -14,14 +13,6 @@
 #define KEEPALIVE (90 * S)	/* clients close at 120 s of silence */
 
 #define REFUSED_MOST 3
-#define DRAWS_MOST 256		/* looked at in one go */
-
-/* What a peer may send that nobody asked for: so much at once, and per piece
- * (its bitfield, all its haves), and then so much a second. */
-#define BUDGET_BASE (1 << 20)
-#define BUDGET_PIECE 32
-#define BUDGET_RATE 1024
-#define BUDGET_RECORD 64	/* what a record of its own costs us */
 
 static void go(struct session *s, enum session_state to, int64_t until_ns)
 {
@@ -42,118 +33,28 @@ static uint8_t *tail(const struct session_out *out)
 
 /* --- the sample ------------------------------------------------------------- */
 
-uint64_t session_draw(const uint8_t seed[16], const struct endpoint *who,
-    uint32_t k)
+static struct sample_offer offer(const struct session_in *in)
 {
-	uint8_t text[16 + 16 + 2 + 4] = { 0 }, digest[SHA256_DIGEST_LENGTH];
-	struct cur c = cur_of(span_of(digest, sizeof(digest)));
+	const struct session_swarm *w = in->swarm;
 
-	memcpy(text, seed, 16);
-	if (who->family == 4) {
-		memset(text + 26, 0xff, 2);
-		memcpy(text + 28, who->addr, 4);
-	} else {
-		memcpy(text + 16, who->addr, 16);
-	}
-	put_u16(text + 32, who->port);
-	put_u32(text + 34, k);
-	SHA256(text, sizeof(text), digest);
-	return cur_u64(&c);
+	if (!w)
+		return (struct sample_offer){ 0 };
+	return (struct sample_offer){ in->claimed, in->claimed_count,
+		w->pieces, w->ctx, w->piece_bytes };
 }
 
-static bool bit(const uint8_t *bits, uint32_t i)
-{
-	return (bits[i / 8] & 0x80u >> i % 8) != 0;
-}
-
-/* The n-th piece claimed, from 0; pieces if there are not so many. */
-static uint32_t nth_claimed(const uint8_t *bits, uint32_t pieces, uint32_t n)
-{
-	static const uint8_t ones[16] = { 0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3,
-	    2, 3, 3, 4 };
-	uint32_t i = 0;
-
-	for (; i + 8 <= pieces; i += 8) {
-		uint32_t here = (uint32_t)ones[bits[i / 8] >> 4] +
-		    ones[bits[i / 8] & 15];
-
-		if (n < here)
-			break;
-		n -= here;
-	}
-	for (; i < pieces; i++)
-		if (bit(bits, i) && n-- == 0)
-			return i;
-	return pieces;
-}
-
-static bool large(const struct session *s)
-{
-	return s->conf->sample < 0 || s->conf->sample > SESSION_CHOSEN_MAX;
-}
-
-static bool is_chosen(const struct session *s, uint32_t piece)
-{
-	if (large(s))
-		return bit(s->map, piece);
-	for (uint32_t i = 0; i < s->chosen_count; i++)
-		if (s->chosen[i] == piece)
-			return true;
-	return false;
-}
-
-static bool usable(const struct session *s, const struct session_in *in,
-    uint32_t piece)
-{
-	return piece < in->swarm->pieces && bit(in->claimed, piece) &&
-	    !is_chosen(s, piece) &&
-	    in->swarm->piece_bytes(in->swarm->ctx, piece) > 0;
-}
-
-static bool sampling(const struct session *s, const struct session_in *in)
-{
-	if (s->refused >= REFUSED_MOST || !in->swarm || !in->claimed ||
-	    in->claimed_count == 0 || (large(s) && !s->map))
-		return false;
-	return s->conf->sample < 0 ||
-	    s->chosen_count < (uint32_t)s->conf->sample;
-}
-
-/* The next piece to ask for; *draws is the count of draws after it. */
 static bool pick(const struct session *s, const struct session_in *in,
-    uint32_t *piece, uint32_t *draws)
+    struct sample_draw *d)
 {
-	if (!sampling(s, in))
-		return false;
-	if (s->conf->sample < 0) {
-		/* All, in order: the draw count is where to look on. */
-		for (uint32_t i = 0; i < in->swarm->pieces; i++) {
-			*piece = (s->draws + i) % in->swarm->pieces;
-			*draws = *piece + 1;
-			if (usable(s, in, *piece))
-				return true;
-		}
-		return false;
-	}
-	for (uint32_t k = s->draws; k - s->draws < DRAWS_MOST; k++) {
-		*piece = nth_claimed(in->claimed, in->swarm->pieces,
-		    (uint32_t)(session_draw(s->conf->seed, &s->who, k) %
-		    in->claimed_count));
-		*draws = k + 1;
-		if (usable(s, in, *piece))
-			return true;
-	}
-	return false;
+	struct sample_offer o = offer(in);
+
+	return s->refused < REFUSED_MOST && sample_next(&s->sample, &o, d);
 }
 
 static void choose(struct session *s, const struct session_in *in,
     uint32_t piece)
 {
-	if (large(s))
-		s->map[piece / 8] |= (uint8_t)(0x80u >> piece % 8);
-	else
-		s->chosen[s->chosen_count] = piece;
-	s->chosen_count++;
+	sample_take(&s->sample, piece);
 	s->in_hand = true;
 	s->piece = piece;
 	s->piece_bytes = in->swarm->piece_bytes(in->swarm->ctx, piece);
@@ -212,7 +113,7 @@ static void fill(struct session *s, const struct session_in *in,
     struct session_out *out)
 {
 	unsigned sent = count_asks(s, ASK_SENT);
-	uint32_t piece, draws;
+	struct sample_draw d;
 
 	for (int i = 0; i < SESSION_ASKS_MAX; i++)
 		if (sent < s->conf->outstanding &&
@@ -223,10 +124,10 @@ static void fill(struct session *s, const struct session_in *in,
 		}
 	while (count_asks(s, ASK_FREE) > 0 && sent < s->conf->outstanding) {
 		if (!s->in_hand) {
-			if (s->choked || !pick(s, in, &piece, &draws))
+			if (s->choked || !pick(s, in, &d))
 				return;
-			choose(s, in, piece);
-			s->draws = draws;
+			choose(s, in, d.piece);
+			s->sample.draws = d.draws;
 		}
 		if (!may_ask(s, s->piece))
 			return;
@@ -250,7 +151,7 @@ static void linger(struct session *s, const struct session_in *in,
 static void proceed(struct session *s, const struct session_in *in,
     struct session_out *out)
 {
-	uint32_t piece, draws;
+	struct sample_draw d;
 
 	if (!s->interested)
 		return;
@@ -259,7 +160,7 @@ static void proceed(struct session *s, const struct session_in *in,
 		if (s->state != S_ASK)
 			go(s, S_ASK, in->now_ns + ASK_WAIT);
 	} else if (s->in_hand || count_asks(s, ASK_AGAIN) > 0 ||
-	    pick(s, in, &piece, &draws)) {
+	    pick(s, in, &d)) {
 		if (s->state != S_WANT) {
 			s->want_ns = in->now_ns;
 			go(s, S_WANT, in->now_ns + WANT_WAIT);
@@ -273,9 +174,9 @@ static void proceed(struct session *s, const struct session_in *in,
 static void begin(struct session *s, const struct session_in *in,
     struct session_out *out)
 {
-	uint32_t piece, draws;
+	struct sample_draw d;
 
-	if (s->conf->sample == 0 || !pick(s, in, &piece, &draws)) {
+	if (!pick(s, in, &d)) {
 		linger(s, in, out);
 		return;
 	}
@@ -288,10 +189,12 @@ static void begin(struct session *s, const struct session_in *in,
 static void ask_fast(struct session *s, const struct session_in *in,
     struct session_out *out)
 {
+	struct sample_offer o = offer(in);
+
 	for (unsigned i = s->fast_tried; i < s->fast_count; i++) {
 		s->fast_tried = i + 1;
-		if (!s->in_hand && sampling(s, in) &&
-		    usable(s, in, s->fast_pieces[i])) {
+		if (!s->in_hand && s->refused < REFUSED_MOST &&
+		    sample_may(&s->sample, &o, s->fast_pieces[i])) {
 			choose(s, in, s->fast_pieces[i]);
 			break;
 		}
@@ -381,7 +284,7 @@ static void on_handshake(struct session *s, const struct session_in *in,
 	s->outcome = SESSION_MET;
 	s->fast = PW_HAS_FAST(h->reserved);
 	s->extended = PW_HAS_EXT(h->reserved);
-	s->budget += (int64_t)in->swarm->pieces * BUDGET_PIECE;
+	budget_claims(&s->budget, in->swarm->pieces);
 	if (s->incoming)
 		put_handshake(s, h->infohash, out);
 	if (s->extended)
@@ -396,7 +299,9 @@ static void on_handshake(struct session *s, const struct session_in *in,
 /* It claimed something: conclude nothing before it is done claiming. */
 static void on_claim(struct session *s, const struct session_in *in)
 {
-	if (s->state == S_LINGER && s->conf->sample != 0 && sampling(s, in)) {
+	struct sample_draw d;
+
+	if (s->state == S_LINGER && pick(s, in, &d)) {
 		s->settled_ns = in->now_ns + SETTLE_MOST;
 		go(s, S_SETTLE, in->now_ns + SETTLE_WAIT);
 	} else if (s->state == S_SETTLE) {
@@ -494,46 +399,14 @@ static void on_block(struct session *s, const struct session_in *in,
 	proceed(s, in, out);
 }
 
-/* What an event that we did not ask for costs its sender. */
-static int64_t price(struct session *s, const struct event *ev)
-{
-	switch (ev->kind) {
-	case EV_BLOCK:
-		if (find_ask(s, &ev->msg))
-			return 0;
-		return (int64_t)ev->part.n + (ev->at == 0 ? BUDGET_RECORD : 0);
-	case EV_MESSAGE:
-		if (ev->msg.id == PW_HAVE || ev->msg.id == PW_REQUEST ||
-		    ev->msg.id == PW_CANCEL || ev->msg.id == PW_REJECT)
-			return (int64_t)ev->raw.n; /* many share a record */
-		break;
-	case EV_HANDSHAKE:
-	case EV_EXTENDED:
-	case EV_MALFORMED:
-	case EV_GAP:
-		break;
-	}
-	return (int64_t)ev->raw.n + BUDGET_RECORD;
-}
-
-static bool pay(struct session *s, const struct session_in *in)
-{
-	int64_t most = BUDGET_BASE + (in->swarm ?
-	    (int64_t)in->swarm->pieces * BUDGET_PIECE : 0);
-
-	s->budget += (in->now_ns - s->paid_ns) / (S / BUDGET_RATE);
-	s->paid_ns = in->now_ns;
-	if (s->budget > most)
-		s->budget = most;
-	s->budget -= price(s, in->ev);
-	return s->budget >= 0;
-}
-
 static void on_event(struct session *s, const struct session_in *in,
     struct session_out *out)
 {
-	if (!pay(s, in)) {
-		leave(s, out, "it sends far more than was asked for");
+	bool asked = in->ev->kind == EV_BLOCK && find_ask(s, &in->ev->msg);
+
+	if (!budget_pay(&s->budget, in->ev, asked, in->claimed_count,
+	    in->now_ns)) {
+		leave(s, out, "flooding: far more than was asked for");
 		return;
 	}
 	switch (in->ev->kind) {
@@ -613,14 +486,16 @@ void session_init(struct session *s, const struct session_conf *conf,
     const struct endpoint *who, bool incoming, int64_t now_ns)
 {
 	*s = (struct session){ .conf = conf, .who = *who, .incoming = incoming,
-		.choked = true, .budget = BUDGET_BASE, .paid_ns = now_ns,
-		.spoke_ns = now_ns };
+		.choked = true, .spoke_ns = now_ns,
+		.sample = { .want = conf->sample, .seed = conf->seed,
+			.who = *who } };
+	budget_init(&s->budget, now_ns);
 	go(s, S_GREET, now_ns + GREET_WAIT);
 }
 
 void session_map(struct session *s, uint8_t *map)
 {
-	s->map = map;
+	s->sample.map = map;
 }
 
 void session_step(struct session *s, const struct session_in *in,

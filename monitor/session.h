@@ -2,21 +2,15 @@
  * The policy towards one peer: what is said to it, when, and why we leave. A
  * state machine without I/O, clock or heap. It gives nothing: there is no way
  * from here to a piece, a bitfield or a have of ours.
- *
- * The sample. The k-th draw (k from 0) is the n-th piece, in order of index,
- * of those the peer claims at that moment, with n the first 8 bytes (big-
- * endian) of SHA-256(seed | address in 16 bytes, IPv4 mapped | port in 2 | k
- * in 4) modulo their number. A piece drawn before, or one the torrent has no
- * hash for, is passed over. Whoever knows the seed can repeat the choice.
  */
 #ifndef MONITOR_SESSION_H
 #define MONITOR_SESSION_H
 
-#include "wire/endpoint.h"
+#include "monitor/budget.h"
+#include "monitor/sample.h"
 #include "wire/talk.h"
 
 #define SESSION_ASKS_MAX 8
-#define SESSION_CHOSEN_MAX 16	/* a larger sample needs session_init's map */
 #define SESSION_FAST_MAX 16	/* allowed_fast pieces kept in mind */
 #define SESSION_OUT_MIN 512	/* room that one step may need */
 
@@ -38,7 +32,7 @@ struct session_conf {
 	const char *version;
 	int sample;		/* pieces per peer; 0: none; -1: all claimed */
 	unsigned outstanding;	/* 1 .. SESSION_ASKS_MAX */
-	uint8_t seed[16];
+	uint8_t seed[SAMPLE_SEED];
 };
 
 enum session_state {
@@ -75,13 +69,10 @@ struct session {
 	bool incoming, answered;
 	bool fast, extended;	/* both sides speak it */
 	bool choked, interested;
-	int64_t budget, paid_ns;	/* see pay() */
+	struct budget budget;
 	int64_t leave_ns;	/* lingering ends; 0: not begun */
-	/* the sample */
-	uint32_t draws, chosen_count;
+	struct sample sample;
 	unsigned refused;	/* pieces it would not give */
-	uint8_t *map;		/* pieces chosen, if the sample is large */
-	uint32_t chosen[SESSION_CHOSEN_MAX];
 	uint32_t fast_pieces[SESSION_FAST_MAX];
 	unsigned fast_count, fast_tried;
 	/* the piece that requests are cut from, and what is under way */
@@ -118,8 +109,7 @@ void session_init(struct session *s, const struct session_conf *conf,
     const struct endpoint *who, bool incoming, int64_t now_ns);
 
 /* Lends zeroed bits for every piece of the torrent, before the handshake's
- * event or at the latest in the step before claims: needed if the sample is -1
- * or above SESSION_CHOSEN_MAX, and without it nothing is asked for then. */
+ * event or at the latest in the step before claims: a large sample needs it. */
 void session_map(struct session *s, uint8_t *map);
 
 /* Moves the session by one input. Nothing moves it once it is closed. */
@@ -128,9 +118,5 @@ void session_step(struct session *s, const struct session_in *in,
 
 /* When IN_TIMEOUT is due, monotonic ns. */
 int64_t session_deadline(const struct session *s);
-
-/* The number that the k-th draw yields for a peer (see above). */
-uint64_t session_draw(const uint8_t seed[16], const struct endpoint *who,
-    uint32_t k);
 
 #endif

@@ -135,6 +135,22 @@ def flood(s, c):
 		s.sendall(have)
 
 
+def chatter(s, c):
+	greet(s, c)
+	while True:
+		s.sendall(message(0) + message(1))
+
+
+def repeats(s, c):
+	greet(s, c)
+	while True:
+		s.sendall(message(5, bytes((c.pieces + 7) // 8)))
+
+
+def mute(s, c):
+	greet(s, c)
+
+
 def unasked(s, c):
 	greet(s, c)
 	s.sendall(message(14) + message(7, struct.pack(">II", 0, 0) +
@@ -173,8 +189,8 @@ def trickle(s, c):
 
 
 PEERS = (silent, slow, other_hash, web_server, too_early, absurd_length,
-    short_bitfield, spare_bits, have_beyond, nested, cut, flood, unasked, liar,
-    shifted, trickle)
+    short_bitfield, spare_bits, have_beyond, nested, cut, flood, chatter,
+    repeats, mute, unasked, liar, shifted, trickle)
 
 
 def http(body, *headers, status="200 OK"):

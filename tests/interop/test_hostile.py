@@ -35,6 +35,9 @@ FATES = {
 	"nested": (("malformed",), 2),
 	"cut": (("closed",), 2),
 	"flood": (("have",), 3),
+	"chatter": (("choke", "unchoke"), 2),
+	"repeats": (("bitfield",), 2),
+	"mute": (("closed",), 2),
 	"unasked": (("block",), 3),
 	"liar": (("piece",), 3),
 	"shifted": (("piece", "block"), 4),
@@ -143,9 +146,8 @@ def check_peers(case, swarm):
 def check_details(case, swarm):
 	tap.equal(case.undocumented(), [], "every record's kind and keys are as "
 	    "docs/evidence-format.md says")
-	def at(name, kind):
-		return case.records(kind, ip=swarm.peers[name].address,
-		    by="peer")
+	def at(name, kind, by="peer"):
+		return case.records(kind, ip=swarm.peers[name].address, by=by)
 
 	tap.claim(not at("short_bitfield", "bitfield") or
 	    case.levels()[swarm.peers["short_bitfield"].address] == 2,
@@ -160,6 +162,18 @@ def check_details(case, swarm):
 	m = sum(len(r.raw) for r in at("flood", "have")) // 9
 	tap.claim(n == m and n > 1000, "every have of the flood that was read "
 	    "is in the record (%d)" % n, (n, m))
+	for name in "flood", "chatter", "repeats":
+		why = {r.d["why"] for r in at(name, "closed", by=None)
+		    if r.d["by"] == "us"}
+		tap.claim(any("flooding" in w for w in why),
+		    "%s is left for flooding" % name, why)
+	for name, kinds in ("chatter", ("choke", "unchoke")), \
+	    ("repeats", ("bitfield",)):
+		ip = swarm.peers[name].address
+		n = len(case.records(*kinds, ip=ip))
+		of = len(case.records("closed", ip=ip))
+		tap.claim(0 < n <= 1500 * of, "%s left few records (%d in %d "
+		    "conversations)" % (name, n, of), (n, of))
 	called = case.records("accept", ip=swarm.caller.address)
 	tap.claim(called, "calls from a hostile address are recorded")
 	bad = [r.d["reason"] for r in case.records("malformed",
