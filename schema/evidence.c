@@ -565,8 +565,12 @@ int evidence_seal(struct evidence *e)
 	bool ok;
 
 	sqlite3_busy_timeout(e->db, 0);
-	for (int ms = 0; !(ok = sealed(e)) && ms < BUSY_MS; ms += 100)
+	for (int ms = 0; !(ok = sealed(e)) && ms < BUSY_MS; ms += 100) {
+		if (ms == 1000)
+			log_info("%s: waiting for a reader to let go of it, "
+			    "for a minute at most", e->path);
 		nanosleep(&wait, NULL);
+	}
 	if (!ok) {
 		log_warn("%s: all is kept, but the case could not be sealed: "
 		    "%s", e->path, sqlite3_errmsg(e->db));

@@ -295,13 +295,16 @@ static int finish(const struct ledger *l, const struct evidence_head *h,
     char digest[65], char note[NOTE_MAX])
 {
 	char sum[65], *file = casedir_file(l->dir, "evidence.db");
-	int got = evidence_seal(l->evidence);
+	int put = 0, got;
 
+	/* First the checkpoint: sealing may wait for a reader. */
+	if (h->size)
+		put = casedir_put(l->dir, "checkpoint.txt", span_str(h->note));
+	got = evidence_seal(l->evidence);
 	if (got == 0)
 		got = casedir_digest(file, sum, NULL);
 	free(file);
-	if (h->size && casedir_put(l->dir, "checkpoint.txt",
-	    span_str(h->note)) < 0)
+	if (put < 0)
 		got = -1;
 	if (digest)
 		memcpy(digest, got == 0 ? sum : "", got == 0 ? 65 : 1);
