@@ -102,6 +102,10 @@ static void put_config(const struct account *a, struct json *j)
 	put_optional(j, "interface", o->interface);
 	put_list(j, "ntp", o->ntp, o->ntps);
 	put_list(j, "geo", o->geo, o->geos);
+	json_bool(j, "dht", !o->no_dht);
+	put_list(j, "dht_node", o->dht_node, o->dht_nodes);
+	json_bool(j, "announce_dht", o->announce_dht);
+	json_bool(j, "lsd", o->lsd);
 	json_int(j, "max_connections", o->max_connections);
 	json_int(j, "dial_rate", o->dial_rate);
 	json_hex(j, "peer_id", span_of(p->peer_id, sizeof(p->peer_id)));

@@ -13,7 +13,9 @@
 
 /* Where an address came from, as bits. */
 enum book_source {
-	BOOK_TRACKER = 1
+	BOOK_TRACKER = 1,
+	BOOK_DHT = 2,
+	BOOK_LSD = 4
 };
 
 struct book_conf {

@@ -81,6 +81,15 @@ static void on_listens(void *ctx, struct peer *p, uint16_t port)
 	book_met(c->book, p->swarm->book, &at, p->env->now_ns);
 }
 
+static void on_node(void *ctx, struct peer *p, uint16_t port)
+{
+	struct crowd *c = ctx;
+	struct endpoint at = p->who;
+
+	at.port = port;
+	c->node(c->ctx, p->swarm, &at);
+}
+
 static enum book_end end_of(const struct peer *p)
 {
 	if (!p->connected)
@@ -215,13 +224,14 @@ int crowd_open(struct crowd *c, const struct crowd_conf *conf)
 
 	*c = (struct crowd){ .ledger = conf->ledger, .clock = conf->clock,
 		.refused_said_ns = now_ns() - SAY_AGAIN,
+		.ctx = conf->ctx, .node = conf->node,
 		.listen4 = { .fd = -1 }, .listen6 = { .fd = -1 } };
 	c->env = (struct peer_env){ .loop = conf->loop,
 		.policy = conf->policy, .bind4 = conf->bind4,
 		.bind6 = conf->bind6, .ports_from = conf->ports_from,
 		.ports_to = conf->ports_to, .ctx = c, .add = on_add,
 		.find = on_find, .stalled = on_stalled, .reached = on_reached,
-		.listens = on_listens, .gone = on_gone, .heard = on_heard };
+		.listens = on_listens, .node = on_node, .gone = on_gone, .heard = on_heard };
 	bc.memory = memory;
 	c->book = book_new(&bc);
 	if (!c->book || peer_env_init(&c->env) < 0) {

@@ -23,6 +23,9 @@ struct crowd {
 	int64_t refused;		/* incoming, by our limits */
 	int64_t refused_said_ns;
 	bool stopping;
+	void *ctx;
+	void (*node)(void *ctx, const struct swarm *s,
+	    const struct endpoint *at);
 };
 
 struct crowd_conf {
@@ -33,6 +36,10 @@ struct crowd_conf {
 	struct book_conf book;
 	struct endpoint bind4, bind6;	/* family 0: no use of that family */
 	uint16_t listen_port, ports_from, ports_to;
+	/* A peer of this swarm says where its DHT node is. */
+	void *ctx;
+	void (*node)(void *ctx, const struct swarm *s,
+	    const struct endpoint *at);
 };
 
 /* Begins to listen and to dial. -1 with the reason logged. */

@@ -16,7 +16,7 @@
 #define OPTIONS(X) \
 	X(DURATION,        "duration",        "T",     "stop after T (90, 30m, 12h); default: at a signal") \
 	X(LIST,            "list",            "FILE",  "torrents to watch, one path a line; SIGHUP reads it again") \
-	X(LISTEN,          "listen",          "PORT",  "TCP port for incoming peers, 0 for any (6881)") \
+	X(LISTEN,          "listen",          "PORT",  "TCP and UDP port for incoming peers, 0 for any (6881)") \
 	X(BIND,            "bind",            "ADDR",  "use this local address; once for IPv4, once for IPv6") \
 	X(PORTS,           "ports",           "A-B",   "local ports of outgoing connections (20000-29999)") \
 	X(SAMPLE,          "sample",          "N|all", "advertised pieces to ask each peer for (2)") \
@@ -26,6 +26,10 @@
 	X(NO_PACKETS,      "no-packets",      NULL,    "record no packets") \
 	X(INTERFACE,       "interface",       "IFACE", "record packets of this interface (any)") \
 	X(NTP,             "ntp",             "HOST",  "hold the clock against this SNTP server; repeatable") \
+	X(DHT_NODE,        "dht-node",        "NODE",  "a DHT node to begin with, HOST:PORT; repeatable; none is built in") \
+	X(NO_DHT,          "no-dht",          NULL,    "take no part in the DHT") \
+	X(ANNOUNCE_DHT,    "announce-dht",    NULL,    "say in the DHT that we are here, so that peers dial us") \
+	X(LSD,             "lsd",             NULL,    "find peers on the local links, and say there that we are here") \
 	X(GEO,             "geo",             "FILE",  "record the digest of this MMDB database; repeatable") \
 	X(KEY,             "key",             "FILE",  "signing key, made on first use (~/.config/swarmwitness/key)") \
 	X(MAX_CONNECTIONS, "max-connections", "N",     "connections at a time (500)") \
@@ -144,6 +148,31 @@ static bool keep(const char **list, size_t most, size_t *n, const char *text)
 	return true;
 }
 
+bool options_node(const char *text, struct span *host, uint16_t *port)
+{
+	const char *colon = strrchr(text, ':');
+	int64_t v;
+
+	if (colon == NULL || !between(colon + 1, 1, 65535, &v))
+		return false;
+	*port = (uint16_t)v;
+	*host = span_of(text, (size_t)(colon - text));
+	if (host->n >= 2 && text[0] == '[' && colon[-1] == ']')
+		*host = span_of(text + 1, host->n - 2);
+	else if (memchr(text, ':', host->n) != NULL)
+		return false;
+	return host->n > 0;
+}
+
+static bool read_node(struct options *o, const char *text)
+{
+	struct span host;
+	uint16_t port;
+
+	return options_node(text, &host, &port) &&
+	    keep(o->dht_node, OPTIONS_NODES_MAX, &o->dht_nodes, text);
+}
+
 /* What an option wants, for the line that refuses it. */
 static const char *wanted(enum option_id id)
 {
@@ -166,10 +195,16 @@ static const char *wanted(enum option_id id)
 		return "a number from 1 to 1000";
 	case OPT_PEER_ID_PREFIX:
 		return "1 to 12 printable characters without blanks";
+	case OPT_DHT_NODE:
+		return "a host and port such as [2001:db8::1]:6881, and not "
+		    "so many of them";
 	case OPT_NTP:
 	case OPT_GEO:
 		return "a value, and not so many of them";
 	case OPT_LIST:
+	case OPT_NO_DHT:
+	case OPT_ANNOUNCE_DHT:
+	case OPT_LSD:
 	case OPT_OBSERVE_ONLY:
 	case OPT_ALLOW_LOCAL:
 	case OPT_NO_PACKETS:
@@ -231,6 +266,14 @@ static bool take(struct options *o, enum option_id id, const char *arg)
 		return keep(o->ntp, OPTIONS_NTP_MAX, &o->ntps, arg);
 	case OPT_GEO:
 		return keep(o->geo, OPTIONS_GEO_MAX, &o->geos, arg);
+	case OPT_DHT_NODE:
+		return read_node(o, arg);
+	case OPT_NO_DHT:
+		return o->no_dht = true;
+	case OPT_ANNOUNCE_DHT:
+		return o->announce_dht = true;
+	case OPT_LSD:
+		return o->lsd = true;
 	case OPT_KEY:
 		o->key = arg;
 		return *arg != '\0';
@@ -285,6 +328,9 @@ static enum options_result check(const struct options *o)
 	if (o->listen >= o->ports_from && o->listen <= o->ports_to)
 		return misuse("the --listen port lies in the --ports range",
 		    "");
+	if (o->no_dht && (o->dht_nodes || o->announce_dht))
+		return misuse("--no-dht leaves no use for --dht-node and "
+		    "--announce-dht", "");
 	return OPTIONS_GO;
 }
 

@@ -11,6 +11,7 @@
 
 #define OPTIONS_NTP_MAX 16
 #define OPTIONS_GEO_MAX 8
+#define OPTIONS_NODES_MAX 16
 #define SAMPLE_ALL (-1)
 
 struct options {
@@ -25,6 +26,9 @@ struct options {
 	const char *interface;	/* NULL: any */
 	const char *ntp[OPTIONS_NTP_MAX];
 	size_t ntps;
+	const char *dht_node[OPTIONS_NODES_MAX];	/* HOST:PORT */
+	size_t dht_nodes;
+	bool no_dht, announce_dht, lsd;
 	const char *geo[OPTIONS_GEO_MAX];
 	size_t geos;
 	const char *key;	/* NULL: the default */
@@ -46,6 +50,9 @@ enum options_result {
 enum options_result options_read(struct options *o, int argc, char **argv);
 
 void options_help(FILE *to);
+
+/* "HOST:PORT", a literal IPv6 address in brackets: its parts. */
+bool options_node(const char *text, struct span *host, uint16_t *port);
 
 /* "90", "30m", "12h", "2d": seconds; -1 if it is none of these. */
 int64_t options_time(const char *text);

@@ -57,6 +57,21 @@ static void begin(struct json *j)
 	json_open(j, NULL, '{');
 }
 
+/* Who named it, as "tracker+dht". */
+static void put_sources(struct json *j, unsigned sources)
+{
+	static const char *const word[] = { "tracker", "dht", "lsd" };
+	char text[64];
+	size_t n = 0;
+
+	text[0] = '\0';
+	for (size_t i = 0; i < sizeof(word) / sizeof(word[0]); i++)
+		if (sources >> i & 1)
+			n += (size_t)snprintf(text + n, sizeof(text) - n,
+			    "%s%s", n ? "+" : "", word[i]);
+	json_str(j, "source", text);
+}
+
 static void record_dial(struct peer *p, const struct book_visit *v,
     struct stamp at)
 {
@@ -65,7 +80,7 @@ static void record_dial(struct peer *p, const struct book_visit *v,
 	begin(&j);
 	json_str(&j, "transport", "tcp");
 	json_str(&j, "encryption", "none");
-	json_str(&j, "source", v->sources & BOOK_TRACKER ? "tracker" : "");
+	put_sources(&j, v->sources);
 	json_int(&j, "attempt", v->attempt);
 	p->conn = put(p, "dial", CONN_SELF, &j, at);
 }
@@ -419,6 +434,8 @@ static void on_event(void *ctx, const struct event *ev)
 	step(p, IN_EVENT, ev, p->env->now_ns);
 	if (!met && p->session.outcome == SESSION_MET)
 		p->env->met++;
+	if (p->swarm && ev->kind == EV_MESSAGE && ev->msg.id == PW_PORT)
+		p->env->node(p->env->ctx, p, ev->msg.port);
 	if (p->incoming && p->swarm && ev->kind == EV_EXTENDED &&
 	    ev->ext == EXT_HANDSHAKE && ev->xh.p > 0 && ev->xh.p <= UINT16_MAX)
 		p->env->listens(p->env->ctx, p, (uint16_t)ev->xh.p);

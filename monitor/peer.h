@@ -30,6 +30,8 @@ struct peer_env {
 	void (*reached)(void *ctx, struct peer *p);
 	/* An incoming peer says on which port it listens. */
 	void (*listens)(void *ctx, struct peer *p, uint16_t port);
+	/* It says on which port its DHT node is. */
+	void (*node)(void *ctx, struct peer *p, uint16_t port);
 	/* It is over and recorded; p is freed once this returns (and the loop
 	 * has closed its handles). */
 	void (*gone)(void *ctx, struct peer *p);

@@ -9,6 +9,7 @@
 
 #include "capture/privilege.h"
 #include "monitor/crowd.h"
+#include "monitor/finders.h"
 #include "monitor/now.h"
 #include "monitor/packets.h"
 #include "monitor/sock.h"
@@ -36,6 +37,7 @@ struct run {
 	struct packets packets;
 	struct clockwatch *clock;
 	struct trackers *trackers;
+	struct finders finders;
 	struct crowd crowd;
 	struct status status;
 	struct swarm *loaded;		/* before the crowd has them */
@@ -130,11 +132,13 @@ static void watch(struct run *r, struct swarm *s)
 	s->trackers = trackers_watch(r->trackers, s->torrent, s);
 	if (!s->trackers)
 		log_die("out of memory");
+	finders_watch(&r->finders, s);
 }
 
 static void unwatch(struct run *r, struct swarm *s, const char *why)
 {
 	trackers_unwatch(s->trackers);
+	finders_unwatch(s);
 	crowd_unwatch(&r->crowd, s, why);
 }
 
@@ -201,6 +205,7 @@ static void stop(struct run *r, const char *why)
 	r->stopping = true;
 	r->why = why;
 	log_info("stopping: %s", why);
+	finders_stop(&r->finders);
 	crowd_stop(&r->crowd, "the run ended");
 	r->waiting = 2;
 	trackers_stop(r->trackers, TRACKERS_WAIT_MS, on_done);
@@ -352,17 +357,31 @@ static int64_t on_add(void *ctx, const struct record *rec)
 	return ledger_add(r->ledger, rec);
 }
 
-static void on_named(void *ctx, void *list_ctx, const struct endpoint *at,
-    const char *url, int64_t seq)
+static void on_found(void *ctx, struct swarm *s, const struct endpoint *at,
+    enum book_source source)
 {
 	struct run *r = ctx;
 
-	(void)url;
-	(void)seq;
 	if (at->port == r->policy.listen_port &&
 	    vantage_is_local(&r->vantage, at))
 		return;	/* that is us */
-	crowd_hear(&r->crowd, list_ctx, at, BOOK_TRACKER);
+	crowd_hear(&r->crowd, s, at, source);
+}
+
+static void on_named(void *ctx, void *list_ctx, const struct endpoint *at,
+    const char *url, int64_t seq)
+{
+	(void)url;
+	(void)seq;
+	on_found(ctx, list_ctx, at, BOOK_TRACKER);
+}
+
+static void on_node(void *ctx, const struct swarm *s,
+    const struct endpoint *at)
+{
+	struct run *r = ctx;
+
+	finders_node(&r->finders, s, at);
 }
 
 static int open_crowd(struct run *r)
@@ -375,7 +394,8 @@ static int open_crowd(struct run *r)
 			.connections = r->opt.max_connections },
 		.bind4 = r->vantage.bind4, .bind6 = r->vantage.bind6,
 		.listen_port = r->policy.listen_port,
-		.ports_from = r->opt.ports_from, .ports_to = r->opt.ports_to };
+		.ports_from = r->opt.ports_from, .ports_to = r->opt.ports_to,
+		.ctx = r, .node = on_node };
 
 	sock_random(conf.book.key, sizeof(conf.book.key));
 	return crowd_open(&r->crowd, &conf);
@@ -405,6 +425,33 @@ static void open_trackers(struct run *r)
 	r->trackers = trackers_new(&conf);
 	if (!r->trackers)
 		log_die("out of memory");
+}
+
+static bool on_full(void *ctx)
+{
+	const struct run *r = ctx;
+
+	return ledger_full(r->ledger);
+}
+
+static void on_stall(void *ctx, const char *cause, int64_t from_utc_ns,
+    int64_t to_utc_ns, int64_t lag_ns, int64_t dropped)
+{
+	const struct run *r = ctx;
+
+	clockwatch_stall(r->clock, cause, from_utc_ns, to_utc_ns, lag_ns,
+	    dropped);
+}
+
+static int open_finders(struct run *r)
+{
+	struct finders_conf conf = { .loop = &r->loop, .opt = &r->opt,
+		.vantage = &r->vantage, .dir = &r->dir,
+		.port = r->policy.listen_port, .ctx = r, .add = on_add,
+		.found = on_found, .stalled = on_stalled, .full = on_full,
+		.stall = on_stall };
+
+	return finders_open(&r->finders, &conf);
 }
 
 static void open_timers(struct run *r)
@@ -453,7 +500,7 @@ static int observe(struct run *r)
 	r->clock = clockwatch_new(&clock);
 	if (!r->clock)
 		log_die("out of memory");
-	if (open_crowd(r) < 0)
+	if (open_crowd(r) < 0 || open_finders(r) < 0)
 		return -1;
 	open_trackers(r);
 	open_timers(r);
@@ -476,6 +523,7 @@ static void clear(struct run *r)
 	uv_run(&r->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&r->loop);
 	trackers_free(r->trackers);
+	finders_free(&r->finders);
 	clockwatch_free(r->clock);
 	crowd_free(&r->crowd);
 	note_key_close(&r->key);

@@ -10,6 +10,8 @@
 
 struct peer;
 struct tracker_list;
+struct dht_search;
+struct lsd_swarm;
 
 struct swarm {
 	struct torrent *torrent;	/* owned */
@@ -17,6 +19,8 @@ struct swarm {
 	struct session_swarm policy;
 	uint32_t book;			/* its number in the address book */
 	struct tracker_list *trackers;	/* NULL before it is watched */
+	struct dht_search *dht;		/* NULL: not asked about there */
+	struct lsd_swarm *lsd;		/* likewise */
 	struct peer *peers;		/* its connections */
 	bool listed;			/* of --list: may go again */
 	bool seen;			/* while --list is read */

@@ -24,7 +24,8 @@ CREATE TABLE IF NOT EXISTS sighting (
 	swarm TEXT NOT NULL,
 	ip TEXT NOT NULL,
 	port INTEGER NOT NULL,
-	source TEXT NOT NULL,			-- 'tracker', 'incoming', ...
+	source TEXT NOT NULL,			-- 'tracker', 'dht', 'lsd',
+						-- 'incoming'
 	witness TEXT NOT NULL,			-- who named it; '' for incoming
 	first_utc_ns INTEGER NOT NULL,
 	last_utc_ns INTEGER NOT NULL,
@@ -90,7 +91,7 @@ CREATE TABLE IF NOT EXISTS endpoint (
 
 CREATE TABLE IF NOT EXISTS coverage (
 	swarm TEXT NOT NULL,
-	source TEXT NOT NULL,			-- the tracker's URL
+	source TEXT NOT NULL,			-- the tracker's URL, or 'dht'
 	from_utc_ns INTEGER NOT NULL,		-- first question of one run sent
 	to_utc_ns INTEGER NOT NULL,		-- last one answered or given up
 	polls INTEGER NOT NULL,
@@ -155,7 +156,7 @@ SELECT kind, seq, utc_ns, conn, ip, port
 FROM evidence.record
 WHERE seq >= (SELECT a FROM temp.part) AND seq < (SELECT z FROM temp.part)
     AND CASE WHEN conn IS NULL
-	THEN kind IN ('announce', 'listed', 'run', 'end', 'key', 'clock',
+	THEN kind IN ('announce', 'listed', 'dht', 'run', 'end', 'key', 'clock',
 	    'stall', 'torrent', 'geo', 'packets', 'no_packets', 'erased')
 	ELSE kind IN ('dial', 'accept', 'reached', 'unreached', 'closed')
 	    OR substr(detail, 1, 12) = '{"by":"peer"' END;
@@ -188,7 +189,12 @@ SELECT f.seq, f.utc_ns, r.swarm,
     json_extract(r.detail, '$.source') AS source,
     coalesce(json_extract(r.detail, '$.witness'), '') AS witness
 FROM temp.fact AS f CROSS JOIN evidence.record AS r ON r.seq = f.seq
-WHERE f.kind = 'listed' AND r.swarm IS NOT NULL;
+WHERE f.kind = 'listed' AND r.swarm IS NOT NULL
+UNION ALL
+SELECT f.seq, f.utc_ns, r.swarm, 'dht',
+    iif(instr(f.ip, ':'), '[' || f.ip || ']', f.ip) || ':' || f.port
+FROM temp.fact AS f CROSS JOIN evidence.record AS r ON r.seq = f.seq
+WHERE f.kind = 'dht' AND r.swarm IS NOT NULL AND f.ip IS NOT NULL;
 
 INSERT INTO sighting
 SELECT l.swarm, n.ip, n.port, l.source, l.witness, min(l.utc_ns),
@@ -223,7 +229,15 @@ SELECT r.swarm, json_extract(r.detail, '$.tracker') AS source,
     coalesce(json_extract(r.detail, '$.sent_utc_ns'), f.utc_ns) AS sent_utc_ns,
     f.utc_ns, json_extract(r.detail, '$.outcome') IS NOT 'ok' AS failed
 FROM temp.fact AS f CROSS JOIN evidence.record AS r ON r.seq = f.seq
-WHERE f.kind = 'announce' AND r.swarm IS NOT NULL;
+WHERE f.kind = 'announce' AND r.swarm IS NOT NULL
+UNION ALL
+SELECT r.swarm, 'dht', coalesce((SELECT max(seq) FROM about
+	WHERE kind = 'run' AND seq < f.seq), 0),
+    coalesce(json_extract(r.detail, '$.began_utc_ns'), f.utc_ns), f.utc_ns,
+    coalesce(json_extract(r.detail, '$.answered'), 0) = 0
+FROM temp.fact AS f CROSS JOIN evidence.record AS r ON r.seq = f.seq
+WHERE f.kind = 'dht' AND r.swarm IS NOT NULL
+    AND json_extract(r.detail, '$.lookup') IS NOT NULL;
 
 INSERT INTO poll
 SELECT swarm, source, run, min(sent_utc_ns), max(utc_ns), count(*),

@@ -102,6 +102,29 @@ static void test_everywhere(void **state)
 	assert_string_equal(o.torrents[0], "--list");
 }
 
+static void test_nodes(void **state)
+{
+	struct options o;
+	struct span host;
+	uint16_t port;
+
+	(void)state;
+	assert_int_equal(read_line(&o, "monitor case t"), OPTIONS_GO);
+	assert_false(o.no_dht || o.announce_dht || o.lsd);
+	assert_int_equal(o.dht_nodes, 0);
+	assert_int_equal(read_line(&o, "monitor case t --dht-node "
+	    "dht.example.org:6881 --dht-node [2001:db8::1]:7 --announce-dht "
+	    "--lsd"), OPTIONS_GO);
+	assert_true(o.announce_dht && o.lsd);
+	assert_int_equal(o.dht_nodes, 2);
+	assert_true(options_node(o.dht_node[0], &host, &port));
+	assert_true(span_is(host, "dht.example.org"));
+	assert_int_equal(port, 6881);
+	assert_true(options_node(o.dht_node[1], &host, &port));
+	assert_true(span_is(host, "2001:db8::1"));
+	assert_int_equal(port, 7);
+}
+
 static void test_misuse(void **state)
 {
 	static const char *const lines[] = {
@@ -116,7 +139,12 @@ static void test_misuse(void **state)
 		"monitor case t --outstanding 0",
 		"monitor case t --duration 0", "monitor case t --duration soon",
 		"monitor case t --bind host", "monitor case t --bind 1.2.3.4:5",
-		"monitor case t --dht", "monitor case t --no-dht",
+		"monitor case t --dht-node", "monitor case t --dht-node host",
+		"monitor case t --dht-node host:0",
+		"monitor case t --dht-node :6881",
+		"monitor case t --dht-node 2001:db8::1:6881",
+		"monitor case t --no-dht --announce-dht",
+		"monitor case t --no-dht --dht-node a:1",
 		"monitor case t -x", "monitor case t --observe-only=1",
 		"monitor case t --max-connections 0",
 		"monitor case t --dial-rate 0",
@@ -140,6 +168,7 @@ int main(void)
 		cmocka_unit_test(test_times),
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_everywhere),
+		cmocka_unit_test(test_nodes),
 		cmocka_unit_test(test_misuse),
 	};
 
