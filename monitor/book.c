@@ -444,6 +444,10 @@ void book_done(struct book *b, uint32_t id, enum book_end how, int64_t now_ns)
 		b->half_open--;
 	r->held--;
 	switch (how) {
+	case BOOK_UNTRIED:
+		wait = BACKOFF;
+		c->attempts--;
+		break;
 	case BOOK_FAILED:
 		wait = backoff(c->failures);
 		if (c->failures < UINT8_MAX)

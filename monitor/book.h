@@ -31,6 +31,7 @@ struct book_conf {
 
 /* What became of a visit. */
 enum book_end {
+	BOOK_UNTRIED,	/* for want of our own means: no failure of its */
 	BOOK_FAILED,	/* no connection, or no handshake */
 	BOOK_OTHER,	/* it answered for something else */
 	BOOK_MET,	/* it is a peer of this swarm */

@@ -9,6 +9,7 @@
 
 #define BEAT_MS 50
 #define SAY_AGAIN (60 * NS_PER_S)
+#define REST (1 * NS_PER_S)
 
 static int64_t now_ns(void)
 {
@@ -62,7 +63,7 @@ static bool on_stalled(void *ctx, int64_t since_mono_ns)
 {
 	struct crowd *c = ctx;
 
-	return clockwatch_stalled(c->clock, since_mono_ns);
+	return c->env.paused || clockwatch_stalled(c->clock, since_mono_ns);
 }
 
 static void on_reached(void *ctx, struct peer *p)
@@ -166,15 +167,29 @@ static void on_accepted(void *ctx, int fd, const struct endpoint *from,
 
 /* --- the beat: dials and old runs ------------------------------------------------- */
 
+/* No descriptor or no local port: others may be given back soon. */
+static void cannot_dial(struct crowd *c, const char *why, int64_t now)
+{
+	c->dial_again_ns = now + REST;
+	c->undialled++;
+	if (now - c->undialled_said_ns < SAY_AGAIN)
+		return;
+	c->undialled_said_ns = now;
+	log_warn("cannot dial: %s (%lld times so far)", why,
+	    (long long)c->undialled);
+}
+
 static void dial_due(struct crowd *c)
 {
 	struct book_visit v;
 
+	if (now_ns() < c->dial_again_ns)
+		return;
 	while (!c->env.paused && book_next(c->book, now_ns(), &v)) {
 		if (peer_dial(&c->env, c->swarms.by_book[v.swarm], &v) == 0)
 			continue;
-		log_warn("cannot dial: %s", strerror(errno));
-		book_done(c->book, v.id, BOOK_FAILED, now_ns());
+		cannot_dial(c, strerror(errno), now_ns());
+		book_done(c->book, v.id, BOOK_UNTRIED, now_ns());
 		return;
 	}
 }
@@ -225,6 +240,7 @@ int crowd_open(struct crowd *c, const struct crowd_conf *conf)
 	*c = (struct crowd){ .ledger = conf->ledger, .clock = conf->clock,
 		.refused_said_ns = now_ns() - SAY_AGAIN,
 		.ctx = conf->ctx, .node = conf->node,
+		.undialled_said_ns = now_ns() - SAY_AGAIN,
 		.listen4 = { .fd = -1 }, .listen6 = { .fd = -1 } };
 	c->env = (struct peer_env){ .loop = conf->loop,
 		.policy = conf->policy, .bind4 = conf->bind4,

@@ -22,6 +22,8 @@ struct crowd {
 	struct stamp paused_at;
 	int64_t refused;		/* incoming, by our limits */
 	int64_t refused_said_ns;
+	int64_t undialled;		/* for want of our own means */
+	int64_t undialled_said_ns, dial_again_ns;
 	bool stopping;
 	void *ctx;
 	void (*node)(void *ctx, const struct swarm *s,

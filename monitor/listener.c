@@ -10,6 +10,7 @@
 #define BACKLOG 128
 #define A_TURN 64	/* connections taken before others have a turn */
 #define REST_MS 1000
+#define SAY_EVERY 60u	/* rests */
 
 static void on_poll(uv_poll_t *poll, int status, int events);
 
@@ -18,6 +19,12 @@ static void on_rested(uv_timer_t *rest)
 	struct listener *l = rest->data;
 
 	uv_poll_start(&l->poll, UV_READABLE, on_poll);
+}
+
+static void say(struct listener *l, const char *why)
+{
+	if (l->rests++ % SAY_EVERY == 0)
+		log_warn("cannot accept: %s (%u times so far)", why, l->rests);
 }
 
 static void on_poll(uv_poll_t *poll, int status, int events)
@@ -37,7 +44,7 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 		if (fd < 0) {
 			if (errno == EMFILE || errno == ENFILE ||
 			    errno == ENOBUFS || errno == ENOMEM) {
-				log_warn("accept: %s", strerror(errno));
+				say(l, strerror(errno));
 				uv_poll_stop(&l->poll);
 				uv_timer_start(&l->rest, on_rested, REST_MS,
 				    0);

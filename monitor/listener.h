@@ -11,6 +11,7 @@
 struct listener {
 	uv_poll_t poll;
 	uv_timer_t rest;	/* after the process ran out of descriptors */
+	unsigned rests;		/* so far */
 	int fd;			/* -1: not listening */
 	void *ctx;
 	/* A connection: fd is the callee's, non-blocking. */

@@ -257,21 +257,28 @@ static int seal(struct run *r)
 /* --- the beginning ----------------------------------------------------------------- */
 
 /* A descriptor for each connection, and some for the rest. */
-static void raise_limits(struct options *o)
+static int raise_limits(struct options *o)
 {
 	struct rlimit lim;
 
 	signal(SIGPIPE, SIG_IGN);
 	if (getrlimit(RLIMIT_NOFILE, &lim) < 0)
-		return;
+		return 0;
 	lim.rlim_cur = lim.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &lim);
-	if (lim.rlim_cur != RLIM_INFINITY && lim.rlim_cur > 2 * SPARE_FDS &&
-	    o->max_connections > lim.rlim_cur - SPARE_FDS) {
-		o->max_connections = (unsigned)(lim.rlim_cur - SPARE_FDS);
-		log_warn("--max-connections is %u: no more descriptors",
-		    o->max_connections);
+	if (lim.rlim_cur == RLIM_INFINITY ||
+	    o->max_connections + SPARE_FDS <= lim.rlim_cur)
+		return 0;
+	if (lim.rlim_cur < 2 * SPARE_FDS) {
+		log_warn("only %llu descriptors are allowed (ulimit -n), too "
+		    "few: %d are the least", (unsigned long long)lim.rlim_cur,
+		    2 * SPARE_FDS);
+		return -1;
 	}
+	o->max_connections = (unsigned)(lim.rlim_cur - SPARE_FDS);
+	log_warn("--max-connections is %u: no more descriptors",
+	    o->max_connections);
+	return 0;
 }
 
 static uint16_t any_port(const struct options *o)
@@ -551,7 +558,8 @@ int monitor_main(int argc, char **argv)
 	}
 	r->account.argc = argc;
 	r->account.argv = argv;
-	raise_limits(&r->opt);
+	if (raise_limits(&r->opt) < 0)
+		return 1;
 	make_policy(r);
 	if (load_all(r) < 0)
 		return 1;

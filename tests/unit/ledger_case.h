@@ -21,7 +21,7 @@
 #include "schema/json.h"
 #include "schema/ledger.h"
 
-static char root[] = "/tmp/test_ledger.XXXXXX";
+static char cases[] = "/tmp/test_ledger.XXXXXX";
 static char path[64];		/* a case of its own for each test */
 static struct note_key key;
 static struct ledger_past past;
@@ -35,9 +35,9 @@ static inline int make_root(void **state)
 	char file[80];
 
 	(void)state;
-	if (mkdtemp(root) == NULL)
+	if (mkdtemp(cases) == NULL)
 		return -1;
-	snprintf(file, sizeof(file), "%s/key", root);
+	snprintf(file, sizeof(file), "%s/key", cases);
 	return note_key_open(&key, file, NULL);
 }
 
@@ -47,7 +47,7 @@ static inline int remove_root(void **state)
 
 	(void)state;
 	note_key_close(&key);
-	snprintf(rm, sizeof(rm), "rm -rf %s", root);
+	snprintf(rm, sizeof(rm), "rm -rf %s", cases);
 	return system(rm);
 }
 
@@ -56,7 +56,7 @@ static inline int next_case(void **state)
 	static int n;
 
 	(void)state;
-	snprintf(path, sizeof(path), "%s/%d", root, n++);
+	snprintf(path, sizeof(path), "%s/%d", cases, n++);
 	told = 0;
 	return 0;
 }
