@@ -1,6 +1,5 @@
 #include "report/check.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <openssl/sha.h>
@@ -10,8 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "evidence_sql.h"
-
+#include "report/checkpart.h"
 #include "schema/casedir.h"
 #include "schema/json.h"
 #include "schema/log.h"
@@ -26,24 +24,26 @@ struct walk {
 	struct check *c;
 	const char *path;
 	sqlite3 *db;
-	sqlite3_stmt *record, *raw, *named, *tile, *head;
+	sqlite3_stmt *record, *raw, *named, *tile, *head, *previous;
 	bool raw_row, named_row, head_row;
 	struct merkle tree;
 	struct hash filled[LEVELS][256];	/* the tile being filled, by level */
 	uint64_t fills[LEVELS];			/* hashes seen, by level */
-	struct note_key *keys;
+	struct known_key {
+		struct note_key key;
+		int64_t seq;	/* it counts from its own record on */
+	} *keys;
 	size_t nkeys;
 	char *line;
 	size_t room;
 	struct hash *names;
 	size_t names_room;
 	int64_t run_open;	/* seq of the run not yet ended, -1 */
-	int64_t told_leaf;	/* faults told, so that one cause is not a flood */
+	int64_t last_utc_ns;	/* of the record before */
+	int64_t run_last;	/* seq of the newest run, ended or not, -1 */
 };
 
-static void tell(struct walk *w, bool wrong, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
-static void tell(struct walk *w, bool wrong, const char *fmt, ...)
+void check_tell(struct check *c, bool wrong, const char *fmt, ...)
 {
 	char text[640];
 	va_list ap;
@@ -52,46 +52,62 @@ static void tell(struct walk *w, bool wrong, const char *fmt, ...)
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	if (wrong)
-		w->c->wrongs++;
-	if (w->c->tell)
-		w->c->tell(w->c->ctx, wrong, text);
+		c->wrongs++;
+	if (c->tell)
+		c->tell(c->ctx, wrong, text);
+}
+
+#define tell(w, wrong, ...) check_tell((w)->c, wrong, __VA_ARGS__)
+
+void check_wrong(struct check *c, int64_t seq, const char *what)
+{
+	if (c->bad_record < 0 || seq < c->bad_record)
+		c->bad_record = seq;
+	if (c->told++ < SAMELY_MAX) {
+		check_tell(c, true, "record %" PRId64 ": %s", seq, what);
+		return;
+	}
+	if (c->told == SAMELY_MAX + 1)
+		check_tell(c, false, "more records are wrong; not all are "
+		    "listed");
+	c->wrongs++;
 }
 
 static void wrong_record(struct walk *w, int64_t seq, const char *what)
 {
-	if (w->c->bad_record < 0 || seq < w->c->bad_record)
-		w->c->bad_record = seq;
-	if (w->told_leaf++ < SAMELY_MAX) {
-		tell(w, true, "record %" PRId64 ": %s", seq, what);
-		return;
-	}
-	if (w->told_leaf == SAMELY_MAX + 1)
-		tell(w, false, "more records are wrong; not all are listed");
-	w->c->wrongs++;
+	check_wrong(w->c, seq, what);
 }
 
-static sqlite3_stmt *query(struct walk *w, const char *sql)
+sqlite3_stmt *check_query(struct check *c, sqlite3 *db, const char *sql)
 {
 	sqlite3_stmt *s = NULL;
 
-	if (sqlite3_prepare_v2(w->db, sql, -1, &s, NULL) != SQLITE_OK) {
-		tell(w, true, "evidence.db: %s", sqlite3_errmsg(w->db));
-		return NULL;
-	}
-	return s;
+	if (sqlite3_prepare_v2(db, sql, -1, &s, NULL) == SQLITE_OK)
+		return s;
+	check_tell(c, true, "evidence.db: %s", sqlite3_errmsg(db));
+	return NULL;
 }
 
-/* One more row? An unreadable page is a fault of the case, told once. */
-static bool step(struct walk *w, sqlite3_stmt *s)
+bool check_step(struct check *c, sqlite3_stmt *s)
 {
 	int r = s ? sqlite3_step(s) : SQLITE_DONE;
 
 	if (r == SQLITE_ROW)
 		return true;
 	if (r != SQLITE_DONE)
-		tell(w, true, "evidence.db cannot be read: %s",
-		    sqlite3_errmsg(w->db));
+		check_tell(c, true, "evidence.db cannot be read: %s",
+		    sqlite3_errmsg(sqlite3_db_handle(s)));
 	return false;
+}
+
+static sqlite3_stmt *query(struct walk *w, const char *sql)
+{
+	return check_query(w->c, w->db, sql);
+}
+
+static bool step(struct walk *w, sqlite3_stmt *s)
+{
+	return check_step(w->c, s);
 }
 
 static struct span blob(sqlite3_stmt *s, int col)
@@ -117,68 +133,38 @@ static void put_utc(char out[40], int64_t ns)
 	snprintf(out + n, 40 - n, ".%03dZ", (int)(ns % 1000000000 / 1000000));
 }
 
-/* --- the database as a whole ---------------------------------------------- */
-
-/* The schema must be ours to the letter: a view or a trigger more could change
- * what queries show. */
-static void check_schema(struct walk *w)
-{
-	static const char *all = "SELECT coalesce(group_concat("
-	    "type||' '||name||' '||coalesce(sql,''),';'),'') FROM (SELECT * "
-	    "FROM sqlite_schema ORDER BY type,name)";
-	sqlite3_stmt *ours = NULL, *theirs = query(w, all);
-	sqlite3 *mem = NULL;
-
-	if (sqlite3_open(":memory:", &mem) == SQLITE_OK &&
-	    sqlite3_exec(mem, (const char *)evidence_sql, NULL, NULL,
-	    NULL) == SQLITE_OK &&
-	    sqlite3_prepare_v2(mem, all, -1, &ours, NULL) == SQLITE_OK &&
-	    sqlite3_step(ours) == SQLITE_ROW && step(w, theirs) &&
-	    strcmp(text(ours, 0), text(theirs, 0)) != 0)
-		tell(w, true, "evidence.db: its tables and triggers are not "
-		    "those of format version %d", EVIDENCE_VERSION);
-	sqlite3_finalize(ours);
-	sqlite3_finalize(theirs);
-	sqlite3_close(mem);
-}
-
-static void check_integrity(struct walk *w)
-{
-	sqlite3_stmt *s = query(w, "PRAGMA integrity_check(100)");
-
-	while (step(w, s))
-		if (strcmp(text(s, 0), "ok") != 0)
-			tell(w, true, "evidence.db: integrity_check: %s",
-			    text(s, 0));
-	sqlite3_finalize(s);
-}
+/* --- keys ------------------------------------------------------------------- */
 
 static void load_keys(struct walk *w, const char *fingerprint)
 {
-	sqlite3_stmt *s = query(w, "SELECT seq, json_extract(detail,'$.vkey') "
-	    "FROM record WHERE kind='key' AND json_valid(detail) ORDER BY seq");
+	sqlite3_stmt *s = query(w, "SELECT seq, json_extract(detail,'$.vkey'), "
+	    "json_extract(detail,'$.fingerprint') FROM record "
+	    "WHERE kind='key' AND json_valid(detail) ORDER BY seq");
 
 	w->c->all_keys_match = true;
 	while (step(w, s) && w->nkeys < KEYS_MAX) {
-		struct note_key *more = realloc(w->keys,
-		    (w->nkeys + 1) * sizeof(*more)), k = { 0 };
-		const char *vkey = text(s, 1);
+		struct known_key *more = realloc(w->keys,
+		    (w->nkeys + 1) * sizeof(*more));
+		int64_t seq = sqlite3_column_int64(s, 0);
+		struct note_key k = { 0 };
+		const char *vkey = text(s, 1), *stated = text(s, 2);
 
 		if (!more)
 			log_die("out of memory");
 		w->keys = more;
 		if (!vkey || !note_vkey_read(vkey, &k)) {
-			wrong_record(w, sqlite3_column_int64(s, 0),
-			    "its vkey is not a verifier key");
+			wrong_record(w, seq, "its vkey is not a verifier key");
 			continue;
 		}
-		w->keys[w->nkeys++] = k;
+		w->keys[w->nkeys++] = (struct known_key){ k, seq };
 		note_fingerprint(&k, w->c->fingerprint);
+		if (!stated || strcmp(stated, w->c->fingerprint) != 0)
+			wrong_record(w, seq, "its fingerprint is not that of "
+			    "its key");
 		if (fingerprint && strcmp(fingerprint, w->c->fingerprint) != 0) {
 			w->c->all_keys_match = false;
-			tell(w, true, "record %lld: signed by key %s, not by %s",
-			    (long long)sqlite3_column_int64(s, 0),
-			    w->c->fingerprint, fingerprint);
+			tell(w, true, "record %" PRId64 ": signed by key %s, "
+			    "not by %s", seq, w->c->fingerprint, fingerprint);
 		}
 	}
 	sqlite3_finalize(s);
@@ -255,10 +241,10 @@ static struct hash named_leaf(sqlite3_stmt *s, bool *ascii)
 {
 	char line[256];
 	const char *ip = text(s, 2), *salt = text(s, 4);
-	int n = snprintf(line, sizeof(line), "%lld,%lld,'%s',%d,'%s'",
+	int n = snprintf(line, sizeof(line), "%lld,%lld,'%s',%lld,'%s'",
 	    (long long)sqlite3_column_int64(s, 0),
 	    (long long)sqlite3_column_int64(s, 1), ip ? ip : "",
-	    sqlite3_column_int(s, 3), salt ? salt : "");
+	    (long long)sqlite3_column_int64(s, 3), salt ? salt : "");
 
 	/* quote() would double a quote; neither column may hold one. */
 	*ascii = n > 0 && (size_t)n < sizeof(line) && ip && salt &&
@@ -346,13 +332,17 @@ static void fill(struct walk *w, unsigned level, const struct hash *h)
 	}
 }
 
-static const char *check_note(struct walk *w, struct span note,
+static const char *check_note(struct walk *w, int64_t size, struct span note,
     struct checkpoint *cp)
 {
 	const char *why = "no key of the case signed it";
 
 	for (size_t i = w->nkeys; i-- > 0;) {
-		const char *r = note_check(&w->keys[i], note, cp);
+		const char *r;
+
+		if (w->keys[i].seq >= size)
+			continue;
+		r = note_check(&w->keys[i].key, note, cp);
 
 		if (!r)
 			return NULL;
@@ -381,7 +371,7 @@ static void check_heads(struct walk *w)
 		if (at == size && strcmp(stated ? stated : "", hex) != 0)
 			tell(w, true, "checkpoint %" PRId64 ": its root is not "
 			    "that of records 0 to %" PRId64, at, at - 1);
-		why = check_note(w, blob(w->head, 2), &cp);
+		why = check_note(w, at, blob(w->head, 2), &cp);
 		if (!why && (cp.size != (uint64_t)at ||
 		    strcmp(hex_of(cp.root.b, 32, hex), stated) != 0))
 			why = "its note is about another size or root";
@@ -395,6 +385,34 @@ static void check_heads(struct walk *w)
 
 /* --- the run's story -------------------------------------------------------- */
 
+/* What a run says of the one before, against the ledger. */
+static void check_previous(struct walk *w, int64_t seq)
+{
+	sqlite3_stmt *s = w->previous;
+
+	if (!s)
+		return;
+	sqlite3_reset(s);
+	sqlite3_bind_int64(s, 1, seq);
+	if (!step(w, s))
+		return;
+	if (w->run_last < 0 ? text(s, 0) != NULL :
+	    sqlite3_column_type(s, 1) != SQLITE_INTEGER ||
+	    sqlite3_column_int64(s, 1) != w->run_last ||
+	    sqlite3_column_type(s, 2) != SQLITE_INTEGER ||
+	    (sqlite3_column_int(s, 2) != 0) != (w->run_open < 0) ||
+	    sqlite3_column_int64(s, 3) != seq ||
+	    sqlite3_column_int64(s, 4) != w->last_utc_ns)
+		wrong_record(w, seq, "the run before is not as it says");
+}
+
+/* Kinds of later versions that may follow an `end`. */
+static bool needs_run(const char *kind)
+{
+	return strcmp(kind, "stamp") != 0 && strcmp(kind, "index") != 0 &&
+	    strcmp(kind, "erased") != 0;
+}
+
 static void follow_run(struct walk *w, int64_t seq, const char *kind)
 {
 	if (strcmp(kind, "run") == 0) {
@@ -402,15 +420,15 @@ static void follow_run(struct walk *w, int64_t seq, const char *kind)
 			tell(w, false, "the run of record %" PRId64 " did not "
 			    "end; the next begins at record %" PRId64,
 			    w->run_open, seq);
-		w->run_open = seq;
+		check_previous(w, seq);
+		w->run_open = w->run_last = seq;
 		w->c->runs++;
+	} else if (w->run_open < 0) {
+		if (needs_run(kind))
+			wrong_record(w, seq, "belongs to no run");
 	} else if (strcmp(kind, "end") == 0) {
-		if (w->run_open < 0)
-			tell(w, true, "record %" PRId64 ": ends no run", seq);
 		w->run_open = -1;
 		w->c->ended++;
-	} else if (w->run_open < 0) {
-		wrong_record(w, seq, "belongs to no run");
 	}
 }
 
@@ -441,12 +459,18 @@ static void walk_records(struct walk *w)
 		fault = bad_text(s);
 		if (fault)
 			wrong_record(w, seq, fault);
-		/* record_line writes these as NULL: no -1 may hide there. */
+		/* record_line writes these as NULL: no -1 may hide there; nor
+		 * 2^32 in a port. integrity_check passes over CHECKs of a file
+		 * that is opened for reading. */
 		if ((sqlite3_column_type(s, 2) != SQLITE_NULL &&
 		    sqlite3_column_int64(s, 2) < 0) ||
 		    (sqlite3_column_type(s, 5) != SQLITE_NULL &&
 		    sqlite3_column_int64(s, 5) < 0))
 			wrong_record(w, seq, "mono_ns or conn is negative");
+		if (sqlite3_column_type(s, 7) != SQLITE_NULL &&
+		    (sqlite3_column_int64(s, 7) < 0 ||
+		    sqlite3_column_int64(s, 7) > 65535))
+			wrong_record(w, seq, "port is none");
 		n = record_line(w->line, w->room, seq,
 		    sqlite3_column_int64(s, 1),
 		    sqlite3_column_type(s, 2) == SQLITE_NULL ? -1 :
@@ -466,6 +490,7 @@ static void walk_records(struct walk *w)
 		if (w->c->records++ == 0)
 			put_utc(w->c->first_utc, sqlite3_column_int64(s, 1));
 		put_utc(w->c->last_utc, sqlite3_column_int64(s, 1));
+		w->last_utc_ns = sqlite3_column_int64(s, 1);
 	}
 	check_heads(w);
 	for (; w->head_row; w->head_row = step(w, w->head))
@@ -526,112 +551,6 @@ out:
 	free(file);
 }
 
-/* --- savefiles -------------------------------------------------------------- */
-
-static void check_savefile(struct walk *w, int64_t seq, const char *name,
-    const char *stated)
-{
-	char *file, hex[65];
-	int64_t bytes = 0;
-
-	if (!name || !stated || strstr(name, "..") || name[0] == '/' ||
-	    strncmp(name, "packets/", 8) != 0) {
-		wrong_record(w, seq, "its file is not in packets/");
-		return;
-	}
-	file = malloc(strlen(w->path) + strlen(name) + 2);
-	if (!file)
-		log_die("out of memory");
-	snprintf(file, strlen(w->path) + strlen(name) + 2, "%s/%s", w->path,
-	    name);
-	if (casedir_digest(file, hex, &bytes) < 0)
-		tell(w, true, "%s (record %" PRId64 "): cannot be read", name,
-		    seq);
-	else if (strcmp(hex, stated) != 0)
-		tell(w, true, "%s (record %" PRId64 "): its SHA-256 is %s, the "
-		    "record says %s", name, seq, hex, stated);
-	w->c->savefiles++;
-	w->c->savefile_bytes += bytes;
-	free(file);
-}
-
-static void check_savefiles(struct walk *w)
-{
-	sqlite3_stmt *s = query(w, "SELECT seq, json_extract(detail,'$.file'), "
-	    "raw_sha256, json_extract(detail,'$.sha256') FROM record "
-	    "WHERE kind='packets' AND json_valid(detail) ORDER BY seq");
-	sqlite3_stmt *known = query(w, "SELECT 1 FROM record WHERE "
-	    "kind='packets' AND json_extract(detail,'$.file')=?1");
-	char *folder = malloc(strlen(w->path) + 16);
-	DIR *d;
-
-	if (!folder)
-		log_die("out of memory");
-	while (step(w, s)) {
-		check_savefile(w, sqlite3_column_int64(s, 0), text(s, 1),
-		    text(s, 3));
-		if (text(s, 2) && text(s, 3) &&
-		    strcmp(text(s, 2), text(s, 3)) != 0)
-			wrong_record(w, sqlite3_column_int64(s, 0),
-			    "its sha256 and raw_sha256 differ");
-	}
-	snprintf(folder, strlen(w->path) + 16, "%s/packets", w->path);
-	d = opendir(folder);
-	for (struct dirent *e; d && known && (e = readdir(d)) != NULL;) {
-		char name[300];
-
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-			continue;
-		snprintf(name, sizeof(name), "packets/%s", e->d_name);
-		sqlite3_reset(known);
-		sqlite3_bind_text(known, 1, name, -1, SQLITE_STATIC);
-		if (!step(w, known)) {
-			char safe[600];
-
-			tell(w, false, "%s: no record speaks of it",
-			    log_safe(span_str(name), safe, sizeof(safe)));
-		}
-	}
-	if (d)
-		closedir(d);
-	free(folder);
-	sqlite3_finalize(s);
-	sqlite3_finalize(known);
-}
-
-static void check_details(struct walk *w)
-{
-	sqlite3_stmt *s = query(w, "SELECT seq FROM record "
-	    "WHERE json_valid(detail)=0 OR json_type(detail)<>'object' "
-	    "LIMIT 100");
-
-	while (step(w, s))
-		wrong_record(w, sqlite3_column_int64(s, 0),
-		    "its detail is not a JSON object");
-	sqlite3_finalize(s);
-}
-
-static void load_case_id(struct walk *w)
-{
-	sqlite3_stmt *s = query(w, "SELECT value FROM meta "
-	    "WHERE name='case_id'");
-	sqlite3_stmt *r = query(w, "SELECT seq FROM record WHERE kind='run' "
-	    "AND json_extract(detail,'$.case_id') IS NOT ?1");
-
-	if (step(w, s) && text(s, 0))
-		snprintf(w->c->case_id, sizeof(w->c->case_id), "%s",
-		    text(s, 0));
-	else
-		tell(w, true, "evidence.db: no case_id");
-	if (r)
-		sqlite3_bind_text(r, 1, w->c->case_id, -1, SQLITE_STATIC);
-	while (step(w, r))
-		wrong_record(w, sqlite3_column_int64(r, 0),
-		    "is a run of another case");
-	sqlite3_finalize(s);
-	sqlite3_finalize(r);
-}
-
 int check_case(struct check *c, const char *path, const char *fingerprint)
 {
 	struct walk *w = calloc(1, sizeof(*w));
@@ -640,7 +559,7 @@ int check_case(struct check *c, const char *path, const char *fingerprint)
 		log_die("out of memory");
 	w->c = c;
 	w->path = path;
-	w->run_open = -1;
+	w->run_open = w->run_last = -1;
 	c->bad_record = -1;
 	w->db = casedir_read(path);
 	if (!w->db) {
@@ -650,9 +569,7 @@ int check_case(struct check *c, const char *path, const char *fingerprint)
 	merkle_init(&w->tree);
 	/* One moment of a case that may still be written to. */
 	sqlite3_exec(w->db, "BEGIN", NULL, NULL, NULL);
-	check_schema(w);
-	check_integrity(w);
-	load_case_id(w);
+	check_database(c, w->db);
 	load_keys(w, fingerprint);
 	w->record = query(w, "SELECT seq, utc_ns, mono_ns, kind, swarm, conn, "
 	    "ip, port, detail, raw_sha256, salt FROM record ORDER BY seq");
@@ -662,11 +579,16 @@ int check_case(struct check *c, const char *path, const char *fingerprint)
 	w->tile = query(w, "SELECT hashes FROM tile WHERE level=?1 AND n=?2");
 	w->head = query(w, "SELECT size, root, note FROM checkpoint "
 	    "ORDER BY size");
+	w->previous = query(w, "SELECT json_extract(detail,'$.previous'), "
+	    "json_extract(detail,'$.previous.seq'), "
+	    "json_extract(detail,'$.previous.ended'), "
+	    "json_extract(detail,'$.previous.records'), "
+	    "json_extract(detail,'$.previous.last_utc_ns') FROM record "
+	    "WHERE seq=?1 AND json_valid(detail)");
 	if (w->record && w->raw && w->named && w->tile && w->head) {
 		walk_records(w);
-		check_details(w);
 		check_newest(w);
-		check_savefiles(w);
+		check_files(c, w->db, path);
 		if (w->run_open >= 0)
 			tell(w, false, "the run of record %" PRId64
 			    " has not ended", w->run_open);
@@ -678,6 +600,7 @@ int check_case(struct check *c, const char *path, const char *fingerprint)
 	sqlite3_finalize(w->named);
 	sqlite3_finalize(w->tile);
 	sqlite3_finalize(w->head);
+	sqlite3_finalize(w->previous);
 	sqlite3_close(w->db);
 	free(w->keys);
 	free(w->line);

@@ -19,6 +19,7 @@ struct check {
 	char root[65];		/* of all records */
 	int64_t bad_record;	/* the first record found wrong, -1 if none */
 	int64_t wrongs;
+	int64_t told;		/* records told of: one cause is no flood */
 	bool all_keys_match;	/* every key is the one asked for */
 	/* Called for each thing wrong, and for each remark (nothing wrong, but
 	 * a reader should know: a run that did not end). */

@@ -205,13 +205,17 @@ static int sign(sqlite3 *db)
 	return r == SQLITE_OK ? 0 : fail(db, "derived tables");
 }
 
-/* All steps, within the caller's transaction: one snapshot of the evidence. */
-static int build(sqlite3 *db)
+/* The first `size` records, or all if there are fewer, within the caller's
+ * transaction: one snapshot of the evidence. */
+static int build(sqlite3 *db, int64_t size)
 {
+	int64_t left = size;
 	int r;
 
-	while ((r = derive_step(db, STEP_RECORDS)) > 0)
-		;
+	do {
+		r = derive_step(db, left < STEP_RECORDS ? left : STEP_RECORDS);
+		left = size - number(db, "SELECT size FROM built", 0);
+	} while (r > 0 && left > 0);
 	return r < 0 ? -1 : sign(db);
 }
 
@@ -271,17 +275,23 @@ bad:
 	return NULL;
 }
 
-sqlite3 *derive_build(const char *evidence_path, const char *into)
+static sqlite3 *build_first(const char *evidence_path, const char *into,
+    int64_t size)
 {
 	sqlite3 *db = open_with(into, evidence_path);
 
 	if (db == NULL)
 		return NULL;
-	if (run(db, "BEGIN") || build(db) || run(db, "COMMIT")) {
+	if (run(db, "BEGIN") || build(db, size) || run(db, "COMMIT")) {
 		sqlite3_close(db);
 		return NULL;
 	}
 	return db;
+}
+
+sqlite3 *derive_build(const char *evidence_path, const char *into)
+{
+	return build_first(evidence_path, into, INT64_MAX);
 }
 
 static sqlite3 *update(const char *case_path)
@@ -294,8 +304,8 @@ static sqlite3 *update(const char *case_path)
 		sqlite3_close(db);
 		db = NULL;
 	}
-	if (db && (run(db, "BEGIN IMMEDIATE") || build(db) ||
-	    run(db, "COMMIT"))) {
+	if (db && (run(db, "BEGIN IMMEDIATE") ||
+	    build(db, INT64_MAX) || run(db, "COMMIT"))) {
 		sqlite3_close(db);
 		db = NULL;
 	}
@@ -335,4 +345,116 @@ sqlite3 *derive_open(const char *case_path, bool *temporary)
 	db = here ? update(case_path) : derive_build(evidence, "");
 	free(evidence);
 	return db;
+}
+
+/* --- held against the evidence ---------------------------------------------- */
+
+/* What sql, in any order of rows, selects in both: the same? */
+static bool same_rows(sqlite3 *a, sqlite3 *b, const char *sql)
+{
+	sqlite3_stmt *x = NULL, *y = NULL;
+	bool same = sqlite3_prepare_v2(a, sql, -1, &x, NULL) == SQLITE_OK &&
+	    sqlite3_prepare_v2(b, sql, -1, &y, NULL) == SQLITE_OK &&
+	    sqlite3_column_count(x) == sqlite3_column_count(y);
+	int r = same ? SQLITE_ROW : SQLITE_DONE;
+
+	while (same && r == SQLITE_ROW) {
+		r = sqlite3_step(x);
+		same = sqlite3_step(y) == r &&
+		    (r == SQLITE_ROW || r == SQLITE_DONE);
+		for (int i = 0; same && i < sqlite3_data_count(x); i++) {
+			int n = sqlite3_column_bytes(x, i);
+
+			same = sqlite3_column_type(x, i) ==
+			    sqlite3_column_type(y, i) &&
+			    n == sqlite3_column_bytes(y, i) && (n == 0 ||
+			    memcmp(sqlite3_column_blob(x, i),
+			    sqlite3_column_blob(y, i), (size_t)n) == 0);
+		}
+	}
+	sqlite3_finalize(x);
+	sqlite3_finalize(y);
+	return same;
+}
+
+/* Rows of a table without WITHOUT ROWID stand in the order they were made in;
+ * in how many steps may change that, so all columns sort. `built` says how the
+ * tables were made, not what was observed. */
+static enum derived compare(sqlite3 *made, sqlite3 *found, char *why, size_t n)
+{
+	static const char schema[] = "SELECT type, name, tbl_name, sql FROM "
+	    "main.sqlite_schema ORDER BY type, name";
+	static const char tables[] = "SELECT name, 'SELECT * FROM main.' || "
+	    "name || ' ORDER BY ' || (SELECT group_concat(cid + 1) FROM "
+	    "pragma_table_info(s.name)) FROM main.sqlite_schema AS s "
+	    "WHERE type = 'table' AND name <> 'built' ORDER BY name";
+	enum derived r = DERIVED_SAME;
+	sqlite3_stmt *st = NULL;
+
+	if (!same_rows(made, found, schema)) {
+		snprintf(why, n, "its tables are not those of "
+		    "schema/derived.sql");
+		return DERIVED_OTHER;
+	}
+	if (sqlite3_prepare_v2(made, tables, -1, &st, NULL) != SQLITE_OK) {
+		snprintf(why, n, "%s", sqlite3_errmsg(made));
+		return DERIVED_UNCHECKED;
+	}
+	while (r == DERIVED_SAME && sqlite3_step(st) == SQLITE_ROW)
+		if (!same_rows(made, found,
+		    (const char *)sqlite3_column_text(st, 1))) {
+			snprintf(why, n, "its table %s is not what the ledger "
+			    "gives", (const char *)sqlite3_column_text(st, 0));
+			r = DERIVED_OTHER;
+		}
+	sqlite3_finalize(st);
+	return r;
+}
+
+static sqlite3 *open_found(const char *file, const char *evidence)
+{
+	char *name = uri(file, "?mode=ro&immutable=1");
+	sqlite3 *db = NULL;
+	int r = sqlite3_open_v2(name, &db, SQLITE_OPEN_URI |
+	    SQLITE_OPEN_READONLY, NULL);
+
+	free(name);
+	if (r == SQLITE_OK) {
+		sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, 0);
+		sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, 0);
+		if (attach(db, evidence) == 0)
+			return db;
+	}
+	sqlite3_close(db);
+	return NULL;
+}
+
+enum derived derive_check(const char *case_path, char *why, size_t n)
+{
+	char *file = text("%s/derived.db", case_path);
+	char *evidence = text("%s/evidence.db", case_path);
+	char *wal = text("%s-wal", evidence);
+	enum derived r = DERIVED_UNCHECKED;
+	sqlite3 *found = NULL, *made = NULL;
+
+	if (access(file, F_OK) < 0) {
+		r = DERIVED_NONE;
+	} else if (!empty(wal)) {	/* opening it would change the case */
+		snprintf(why, n, "a run is writing, or was cut short");
+	} else if ((found = open_found(file, evidence)) == NULL) {
+		snprintf(why, n, "it cannot be opened");
+	} else if (stale(found)) {
+		r = DERIVED_NONE;
+	} else if ((made = build_first(evidence, "", number(found,
+	    "SELECT size FROM built", 0))) == NULL) {
+		snprintf(why, n, "tables could not be made");
+	} else {
+		r = compare(made, found, why, n);
+	}
+	sqlite3_close(made);
+	sqlite3_close(found);
+	free(wal);
+	free(evidence);
+	free(file);
+	return r;
 }

@@ -7,6 +7,7 @@
 #define SCHEMA_DERIVE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <sqlite3.h>
@@ -38,5 +39,16 @@ sqlite3 *derive_open(const char *case_path, bool *temporary);
  * the result is the same.
  */
 int derive_step(sqlite3 *db, int64_t most);
+
+enum derived {
+	DERIVED_SAME,		/* what the evidence gives, as far as it goes */
+	DERIVED_NONE,		/* there is none, or the next reader rebuilds it */
+	DERIVED_OTHER,		/* something else */
+	DERIVED_UNCHECKED	/* could not be told without changing the case */
+};
+
+/* Holds CASE/derived.db against tables made anew, changing no byte of the
+ * case. why says what DERIVED_OTHER and DERIVED_UNCHECKED mean. */
+enum derived derive_check(const char *case_path, char *why, size_t n);
 
 #endif

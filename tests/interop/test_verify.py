@@ -83,12 +83,24 @@ TAMPER = {
 	"all checkpoints removed": "DELETE FROM checkpoint",
 	"another case's id": "UPDATE meta SET value = '%032d' "
 	    "WHERE name = 'case_id'" % 0,
+	"a port that is 2^32 too large": "UPDATE record SET port = "
+	    "port + 4294967296 WHERE seq = " + A_RAW,
+	"a named port that is 2^32 too large": "UPDATE named SET port = "
+	    "port + 4294967296 WHERE " + NAMED,
+	"another fact in meta": "INSERT INTO meta VALUES ('operator', 'B')",
+	"a trigger dropped": lambda c: script(c,
+	    "DROP TRIGGER record_update"),
+	"a view added": lambda c: script(c, "CREATE VIEW listed AS "
+	    "SELECT * FROM record WHERE kind = 'listed'"),
+	"a view in a table's place": lambda c: script(c, "ALTER TABLE tile "
+	    "RENAME TO kept; CREATE VIEW tile AS SELECT * FROM kept"),
 	"a tile changed": "UPDATE tile SET hashes = "
 	    "CAST(x'00' || substr(hashes, 2) AS BLOB)",
 	"a tile removed": "DELETE FROM tile",
 	"checkpoint.txt changed": lambda c: change(c, "checkpoint.txt", -4),
 	"checkpoint.txt removed": lambda c: os.remove(
 	    os.path.join(c, "checkpoint.txt")),
+	"the torrent's copy changed": lambda c: change(c, torrent(c), 9),
 	"one byte of a savefile changed": lambda c: change(c, savefile(c),
 	    500),
 	"a savefile cut": lambda c: os.truncate(
@@ -101,6 +113,17 @@ TAMPER = {
 def savefile(case):
 	return os.path.join("packets", sorted(f for f in os.listdir(
 	    os.path.join(case, "packets")) if not f.startswith("."))[0])
+
+
+def torrent(case):
+	return os.path.join("torrents",
+	    os.listdir(os.path.join(case, "torrents"))[0])
+
+
+def script(case, sql, file="evidence.db"):
+	db = sqlite3.connect(os.path.join(case, file))
+	db.executescript(sql)
+	db.close()
 
 
 def change(case, name, at):
@@ -118,6 +141,7 @@ def edit(case, sql):
 	triggers = list(db.execute("SELECT name, sql FROM sqlite_schema "
 	    "WHERE type = 'trigger'"))
 	db.execute("PRAGMA foreign_keys = OFF")
+	db.execute("PRAGMA ignore_check_constraints = ON")
 	for name, _ in triggers:
 		db.execute('DROP TRIGGER "%s"' % name)
 	n = db.execute(sql).rowcount
@@ -182,6 +206,27 @@ def tamper(case, folder):
 		elif not edit(copy, how):
 			tap.claim(False, "something to tamper with: " + what)
 		check(copy, 1, what)
+		shutil.rmtree(copy)
+
+
+def derived(case, folder):
+	"""derived.db is no evidence, but reports believe it."""
+	copy = os.path.join(folder, "copy")
+	for what, sql in (
+	    ("a level raised", "UPDATE endpoint SET level = 5"),
+	    ("a contact removed", "DELETE FROM contact WHERE conn = "
+		"(SELECT max(conn) FROM contact)"),
+	    ("a view in a table's place", "ALTER TABLE sighting RENAME TO s; "
+		"CREATE VIEW sighting AS SELECT * FROM s")):
+		shutil.copytree(case, copy)
+		script(copy, sql, "derived.db")
+		r = run(PROGRAM, copy)
+		tap.claim(r.returncode == 1 and "derived.db" in r.stdout,
+		    "swarmwitness verify: derived.db: " + what, r)
+		os.remove(os.path.join(copy, "derived.db"))
+		r = run(PROGRAM, copy)
+		tap.claim(r.returncode == 0, "and without the file it holds",
+		    r)
 		shutil.rmtree(copy)
 
 
@@ -302,6 +347,7 @@ def main():
 			    "%s: no case: one line on stderr" % command[-1],
 			    r)
 		tamper(case, folder)
+		derived(case, folder)
 		damage(case, folder)
 		copy = os.path.join(folder, "forged")
 		shutil.copytree(case, copy)

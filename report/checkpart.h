@@ -1,0 +1,30 @@
+/*
+ * What the parts of a check share: telling, and reading evidence.db. check.c
+ * walks the records; the rest has files of its own.
+ */
+#ifndef REPORT_CHECKPART_H
+#define REPORT_CHECKPART_H
+
+#include <sqlite3.h>
+
+#include "report/check.h"
+
+/* Something wrong, or a remark. */
+void check_tell(struct check *c, bool wrong, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* What is wrong with a record; of many only the first are told. */
+void check_wrong(struct check *c, int64_t seq, const char *what);
+
+/* NULL, the reason told, if it cannot be asked. */
+sqlite3_stmt *check_query(struct check *c, sqlite3 *db, const char *sql);
+/* One more row? An unreadable page is told; s may be NULL. */
+bool check_step(struct check *c, sqlite3_stmt *s);
+
+/* The schema to the letter, integrity_check, the case's id, and what holds of
+ * all records together: details are JSON objects, conversations begin. */
+void check_database(struct check *c, sqlite3 *db);
+
+/* What lies beside evidence.db: savefiles, copies of torrents, derived.db. */
+void check_files(struct check *c, sqlite3 *db, const char *path);
+
+#endif
