@@ -105,6 +105,7 @@ static void put_config(const struct account *a, struct json *j)
 	json_bool(j, "dht", !o->no_dht);
 	put_list(j, "dht_node", o->dht_node, o->dht_nodes);
 	json_bool(j, "announce_dht", o->announce_dht);
+	json_bool(j, "pex", !o->no_pex);
 	json_bool(j, "lsd", o->lsd);
 	json_int(j, "max_connections", o->max_connections);
 	json_int(j, "dial_rate", o->dial_rate);
@@ -346,15 +347,32 @@ int account_geo(struct account *a, const char *file)
 	return rc;
 }
 
-void account_torrent(struct account *a, const struct torrent *t,
-    const char *path)
+void account_torrent(struct account *a, const char *swarm,
+    const struct torrent *t, const char *source)
 {
 	struct record r = { .at = stamp_now(), .kind = "torrent",
-		.swarm = t->swarm, .conn = CONN_NONE, .raw = t->mi.file };
+		.swarm = swarm, .conn = CONN_NONE, .raw = t->mi.file };
 	struct json j;
 
 	json_init(&j, JSON_MOST);
-	torrent_detail(t, path, &j);
+	torrent_detail(t, source, &j);
+	r.detail = json_done(&j);
+	ledger_add(a->ledger, &r);
+	json_fini(&j);
+}
+
+void account_named(struct account *a, const char *swarm, const char *link,
+    const struct named *named, size_t n)
+{
+	struct record r = { .at = stamp_now(), .kind = "listed",
+		.swarm = swarm, .conn = CONN_NONE, .named = named, .names = n };
+	struct json j;
+
+	json_init(&j, JSON_MOST);
+	json_open(&j, NULL, '{');
+	json_str(&j, "source", "magnet");
+	json_text(&j, "witness", span_str(link));
+	json_close(&j, '}');
 	r.detail = json_done(&j);
 	ledger_add(a->ledger, &r);
 	json_fini(&j);

@@ -42,8 +42,12 @@ void account_no_packets(struct account *a, const char *why);
 int account_check_geo(const char *file);
 int account_geo(struct account *a, const char *file);
 
-void account_torrent(struct account *a, const struct torrent *t,
-    const char *path);
+void account_torrent(struct account *a, const char *swarm,
+    const struct torrent *t, const char *source);
+
+/* `listed`: peers that a magnet link names. */
+void account_named(struct account *a, const char *swarm, const char *link,
+    const struct named *named, size_t n);
 
 /* `selftest` once more and `end`. */
 void account_end(struct account *a, const char *why, int64_t connections,

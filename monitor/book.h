@@ -15,7 +15,9 @@
 enum book_source {
 	BOOK_TRACKER = 1,
 	BOOK_DHT = 2,
-	BOOK_LSD = 4
+	BOOK_LSD = 4,
+	BOOK_PEX = 8,
+	BOOK_MAGNET = 16
 };
 
 struct book_conf {

@@ -51,10 +51,10 @@ static int64_t message(struct budget *b, const struct event *ev, bool news,
 static int64_t price(struct budget *b, const struct event *ev, bool asked,
     bool news, int64_t now_ns)
 {
+	if (asked)
+		return 0;
 	switch (ev->kind) {
 	case EV_BLOCK:
-		if (asked)
-			return 0;
 		return (int64_t)ev->part.n + (ev->at == 0 ? RECORD : 0);
 	case EV_MESSAGE:
 		return message(b, ev, news, now_ns);

@@ -19,7 +19,7 @@ void budget_init(struct budget *b, int64_t now_ns);
 /* The torrent is known: its claims are two bitfields and every have. */
 void budget_claims(struct budget *b, uint32_t pieces);
 
-/* An event of the peer's; asked: a block that it was asked for. claimed: the
+/* An event of the peer's; asked: something that it was asked for. claimed: the
  * pieces it claims after it. False: it has said more than it may. */
 bool budget_pay(struct budget *b, const struct event *ev, bool asked,
     uint32_t claimed, int64_t now_ns);

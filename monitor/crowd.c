@@ -4,10 +4,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "monitor/fetch.h"
 #include "monitor/now.h"
 #include "schema/log.h"
 
 #define BEAT_MS 50
+#define FETCH_BEATS 5		/* who is silent is noticed after so many */
 #define SAY_AGAIN (60 * NS_PER_S)
 #define REST (1 * NS_PER_S)
 
@@ -91,6 +93,17 @@ static void on_node(void *ctx, struct peer *p, uint16_t port)
 	c->node(c->ctx, p->swarm, &at);
 }
 
+static void on_gossip(void *ctx, struct peer *p, const struct pex_msg *m)
+{
+	struct crowd *c = ctx;
+	struct pex_peers it = { 0 };
+	struct pex_peer q;
+
+	for (unsigned n = 0; n < PEX_HEARD_MOST && pex_peer(m, &it, &q); n++)
+		if (!q.dropped && q.at.family)
+			c->found(c->ctx, p->swarm, &q.at, BOOK_PEX);
+}
+
 static enum book_end end_of(const struct peer *p)
 {
 	if (!p->connected)
@@ -112,6 +125,7 @@ static void on_gone(void *ctx, struct peer *p)
 {
 	struct crowd *c = ctx;
 
+	peer_forget(p);
 	if (p->incoming)
 		book_left(c->book, &p->who);
 	else
@@ -194,12 +208,40 @@ static void dial_due(struct crowd *c)
 	}
 }
 
+/* What peers gave of a swarm's metadata is looked at here, outside of their
+ * own conversations. */
+static void fetch(struct crowd *c, struct swarm *s)
+{
+	struct stamp at = stamp_now();
+	char *source;
+	struct torrent *t = fetch_take(s->fetch, at, &source);
+
+	if (!t) {
+		if (c->beats % FETCH_BEATS == 0)
+			each_of(s->peers, peer_fetch);
+		return;
+	}
+	c->fetching--;
+	swarm_learn(s, t);
+	c->learnt(c->ctx, s, source);
+	free(source);
+	each_of(s->peers, peer_learnt);
+}
+
 static void on_beat(uv_timer_t *beat)
 {
 	struct crowd *c = beat->data;
+	struct swarm *next;
 
+	c->beats++;
 	resume(c);
 	dial_due(c);
+	for (struct swarm *s = c->swarms.first; s && c->fetching > 0;
+	    s = next) {
+		next = s->next;
+		if (s->fetch)
+			fetch(c, s);
+	}
 	peers_tick(&c->env);
 }
 
@@ -239,15 +281,17 @@ int crowd_open(struct crowd *c, const struct crowd_conf *conf)
 
 	*c = (struct crowd){ .ledger = conf->ledger, .clock = conf->clock,
 		.refused_said_ns = now_ns() - SAY_AGAIN,
-		.ctx = conf->ctx, .node = conf->node,
 		.undialled_said_ns = now_ns() - SAY_AGAIN,
+		.ctx = conf->ctx, .node = conf->node, .found = conf->found,
+		.learnt = conf->learnt,
 		.listen4 = { .fd = -1 }, .listen6 = { .fd = -1 } };
 	c->env = (struct peer_env){ .loop = conf->loop,
 		.policy = conf->policy, .bind4 = conf->bind4,
 		.bind6 = conf->bind6, .ports_from = conf->ports_from,
 		.ports_to = conf->ports_to, .ctx = c, .add = on_add,
 		.find = on_find, .stalled = on_stalled, .reached = on_reached,
-		.listens = on_listens, .node = on_node, .gone = on_gone, .heard = on_heard };
+		.listens = on_listens, .node = on_node, .gossip = on_gossip,
+		.gone = on_gone, .heard = on_heard };
 	bc.memory = memory;
 	c->book = book_new(&bc);
 	if (!c->book || peer_env_init(&c->env) < 0) {
@@ -265,8 +309,23 @@ int crowd_open(struct crowd *c, const struct crowd_conf *conf)
 	return 0;
 }
 
+/* Nothing but its infohash is known. */
+static bool begin_fetch(struct crowd *c, struct swarm *s)
+{
+	struct fetch_conf conf = { .swarm = s->ref.swarm, .ctx = c,
+		.add = on_add,
+		.hash_v1 = s->magnet.v1 ? s->magnet.hash_v1 : NULL,
+		.hash_v2 = s->magnet.v2 ? s->magnet.hash_v2 : NULL };
+
+	s->fetch = fetch_new(&conf);
+	c->fetching += s->fetch != NULL;
+	return s->fetch != NULL;
+}
+
 int crowd_watch(struct crowd *c, struct swarm *s)
 {
+	if (s->is_magnet && !begin_fetch(c, s))
+		return -1;
 	s->book = book_open(c->book);
 	if (s->book == BOOK_NONE)
 		return -1;
@@ -280,6 +339,7 @@ int crowd_watch(struct crowd *c, struct swarm *s)
 void crowd_unwatch(struct crowd *c, struct swarm *s, const char *why)
 {
 	end_all(s->peers, why);
+	c->fetching -= s->fetch != NULL;
 	book_close(c->book, s->book);
 	swarms_remove(&c->swarms, s);
 	swarm_free(s);

@@ -24,10 +24,14 @@ struct crowd {
 	int64_t refused_said_ns;
 	int64_t undialled;		/* for want of our own means */
 	int64_t undialled_said_ns, dial_again_ns;
+	unsigned beats, fetching;	/* swarms without metadata */
 	bool stopping;
 	void *ctx;
 	void (*node)(void *ctx, const struct swarm *s,
 	    const struct endpoint *at);
+	void (*found)(void *ctx, struct swarm *s, const struct endpoint *at,
+	    enum book_source source);
+	void (*learnt)(void *ctx, struct swarm *s, const char *source);
 };
 
 struct crowd_conf {
@@ -42,6 +46,11 @@ struct crowd_conf {
 	void *ctx;
 	void (*node)(void *ctx, const struct swarm *s,
 	    const struct endpoint *at);
+	/* A peer named another: PEX. */
+	void (*found)(void *ctx, struct swarm *s, const struct endpoint *at,
+	    enum book_source source);
+	/* Peers gave the swarm's metadata; source says who. */
+	void (*learnt)(void *ctx, struct swarm *s, const char *source);
 };
 
 /* Begins to listen and to dial. -1 with the reason logged. */

@@ -87,20 +87,21 @@ static void take_nodes(struct finders *f, const struct metainfo *mi)
 
 void finders_watch(struct finders *f, struct swarm *s)
 {
-	const struct torrent *t = s->torrent;
+	const struct swarmref *ref = &s->ref;
 
-	if (t->mi.is_private)
+	if (s->policy.is_private)
 		return;
 	if (f->dht) {
-		take_nodes(f, &t->mi);
-		s->dht = dht_watch(f->dht, t->swarm, t->wire_hash,
-		    t->wire_hashes, s);
+		if (s->torrent)
+			take_nodes(f, &s->torrent->mi);
+		s->dht = dht_watch(f->dht, ref->swarm, ref->wire_hash,
+		    ref->wire_hashes, s);
 		if (!s->dht)
 			log_die("out of memory");
 	}
 	if (f->lsd) {
-		s->lsd = lsd_watch(f->lsd, t->swarm, t->wire_hash,
-		    t->wire_hashes, s);
+		s->lsd = lsd_watch(f->lsd, ref->swarm, ref->wire_hash,
+		    ref->wire_hashes, s);
 		if (!s->lsd)
 			log_die("out of memory");
 	}

@@ -15,7 +15,7 @@
 /*        id              name                argument   help */
 #define OPTIONS(X) \
 	X(DURATION,        "duration",        "T",     "stop after T (90, 30m, 12h); default: at a signal") \
-	X(LIST,            "list",            "FILE",  "torrents to watch, one path a line; SIGHUP reads it again") \
+	X(LIST,            "list",            "FILE",  "what to watch, one path, magnet or hash a line; SIGHUP reads it again") \
 	X(LISTEN,          "listen",          "PORT",  "TCP and UDP port for incoming peers, 0 for any (6881)") \
 	X(BIND,            "bind",            "ADDR",  "use this local address; once for IPv4, once for IPv6") \
 	X(PORTS,           "ports",           "A-B",   "local ports of outgoing connections (20000-29999)") \
@@ -29,6 +29,7 @@
 	X(DHT_NODE,        "dht-node",        "NODE",  "a DHT node to begin with, HOST:PORT; repeatable; none is built in") \
 	X(NO_DHT,          "no-dht",          NULL,    "take no part in the DHT") \
 	X(ANNOUNCE_DHT,    "announce-dht",    NULL,    "say in the DHT that we are here, so that peers dial us") \
+	X(NO_PEX,          "no-pex",          NULL,    "do not hear which peers peers know") \
 	X(LSD,             "lsd",             NULL,    "find peers on the local links, and say there that we are here") \
 	X(GEO,             "geo",             "FILE",  "record the digest of this MMDB database; repeatable") \
 	X(KEY,             "key",             "FILE",  "signing key, made on first use (~/.config/swarmwitness/key)") \
@@ -58,7 +59,7 @@ static const struct {
 
 void options_help(FILE *to)
 {
-	fprintf(to, "usage: swarmwitness monitor [options] CASE TORRENT...\n\n"
+	fprintf(to, "usage: swarmwitness monitor [options] CASE TORRENT|MAGNET|INFOHASH...\n\n"
 	    "Observes the torrents' swarms and keeps what it sees in CASE.\n\n");
 	for (int i = 0; i < OPTION_COUNT; i++)
 		fprintf(to, "  --%-16s %-6s %s\n", rows[i].name,
@@ -204,6 +205,7 @@ static const char *wanted(enum option_id id)
 	case OPT_LIST:
 	case OPT_NO_DHT:
 	case OPT_ANNOUNCE_DHT:
+	case OPT_NO_PEX:
 	case OPT_LSD:
 	case OPT_OBSERVE_ONLY:
 	case OPT_ALLOW_LOCAL:
@@ -272,6 +274,8 @@ static bool take(struct options *o, enum option_id id, const char *arg)
 		return o->no_dht = true;
 	case OPT_ANNOUNCE_DHT:
 		return o->announce_dht = true;
+	case OPT_NO_PEX:
+		return o->no_pex = true;
 	case OPT_LSD:
 		return o->lsd = true;
 	case OPT_KEY:

@@ -16,7 +16,7 @@
 
 struct options {
 	int64_t duration_s;	/* 0: until a signal */
-	const char *list;	/* file of torrent paths, or NULL */
+	const char *list;	/* file of what to watch, or NULL */
 	uint16_t listen;	/* 0: any */
 	struct endpoint bind4, bind6;	/* family 0: not given */
 	uint16_t ports_from, ports_to;	/* local ports of outgoing sockets */
@@ -28,7 +28,7 @@ struct options {
 	size_t ntps;
 	const char *dht_node[OPTIONS_NODES_MAX];	/* HOST:PORT */
 	size_t dht_nodes;
-	bool no_dht, announce_dht, lsd;
+	bool no_dht, announce_dht, no_pex, lsd;
 	const char *geo[OPTIONS_GEO_MAX];
 	size_t geos;
 	const char *key;	/* NULL: the default */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "monitor/fetch.h"
 #include "monitor/now.h"
 #include "monitor/sock.h"
 #include "schema/json.h"
@@ -40,7 +41,7 @@ static int64_t put(struct peer *p, const char *kind, int64_t conn,
     struct json *j, struct stamp at)
 {
 	struct record r = { .at = at, .kind = kind,
-		.swarm = p->swarm ? p->swarm->torrent->swarm : NULL,
+		.swarm = p->swarm ? p->swarm->ref.swarm : NULL,
 		.conn = conn, .who = &p->who };
 	int64_t seq;
 
@@ -60,7 +61,8 @@ static void begin(struct json *j)
 /* Who named it, as "tracker+dht". */
 static void put_sources(struct json *j, unsigned sources)
 {
-	static const char *const word[] = { "tracker", "dht", "lsd" };
+	static const char *const word[] = { "tracker", "dht", "lsd",
+	    "pex", "magnet" };
 	char text[64];
 	size_t n = 0;
 
@@ -328,11 +330,12 @@ static const char *broke_word(int error)
 
 /* --- the policy ---------------------------------------------------------------- */
 
-static void step(struct peer *p, enum session_in_kind kind,
-    const struct event *ev, int64_t now_ns)
+static void step_for(struct peer *p, enum session_in_kind kind,
+    const struct event *ev, uint32_t block, int64_t now_ns)
 {
 	const struct claims *c = witness_claims(p->witness, SIDE_PEER);
 	struct session_in in = { .kind = kind, .now_ns = now_ns, .ev = ev,
+		.block = block,
 		.swarm = p->swarm ? &p->swarm->policy : NULL,
 		.claimed = c->bits, .claimed_count = c->count };
 	struct session_out out = { .bytes = p->env->out, .room = OUT_ROOM,
@@ -347,6 +350,12 @@ static void step(struct peer *p, enum session_in_kind kind,
 	session_step(&p->session, &in, &out);
 	p->env->out_n = out.n;
 	p->why = out.close;
+}
+
+static void step(struct peer *p, enum session_in_kind kind,
+    const struct event *ev, int64_t now_ns)
+{
+	step_for(p, kind, ev, 0, now_ns);
 }
 
 /* Its witness is ticked in time. */
@@ -379,7 +388,8 @@ static void join(struct peer *p)
 {
 	const struct session_conf *conf = p->env->policy;
 
-	if (p->map || !sample_is_large(conf->sample))
+	if (p->map || !sample_is_large(conf->sample) ||
+	    p->swarm->policy.pieces == 0)
 		return;
 	p->map = calloc(1, (size_t)p->swarm->policy.pieces / 8 + 1);
 	if (!p->map)
@@ -400,6 +410,69 @@ static void greeted(struct peer *p, const struct event *ev)
 		join(p);
 }
 
+/* --- what peers tell of the swarm ---------------------------------------------- */
+
+static void ask(struct peer *p, struct stamp at)
+{
+	uint32_t piece;
+
+	if (p->why || !fetch_next(p->swarm->fetch, p->slot, at, &piece))
+		return;
+	step_for(p, IN_FETCH, NULL, piece, at.mono_ns);
+}
+
+static void told(struct peer *p, const struct event *ev)
+{
+	struct stamp at = stamp_now();
+	struct fetch *f = p->swarm->fetch;
+
+	if (ev->ext == EXT_UT_PEX) {
+		if (p->session.extend.gossip)
+			p->env->gossip(p->env->ctx, p, &ev->pex);
+	} else if (f && ev->ext == EXT_HANDSHAKE && p->session.extend.metadata_id &&
+	    ev->xh.metadata_size != -1) {
+		peer_forget(p);
+		p->slot = fetch_join(f, ev->xh.metadata_size, p->conn,
+		    &p->who, at);
+	} else if (f && p->slot != FETCH_NONE && ev->ext == EXT_UT_METADATA) {
+		fetch_answer(f, p->slot, &ev->metadata, at);
+	}
+	if (f && p->slot != FETCH_NONE)
+		ask(p, at);
+}
+
+void peer_forget(struct peer *p)
+{
+	if (p->slot != FETCH_NONE && p->swarm && p->swarm->fetch)
+		fetch_leave(p->swarm->fetch, p->slot);
+	p->slot = FETCH_NONE;
+}
+
+void peer_fetch(struct peer *p)
+{
+	struct stamp at = stamp_now();
+
+	if (p->slot == FETCH_NONE)
+		return;
+	ask(p, at);
+	settle(p, at);
+}
+
+void peer_learnt(struct peer *p)
+{
+	struct stamp at = stamp_now();
+
+	p->slot = FETCH_NONE;
+	if (!p->connected)
+		return;
+	witness_metadata(p->witness, at);
+	if (p->session.outcome != SESSION_MET)
+		return;
+	join(p);
+	step(p, IN_LEARNT, NULL, at.mono_ns);
+	settle(p, at);
+}
+
 /* --- what the witness tells ------------------------------------------------------ */
 
 static int64_t on_add(void *ctx, const struct record *r)
@@ -409,12 +482,12 @@ static int64_t on_add(void *ctx, const struct record *r)
 	return p->env->add(p->env->ctx, r);
 }
 
-static const struct torrent *on_torrent(void *ctx, const uint8_t infohash[20])
+static const struct swarmref *on_swarm(void *ctx, const uint8_t infohash[20])
 {
 	struct peer *p = ctx;
 	struct swarm *s = p->env->find(p->env->ctx, infohash);
 
-	return s ? s->torrent : NULL;
+	return s ? &s->ref : NULL;
 }
 
 static void on_event(void *ctx, const struct event *ev)
@@ -432,6 +505,8 @@ static void on_event(void *ctx, const struct event *ev)
 	if (ev->kind == EV_HANDSHAKE)
 		greeted(p, ev);
 	step(p, IN_EVENT, ev, p->env->now_ns);
+	if (ev->kind == EV_EXTENDED && p->swarm && !p->why)
+		told(p, ev);
 	if (!met && p->session.outcome == SESSION_MET)
 		p->env->met++;
 	if (p->swarm && ev->kind == EV_MESSAGE && ev->msg.id == PW_PORT)
@@ -462,13 +537,13 @@ static void on_piece(void *ctx, const struct piece_result *r)
 static void connected(struct peer *p, struct stamp at)
 {
 	static const struct witness_hooks hooks = { .add = on_add,
-		.torrent = on_torrent, .event = on_event, .piece = on_piece };
+		.swarm = on_swarm, .event = on_event, .piece = on_piece };
 	struct witness_hooks mine = hooks;
 	int one = 1;
 
 	mine.ctx = p;
 	p->connected = true;
-	p->witness = witness_new(&mine, p->swarm ? p->swarm->torrent : NULL,
+	p->witness = witness_begin(&mine, p->swarm ? &p->swarm->ref : NULL,
 	    p->conn, &p->who);
 	if (!p->witness)
 		log_die("out of memory for a peer");
@@ -585,6 +660,7 @@ static struct peer *make(struct peer_env *env, int fd,
 	p->who = *who;
 	p->incoming = incoming;
 	p->visit = BOOK_NONE;
+	p->slot = FETCH_NONE;
 	p->began_ns = at.mono_ns;
 	session_init(&p->session, env->policy, who, incoming, at.mono_ns);
 	return p;

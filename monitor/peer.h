@@ -32,6 +32,8 @@ struct peer_env {
 	void (*listens)(void *ctx, struct peer *p, uint16_t port);
 	/* It says on which port its DHT node is. */
 	void (*node)(void *ctx, struct peer *p, uint16_t port);
+	/* It names other peers, as often as it may. */
+	void (*gossip)(void *ctx, struct peer *p, const struct pex_msg *m);
 	/* It is over and recorded; p is freed once this returns (and the loop
 	 * has closed its handles). */
 	void (*gone)(void *ctx, struct peer *p);
@@ -73,6 +75,7 @@ struct peer {
 	int64_t began_ns, armed_ns;
 	uint32_t visit;		/* in the address book, or BOOK_NONE */
 	int fd;
+	int slot;		/* of its swarm's fetch, or FETCH_NONE */
 	int handles;		/* still open in the loop */
 	int events;		/* what the poll handle waits for */
 	bool incoming, connected, ended, matched;
@@ -93,6 +96,13 @@ int peer_accept(struct peer_env *env, struct peer **strangers, int fd,
 
 /* We end it, for this reason (a constant): recorded, gone is called. */
 void peer_end(struct peer *p, const char *why);
+
+/* Asks it for metadata if it is its turn. */
+void peer_fetch(struct peer *p);
+/* Its swarm's metadata became known. */
+void peer_learnt(struct peer *p);
+/* It is over: nothing is expected of it any more. */
+void peer_forget(struct peer *p);
 
 /* env->paused changed: stop or go on reading. */
 void peer_resume(struct peer *p);

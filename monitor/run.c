@@ -24,6 +24,7 @@
 #define LAST_PACKETS_MS 300	/* our own FINs and their answers */
 #define HALF_OPEN 100
 #define SPARE_FDS 64
+#define NAMED_MOST 100		/* peers of one magnet */
 
 struct run {
 	struct options opt;
@@ -51,34 +52,39 @@ struct run {
 
 /* --- torrents -------------------------------------------------------------------- */
 
-static bool same_torrent(const struct torrent *a, const struct torrent *b)
+/* The swarm that is already watched for this one's torrent, or NULL. */
+static struct swarm *find_same(struct swarm *list, const struct swarm *s)
 {
-	return strcmp(a->swarm, b->swarm) == 0;
-}
-
-/* The swarm that is already watched for this torrent, or NULL. */
-static struct swarm *find_same(struct swarm *list, const struct torrent *t)
-{
-	while (list && !same_torrent(list->torrent, t))
+	while (list && !swarm_same(list, s))
 		list = list->next;
 	return list;
 }
 
-static int load(struct run *r, const char *path, bool listed)
+static struct swarm *read_torrent(const char *path)
 {
 	struct torrent *t = torrent_load(path);
-	struct swarm *s, **at = &r->loaded;
+	struct swarm *s;
 
 	if (!t)
-		return -1;
-	s = find_same(r->loaded, t);
-	if (s) {
-		torrent_free(t);
-		return 0;
-	}
+		return NULL;
 	s = swarm_new(t, path);
 	if (!s)
 		log_die("out of memory");
+	return s;
+}
+
+static int load(struct run *r, const char *path, bool listed)
+{
+	struct swarm **at = &r->loaded;
+	struct swarm *s = swarm_is_link(path) ? swarm_new_magnet(path) :
+	    read_torrent(path);
+
+	if (!s)
+		return -1;
+	if (find_same(r->loaded, s)) {
+		swarm_free(s);
+		return 0;
+	}
 	s->listed = listed;
 	while (*at)
 		at = &(*at)->next;
@@ -108,31 +114,77 @@ static int load_all(struct run *r)
 	return rc;
 }
 
-static void keep_copy(struct run *r, const struct torrent *t)
+/* On record, and a copy in the case. */
+static void keep_torrent(struct run *r, const struct swarm *s,
+    const char *source)
 {
 	char name[128];
 
-	snprintf(name, sizeof(name), "torrents/%s.torrent", t->swarm);
-	casedir_put(&r->dir, name, t->mi.file);
+	account_torrent(&r->account, s->ref.swarm, s->torrent, source);
+	snprintf(name, sizeof(name), "torrents/%s.torrent", s->ref.swarm);
+	casedir_put(&r->dir, name, s->torrent->mi.file);
+}
+
+/* Peers gave the metadata. */
+static void on_learnt(void *ctx, struct swarm *s, const char *source)
+{
+	const struct swarmref *ref = &s->ref;
+	struct run *r = ctx;
+	char safe[200];
+
+	keep_torrent(r, s, source);
+	log_info("%s: metadata of \"%s\" from %s", s->ref.swarm,
+	    log_safe(s->torrent->mi.name, safe, sizeof(safe)), source);
+	trackers_learnt(s->trackers, swarm_left(s), ref->wire_hash,
+	    ref->wire_hashes);
+	/* Private after all, or met under another hash too. */
+	if (s->policy.is_private ||
+	    s->ref.wire_hashes > s->magnet.v1 + s->magnet.v2) {
+		finders_unwatch(s);
+		finders_watch(&r->finders, s);
+	}
+}
+
+/* Peers that the link itself names. */
+static void hear_named(struct run *r, struct swarm *s)
+{
+	struct named named[NAMED_MOST];
+	unsigned i = 0, n = 0;
+
+	for (; n < NAMED_MOST && swarm_named(s, i, &named[n].at); i++)
+		if (named[n].at.family)
+			n++;
+	if (n == 0)
+		return;
+	account_named(&r->account, s->ref.swarm, s->path, named, n);
+	for (i = 0; i < n; i++)
+		crowd_hear(&r->crowd, s, &named[i].at, BOOK_MAGNET);
 }
 
 /* The swarm joins the run; it is freed if there is no room. */
 static void watch(struct run *r, struct swarm *s)
 {
+	const struct swarmref *ref = &s->ref;
+	struct swarm_urls urls = { .swarm = s };
+	struct tracker_watch w = { .swarm = ref->swarm,
+		.hash = ref->wire_hash, .hashes = ref->wire_hashes,
+		.is_private = s->policy.is_private, .left = swarm_left(s),
+		.url = swarm_url, .url_ctx = &urls, .ctx = s };
 	char safe[200];
 
-	account_torrent(&r->account, s->torrent, s->path);
-	keep_copy(r, s->torrent);
+	if (s->torrent)
+		keep_torrent(r, s, s->path);
 	if (crowd_watch(&r->crowd, s) < 0) {
 		log_warn("%s: no room for another swarm",
 		    log_safe(span_str(s->path), safe, sizeof(safe)));
 		swarm_free(s);
 		return;
 	}
-	s->trackers = trackers_watch(r->trackers, s->torrent, s);
+	s->trackers = trackers_watch(r->trackers, &w);
 	if (!s->trackers)
 		log_die("out of memory");
 	finders_watch(&r->finders, s);
+	hear_named(r, s);
 }
 
 static void unwatch(struct run *r, struct swarm *s, const char *why)
@@ -161,12 +213,12 @@ static void on_sighup(uv_signal_t *sig, int number)
 	}
 	for (s = r->crowd.swarms.first; s; s = next) {
 		next = s->next;
-		if (s->listed && !find_same(r->loaded, s->torrent))
+		if (s->listed && !find_same(r->loaded, s))
 			unwatch(r, s, "its torrent left the list");
 	}
 	while ((s = r->loaded)) {
 		r->loaded = s->next;
-		if (find_same(r->crowd.swarms.first, s->torrent))
+		if (find_same(r->crowd.swarms.first, s))
 			swarm_free(s);
 		else
 			watch(r, s);
@@ -309,6 +361,7 @@ static void make_policy(struct run *r)
 	p->version = "swarmwitness " SW_VERSION;
 	p->sample = r->opt.observe_only ? 0 : r->opt.sample;
 	p->outstanding = r->opt.outstanding;
+	p->no_pex = r->opt.no_pex;
 	sock_random(&r->account.tracker_key, sizeof(r->account.tracker_key));
 }
 
@@ -375,20 +428,21 @@ static void on_found(void *ctx, struct swarm *s, const struct endpoint *at,
 	crowd_hear(&r->crowd, s, at, source);
 }
 
-static void on_named(void *ctx, void *list_ctx, const struct endpoint *at,
-    const char *url, int64_t seq)
-{
-	(void)url;
-	(void)seq;
-	on_found(ctx, list_ctx, at, BOOK_TRACKER);
-}
-
 static void on_node(void *ctx, const struct swarm *s,
     const struct endpoint *at)
 {
 	struct run *r = ctx;
 
 	finders_node(&r->finders, s, at);
+}
+
+static void on_named(void *ctx, void *list_ctx, const char *url, int64_t seq,
+    const struct named *peers, size_t n)
+{
+	(void)url;
+	(void)seq;
+	for (size_t i = 0; i < n; i++)
+		on_found(ctx, list_ctx, &peers[i].at, BOOK_TRACKER);
 }
 
 static int open_crowd(struct run *r)
@@ -402,7 +456,8 @@ static int open_crowd(struct run *r)
 		.bind4 = r->vantage.bind4, .bind6 = r->vantage.bind6,
 		.listen_port = r->policy.listen_port,
 		.ports_from = r->opt.ports_from, .ports_to = r->opt.ports_to,
-		.ctx = r, .node = on_node };
+		.ctx = r, .node = on_node, .found = on_found,
+		.learnt = on_learnt };
 
 	sock_random(conf.book.key, sizeof(conf.book.key));
 	return crowd_open(&r->crowd, &conf);
@@ -418,7 +473,7 @@ static bool on_stalled(void *ctx, int64_t since_mono_ns)
 static void open_trackers(struct run *r)
 {
 	struct trackers_conf conf = { .loop = &r->loop, .ctx = r,
-		.add = on_add, .peer = on_named,
+		.add = on_add, .named = on_named,
 		.key = r->account.tracker_key, .port = r->policy.listen_port,
 		.bind4 = r->opt.bind4, .bind6 = r->opt.bind6,
 		.want4 = r->vantage.bind4.family != 0,

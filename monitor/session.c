@@ -1,7 +1,5 @@
 #include "monitor/session.h"
 
-#include <stdio.h>
-
 #define S (1000000000ll)
 #define GREET_WAIT (15 * S)
 #define SETTLE_WAIT (3 * S)	/* after the last claim; lazy bitfields */
@@ -10,9 +8,12 @@
 #define FAST_WAIT (10 * S)	/* choked so long, allowed_fast will do */
 #define ASK_WAIT (60 * S)	/* without a whole block */
 #define LINGER_WAIT (120 * S)
+#define METADATA_WAIT (600 * S)	/* it may come from another peer */
+#define HASHES_WAIT (20 * S)
 #define KEEPALIVE (90 * S)	/* clients close at 120 s of silence */
 
 #define REFUSED_MOST 3
+#define UNPROVED_MOST 3
 
 static void go(struct session *s, enum session_state to, int64_t until_ns)
 {
@@ -51,9 +52,31 @@ static bool pick(const struct session *s, const struct session_in *in,
 	return s->refused < REFUSED_MOST && sample_next(&s->sample, &o, d);
 }
 
-static void choose(struct session *s, const struct session_in *in,
-    uint32_t piece)
+/* Nothing could tell whether it is right, but somebody can say. */
+static bool unproven(const struct session_in *in, uint32_t piece)
 {
+	return in->swarm->unproven &&
+	    in->swarm->unproven(in->swarm->ctx, piece);
+}
+
+static bool ask_hashes(struct session *s, const struct session_in *in,
+    struct session_out *out, uint32_t piece, bool blocks)
+{
+	size_t n = in->swarm->hash_request(in->swarm->ctx, piece, blocks,
+	    tail(out));
+
+	out->n += n;
+	s->hashes_due += n > 0;
+	return n > 0;
+}
+
+static void choose(struct session *s, const struct session_in *in,
+    struct session_out *out, uint32_t piece)
+{
+	/* So that an unfinished piece proves its blocks. */
+	if (in->swarm->hash_request && s->unproved < UNPROVED_MOST &&
+	    !sample_is_large(s->conf->sample))
+		ask_hashes(s, in, out, piece, true);
 	sample_take(&s->sample, piece);
 	s->in_hand = true;
 	s->piece = piece;
@@ -124,9 +147,10 @@ static void fill(struct session *s, const struct session_in *in,
 		}
 	while (count_asks(s, ASK_FREE) > 0 && sent < s->conf->outstanding) {
 		if (!s->in_hand) {
-			if (s->choked || !pick(s, in, &d))
+			if (s->choked || !pick(s, in, &d) ||
+			    unproven(in, d.piece))
 				return;
-			choose(s, in, d.piece);
+			choose(s, in, out, d.piece);
 			s->sample.draws = d.draws;
 		}
 		if (!may_ask(s, s->piece))
@@ -143,8 +167,21 @@ static void linger(struct session *s, const struct session_in *in,
 		out->n += pw_put_empty(tail(out), PW_NOT_INTERESTED);
 	s->interested = false;
 	if (s->leave_ns == 0)
-		s->leave_ns = in->now_ns + LINGER_WAIT;
+		s->leave_ns = in->now_ns + (in->swarm->pieces ? LINGER_WAIT :
+		    METADATA_WAIT);
 	go(s, S_LINGER, s->leave_ns);
+}
+
+/* The next piece's hash has to be asked for first. */
+static void want_hashes(struct session *s, const struct session_in *in,
+    struct session_out *out, const struct sample_draw *d)
+{
+	s->wanted = *d;
+	if (s->unproved < UNPROVED_MOST &&
+	    ask_hashes(s, in, out, d->piece, false))
+		go(s, S_HASHES, in->now_ns + HASHES_WAIT);
+	else
+		linger(s, in, out);
 }
 
 /* Something changed while we are interested: ask, wait or be done. */
@@ -153,20 +190,23 @@ static void proceed(struct session *s, const struct session_in *in,
 {
 	struct sample_draw d;
 
-	if (!s->interested)
+	if (!s->interested || s->state == S_HASHES)
 		return;
 	fill(s, in, out);
 	if (count_asks(s, ASK_SENT) > 0) {
 		if (s->state != S_ASK)
 			go(s, S_ASK, in->now_ns + ASK_WAIT);
-	} else if (s->in_hand || count_asks(s, ASK_AGAIN) > 0 ||
-	    pick(s, in, &d)) {
+	} else if (!s->in_hand && count_asks(s, ASK_AGAIN) == 0 &&
+	    !pick(s, in, &d)) {
+		linger(s, in, out);
+	} else if (!s->in_hand && count_asks(s, ASK_AGAIN) == 0 &&
+	    unproven(in, d.piece)) {
+		want_hashes(s, in, out, &d);
+	} else {
 		if (s->state != S_WANT) {
 			s->want_ns = in->now_ns;
 			go(s, S_WANT, in->now_ns + WANT_WAIT);
 		}
-	} else {
-		linger(s, in, out);
 	}
 }
 
@@ -178,6 +218,10 @@ static void begin(struct session *s, const struct session_in *in,
 
 	if (!pick(s, in, &d)) {
 		linger(s, in, out);
+		return;
+	}
+	if (unproven(in, d.piece)) {
+		want_hashes(s, in, out, &d);
 		return;
 	}
 	s->interested = true;
@@ -194,8 +238,9 @@ static void ask_fast(struct session *s, const struct session_in *in,
 	for (unsigned i = s->fast_tried; i < s->fast_count; i++) {
 		s->fast_tried = i + 1;
 		if (!s->in_hand && s->refused < REFUSED_MOST &&
-		    sample_may(&s->sample, &o, s->fast_pieces[i])) {
-			choose(s, in, s->fast_pieces[i]);
+		    sample_may(&s->sample, &o, s->fast_pieces[i]) &&
+		    !unproven(in, s->fast_pieces[i])) {
+			choose(s, in, out, s->fast_pieces[i]);
 			break;
 		}
 	}
@@ -231,25 +276,41 @@ static void give_up(struct session *s, uint32_t piece)
 
 /* --- what the peer says ------------------------------------------------------ */
 
-static void put_extended(const struct session *s, struct session_out *out)
+/* The hashes asked for came, or do not come. */
+static void on_hashes(struct session *s, const struct session_in *in,
+    struct session_out *out)
 {
-	char dict[160];
-	/* lt_donthave is a claim withdrawn, and worth hearing. reqq: the least
-	 * there is, since we answer no request. */
-	int n = snprintf(dict, sizeof(dict),
-	    "d1:md11:lt_donthavei7ee1:pi%ue4:reqqi1e1:v%zu:%se",
-	    s->conf->listen_port, strlen(s->conf->version), s->conf->version);
-
-	if (n > 0 && (size_t)n < sizeof(dict))
-		out->n += pw_put_extended(tail(out), out->room - out->n, 0,
-		    span_of(dict, (size_t)n));
+	if (s->state != S_HASHES)
+		return;
+	if (unproven(in, s->wanted.piece)) {
+		s->unproved++;
+		s->sample.draws = s->wanted.draws;	/* passed over */
+	}
+	go(s, S_SETTLE, in->now_ns);
+	if (s->interested)
+		proceed(s, in, out);
+	else
+		begin(s, in, out);
 }
 
-static void put_handshake(const struct session *s, const uint8_t infohash[20],
+static void put_extended(const struct session *s, const struct session_in *in,
     struct session_out *out)
+{
+	struct extend_offer o = { .port = s->conf->listen_port,
+		.version = s->conf->version,
+		.metadata = in->swarm->pieces == 0,
+		.pex = !s->conf->no_pex && !in->swarm->is_private };
+
+	out->n += extend_hello(&o, tail(out));
+}
+
+static void put_handshake(const struct session *s, const struct session_in *in,
+    const uint8_t infohash[20], struct session_out *out)
 {
 	struct pw_handshake h = { .reserved = { [5] = 0x10, [7] = 0x04 } };
 
+	if (in->swarm->v2)
+		h.reserved[7] |= 0x10;
 	memcpy(h.infohash, infohash, sizeof(h.infohash));
 	memcpy(h.peer_id, s->conf->peer_id, sizeof(h.peer_id));
 	pw_handshake_put(tail(out), &h);
@@ -282,13 +343,17 @@ static void on_handshake(struct session *s, const struct session_in *in,
 		return;
 	}
 	s->outcome = SESSION_MET;
+	if (in->swarm->decoy) {
+		leave(s, out, "it answered to a decoy infohash");
+		return;
+	}
 	s->fast = PW_HAS_FAST(h->reserved);
 	s->extended = PW_HAS_EXT(h->reserved);
 	budget_claims(&s->budget, in->swarm->pieces);
 	if (s->incoming)
-		put_handshake(s, h->infohash, out);
+		put_handshake(s, in, h->infohash, out);
 	if (s->extended)
-		put_extended(s, out);
+		put_extended(s, in, out);
 	if (s->fast)	/* rTorrent closes at once if it did not offer it */
 		out->n += pw_put_empty(tail(out), PW_HAVE_NONE);
 	s->answered = true;
@@ -370,6 +435,10 @@ static void on_message(struct session *s, const struct session_in *in,
 		    !is_fast(s, m->index))
 			s->fast_pieces[s->fast_count++] = m->index;
 		break;
+	case PW_HASHES:
+	case PW_HASH_REJECT:
+		on_hashes(s, in, out);
+		break;
 	case PW_INTERESTED:
 	case PW_NOT_INTERESTED:
 	case PW_PIECE:
@@ -378,8 +447,6 @@ static void on_message(struct session *s, const struct session_in *in,
 	case PW_SUGGEST:
 	case PW_EXTENDED:
 	case PW_HASH_REQUEST:
-	case PW_HASHES:
-	case PW_HASH_REJECT:
 	case PW_KEEPALIVE:
 	case PW_UNKNOWN:
 		break;
@@ -399,10 +466,51 @@ static void on_block(struct session *s, const struct session_in *in,
 	proceed(s, in, out);
 }
 
+static void on_extended(struct session *s, const struct session_in *in,
+    struct session_out *out)
+{
+	size_t n;
+	const char *why = extend_event(&s->extend, in->ev, in->now_ns,
+	    tail(out), &n);
+
+	out->n += n;
+	if (why)
+		leave(s, out, why);
+	else if (in->ev->ext == EXT_LT_DONTHAVE)
+		on_claim(s, in);
+}
+
+/* The swarm got its torrent: now the claims mean something. */
+static void on_learnt(struct session *s, const struct session_in *in,
+    struct session_out *out)
+{
+	if (!s->answered)
+		return;
+	budget_claims(&s->budget, in->swarm->pieces);
+	if (s->extended)
+		out->n += extend_learnt(!in->swarm->is_private, tail(out));
+	s->leave_ns = 0;
+	s->settled_ns = in->now_ns + SETTLE_MOST;
+	go(s, S_SETTLE, in->now_ns + SETTLE_WAIT);
+}
+
+/* Whether it was asked for this; once. */
+static bool was_asked(struct session *s, const struct event *ev)
+{
+	if (ev->kind == EV_BLOCK)
+		return find_ask(s, &ev->msg) != NULL;
+	if (ev->kind == EV_MESSAGE && ev->msg.id == PW_HASHES &&
+	    s->hashes_due > 0) {
+		s->hashes_due--;
+		return true;
+	}
+	return extend_asked(&s->extend, ev);
+}
+
 static void on_event(struct session *s, const struct session_in *in,
     struct session_out *out)
 {
-	bool asked = in->ev->kind == EV_BLOCK && find_ask(s, &in->ev->msg);
+	bool asked = was_asked(s, in->ev);
 
 	if (!budget_pay(&s->budget, in->ev, asked, in->claimed_count,
 	    in->now_ns)) {
@@ -417,8 +525,7 @@ static void on_event(struct session *s, const struct session_in *in,
 		on_message(s, in, out);
 		break;
 	case EV_EXTENDED:
-		if (in->ev->ext == EXT_LT_DONTHAVE)
-			on_claim(s, in);
+		on_extended(s, in, out);
 		break;
 	case EV_BLOCK:
 		on_block(s, in, out);
@@ -443,6 +550,9 @@ static void on_deadline(struct session *s, const struct session_in *in,
 		break;
 	case S_SETTLE:
 		begin(s, in, out);
+		break;
+	case S_HASHES:
+		on_hashes(s, in, out);
 		break;
 	case S_WANT:
 		leave(s, out, "no unchoke within 600 s");
@@ -509,13 +619,19 @@ void session_step(struct session *s, const struct session_in *in,
 	case IN_CONNECTED:
 		go(s, S_GREET, in->now_ns + GREET_WAIT);
 		if (!s->incoming)
-			put_handshake(s, in->swarm->infohash[0], out);
+			put_handshake(s, in, in->swarm->infohash[0], out);
 		break;
 	case IN_EVENT:
 		on_event(s, in, out);
 		break;
 	case IN_TIMEOUT:
 		on_timeout(s, in, out);
+		break;
+	case IN_FETCH:
+		out->n += extend_fetch(&s->extend, in->block, tail(out));
+		break;
+	case IN_LEARNT:
+		on_learnt(s, in, out);
 		break;
 	case IN_END:
 		on_end(s, out);

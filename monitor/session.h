@@ -7,8 +7,9 @@
 #define MONITOR_SESSION_H
 
 #include "monitor/budget.h"
+#include "monitor/extend.h"
 #include "monitor/sample.h"
-#include "wire/talk.h"
+#include "wire/hashes.h"
 
 #define SESSION_ASKS_MAX 8
 #define SESSION_FAST_MAX 16	/* allowed_fast pieces kept in mind */
@@ -18,11 +19,19 @@
 struct session_swarm {
 	uint8_t infohash[2][20];	/* what handshakes bear */
 	int hashes;
-	uint32_t pieces;
+	uint32_t pieces;	/* 0: the metadata is not known */
+	bool v2, is_private;
+	bool decoy;		/* nobody shares this: who answers is done */
 	const void *ctx;
 	/* Length of a piece; 0: not to be asked for, because nothing could
 	 * tell whether what came is right. */
 	uint32_t (*piece_bytes)(const void *ctx, uint32_t piece);
+	/* NULL, or whether the piece's hash is still to be asked for (v2). */
+	bool (*unproven)(const void *ctx, uint32_t piece);
+	/* The request for it, or for those of the piece's blocks; 0: none. Not
+	 * NULL if unproven is not. */
+	size_t (*hash_request)(const void *ctx, uint32_t piece, bool blocks,
+	    uint8_t out[HASHES_REQUEST_BYTES]);
 };
 
 /* The same for all sessions of a run. */
@@ -32,12 +41,14 @@ struct session_conf {
 	const char *version;
 	int sample;		/* pieces per peer; 0: none; -1: all claimed */
 	unsigned outstanding;	/* 1 .. SESSION_ASKS_MAX */
+	bool no_pex;
 	uint8_t seed[SAMPLE_SEED];
 };
 
 enum session_state {
 	S_GREET,	/* handshakes under way */
 	S_SETTLE,	/* its claims may still change */
+	S_HASHES,	/* what a piece must hash to is asked for */
 	S_WANT,		/* interested, and choked */
 	S_ASK,		/* pieces are being asked for */
 	S_LINGER,	/* nothing to ask; its messages are worth hearing */
@@ -72,7 +83,11 @@ struct session {
 	struct budget budget;
 	int64_t leave_ns;	/* lingering ends; 0: not begun */
 	struct sample sample;
+	struct extend extend;
 	unsigned refused;	/* pieces it would not give */
+	unsigned unproved;	/* hashes it would not give */
+	unsigned hashes_due;	/* answers to requests for hashes */
+	struct sample_draw wanted;	/* S_HASHES: the piece */
 	uint32_t fast_pieces[SESSION_FAST_MAX];
 	unsigned fast_count, fast_tried;
 	/* the piece that requests are cut from, and what is under way */
@@ -85,6 +100,8 @@ enum session_in_kind {
 	IN_CONNECTED,
 	IN_EVENT,	/* .ev, one of the peer's */
 	IN_TIMEOUT,	/* the deadline given has passed */
+	IN_FETCH,	/* ask for block .block of the metadata */
+	IN_LEARNT,	/* the metadata became known */
 	IN_END		/* we stop: say what is polite, then close */
 };
 
@@ -92,6 +109,7 @@ struct session_in {
 	enum session_in_kind kind;
 	int64_t now_ns;			/* monotonic */
 	const struct event *ev;
+	uint32_t block;
 	/* The swarm; for an incoming connection the one whose infohash its
 	 * handshake bears, NULL before and if there is none. */
 	const struct session_swarm *swarm;

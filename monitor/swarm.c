@@ -3,39 +3,168 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 
+#include "monitor/fetch.h"
 #include "schema/log.h"
 
-/* Length of a piece whose content can be checked, else 0. */
+/* Length of a piece whose content can be checked, if need be once its peers
+ * have told its hash, else 0. */
 static uint32_t checkable(const void *ctx, uint32_t piece)
 {
-	const struct torrent *t = ctx;
+	const struct swarm *s = ctx;
 	struct expect e;
+	uint32_t nth;
 
-	torrent_expect(t, piece, &e);
-	return e.v1.n || e.v2.n ? torrent_piece_bytes(t, piece) : 0;
+	torrent_expect(s->torrent, piece, &e);
+	if (!e.v1.n && !e.v2.n && !torrent_tree(s->torrent, piece, &nth))
+		return 0;
+	return torrent_piece_bytes(s->torrent, piece);
+}
+
+/* Its hash is not in the torrent, and no peer has told it yet. */
+static bool unproven(const void *ctx, uint32_t piece)
+{
+	const struct swarm *s = ctx;
+	const struct mi_file *f;
+	uint8_t root[32];
+	struct expect e;
+	uint32_t nth;
+
+	torrent_expect(s->torrent, piece, &e);
+	if (e.v1.n || e.v2.n)
+		return false;
+	f = torrent_tree(s->torrent, piece, &nth);
+	return f && !proven_piece(s->ref.proven, f->root, nth,
+	    s->torrent->mi.piece_bytes / MI_BLOCK, root);
+}
+
+static uint32_t power_of_two(uint64_t n)
+{
+	uint32_t p = 1;
+
+	while (p < n && p < HASHES_COUNT_MAX)
+		p *= 2;
+	return p;
+}
+
+/* What to ask a peer for: the hashes of a piece's blocks, or of the pieces
+ * around it. 0: there are none to be asked for. */
+static size_t hash_request(const void *ctx, uint32_t piece, bool blocks,
+    uint8_t out[HASHES_REQUEST_BYTES])
+{
+	const struct swarm *s = ctx;
+	const struct mi_file *f;
+	struct hashes_tree tree;
+	uint32_t nth, layer = 0, count;
+
+	/* A hybrid's pieces are told by v1. */
+	if (s->torrent->mi.v1 || (f = torrent_tree(s->torrent, piece, &nth))
+	    == NULL || f->bytes <= s->torrent->mi.piece_bytes)
+		return 0;
+	tree = hashes_tree(&s->torrent->mi, f);
+	if (blocks) {
+		if (tree.piece_blocks < 2 ||
+		    tree.piece_blocks > HASHES_COUNT_MAX ||
+		    proven_block(s->ref.proven, f->root,
+		    (uint64_t)nth * tree.piece_blocks))
+			return 0;
+		return hashes_put_request(out, &tree, 0,
+		    nth * tree.piece_blocks, tree.piece_blocks);
+	}
+	while (UINT64_C(1) << layer < tree.piece_blocks)
+		layer++;
+	count = power_of_two((tree.blocks - 1) / tree.piece_blocks + 1);
+	return hashes_put_request(out, &tree, layer, nth - nth % count, count);
+}
+
+static struct swarm *make(const char *path)
+{
+	struct swarm *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return NULL;
+	s->book = UINT32_MAX;
+	s->path = strdup(path);
+	s->policy.ctx = s;
+	s->policy.piece_bytes = checkable;
+	s->policy.unproven = unproven;
+	s->policy.hash_request = hash_request;
+	s->ref.proven = proven_new();
+	if (s->path && s->ref.proven)
+		return s;
+	swarm_free(s);
+	return NULL;
+}
+
+/* How handshakes name it: a hybrid by its v1 hash first. */
+static void set_hashes(struct swarm *s)
+{
+	s->policy.hashes = s->ref.wire_hashes;
+	memcpy(s->policy.infohash, s->ref.wire_hash, sizeof(s->ref.wire_hash));
+	s->policy.v2 = s->magnet.v2;
+	if (s->torrent) {
+		memcpy(s->policy.infohash, s->torrent->wire_hash,
+		    sizeof(s->torrent->wire_hash));
+		s->policy.pieces = s->torrent->mi.pieces;
+		s->policy.v2 = s->torrent->mi.v2;
+		s->policy.is_private = s->torrent->mi.is_private;
+	}
 }
 
 struct swarm *swarm_new(struct torrent *t, const char *path)
 {
-	struct swarm *s = calloc(1, sizeof(*s));
+	struct swarm *s = make(path);
+	struct proven *proven;
 
 	if (!s) {
 		torrent_free(t);
 		return NULL;
 	}
+	proven = s->ref.proven;
 	s->torrent = t;
-	s->book = UINT32_MAX;
-	s->path = strdup(path);
-	if (!s->path) {
+	swarmref_init(&s->ref, t);
+	s->ref.proven = proven;
+	set_hashes(s);
+	return s;
+}
+
+struct swarm *swarm_new_magnet(const char *link)
+{
+	struct swarm *s = make(link);
+	struct wire_error err;
+	struct proven *proven;
+	char safe[200];
+
+	if (!s)
+		log_die("out of memory");
+	if (magnet_read(span_str(s->path), &s->magnet, &err) != WIRE_OK) {
+		log_warn("%s: offset %zu: %s", log_safe(span_str(link), safe,
+		    sizeof(safe)), err.offset, err.reason);
 		swarm_free(s);
 		return NULL;
 	}
-	memcpy(s->policy.infohash, t->wire_hash, sizeof(t->wire_hash));
-	s->policy.hashes = t->wire_hashes;
-	s->policy.pieces = t->mi.pieces;
-	s->policy.ctx = t;
-	s->policy.piece_bytes = checkable;
+	proven = s->ref.proven;
+	s->is_magnet = true;
+	swarmref_init_hashes(&s->ref, s->magnet.v1 ? s->magnet.hash_v1 : NULL,
+	    s->magnet.v2 ? s->magnet.hash_v2 : NULL);
+	s->ref.proven = proven;
+	set_hashes(s);
+	return s;
+}
+
+struct swarm *swarm_new_decoy(const uint8_t hash[20])
+{
+	struct swarm *s = make("");
+	struct proven *proven;
+
+	if (!s)
+		return NULL;
+	proven = s->ref.proven;
+	swarmref_init_hashes(&s->ref, hash, NULL);
+	s->ref.proven = proven;
+	s->decoy = s->policy.decoy = true;
+	set_hashes(s);
 	return s;
 }
 
@@ -43,9 +172,80 @@ void swarm_free(struct swarm *s)
 {
 	if (!s)
 		return;
+	fetch_free(s->fetch);
 	torrent_free(s->torrent);
+	proven_free(s->ref.proven);
 	free(s->path);
 	free(s);
+}
+
+bool swarm_is_link(const char *text)
+{
+	size_t n = strlen(text);
+
+	return strncasecmp(text, "magnet:", 7) == 0 ||
+	    ((n == 40 || n == 64) &&
+	    strspn(text, "0123456789abcdefABCDEF") == n);
+}
+
+bool swarm_same(const struct swarm *a, const struct swarm *b)
+{
+	for (int i = 0; i < a->ref.wire_hashes; i++)
+		if (swarmref_is(&b->ref, a->ref.wire_hash[i]))
+			return true;
+	return false;
+}
+
+void swarm_learn(struct swarm *s, struct torrent *t)
+{
+	s->torrent = t;
+	s->ref.torrent = t;
+	for (int i = 0; i < t->wire_hashes && s->ref.wire_hashes < 2; i++)
+		if (!swarmref_is(&s->ref, t->wire_hash[i]))
+			memcpy(s->ref.wire_hash[s->ref.wire_hashes++],
+			    t->wire_hash[i], 20);
+	set_hashes(s);
+	fetch_free(s->fetch);
+	s->fetch = NULL;
+}
+
+uint64_t swarm_left(const struct swarm *s)
+{
+	return s->torrent && s->torrent->mi.total_bytes ?
+	    s->torrent->mi.total_bytes : 1;
+}
+
+bool swarm_named(const struct swarm *s, unsigned i, struct endpoint *at)
+{
+	char text[128];
+	long n;
+
+	*at = (struct endpoint){ 0 };
+	if (!s->is_magnet)
+		return false;
+	n = magnet_param(&s->magnet, "x.pe", i, text, sizeof(text));
+	if (n < 0)
+		return false;
+	if ((size_t)n > sizeof(text) ||
+	    !endpoint_parse(span_of(text, (size_t)n), at))
+		*at = (struct endpoint){ 0 };
+	return true;
+}
+
+bool swarm_url(void *urls, struct span *url, unsigned *tier)
+{
+	struct swarm_urls *u = urls;
+	long n;
+
+	if (!u->swarm->is_magnet)
+		return mi_tracker(&u->swarm->torrent->mi, &u->it, url, tier);
+	do {
+		n = magnet_param(&u->swarm->magnet, "tr", u->n, u->text,
+		    sizeof(u->text));
+		*tier = u->n++;		/* all of them (BEP 9 has no tiers) */
+	} while (n > (long)sizeof(u->text));
+	*url = span_of(u->text, n > 0 ? (size_t)n : 0);
+	return n >= 0;
 }
 
 int swarms_add(struct swarms *set, struct swarm *s)
@@ -96,7 +296,7 @@ struct swarm *swarms_find(const struct swarms *set,
 {
 	struct swarm *s = set->first;
 
-	while (s && !torrent_is(s->torrent, infohash))
+	while (s && !swarmref_is(&s->ref, infohash))
 		s = s->next;
 	return s;
 }

@@ -1,21 +1,29 @@
 /*
- * The swarms of a run: each a torrent, its place in the address book, its
- * trackers and its connections.
+ * The swarms of a run: each a torrent, or an infohash until its peers have
+ * given the metadata; its place in the address book, its trackers and its
+ * connections.
  */
 #ifndef MONITOR_SWARM_H
 #define MONITOR_SWARM_H
 
 #include "monitor/session.h"
-#include "schema/torrent.h"
+#include "schema/proven.h"
+#include "schema/swarmref.h"
+#include "wire/magnet.h"
 
 struct peer;
+struct fetch;
 struct tracker_list;
 struct dht_search;
 struct lsd_swarm;
 
 struct swarm {
-	struct torrent *torrent;	/* owned */
-	char *path;			/* where it came from, owned */
+	struct swarmref ref;		/* how it is named, on the wire too */
+	struct torrent *torrent;	/* owned; NULL: not known yet */
+	struct fetch *fetch;		/* owned; NULL: nothing to fetch */
+	char *path;	/* where it came from: a file, link or hash; owned */
+	struct magnet magnet;		/* of a link or hash: spans into path */
+	bool is_magnet;
 	struct session_swarm policy;
 	uint32_t book;			/* its number in the address book */
 	struct tracker_list *trackers;	/* NULL before it is watched */
@@ -23,6 +31,7 @@ struct swarm {
 	struct lsd_swarm *lsd;		/* likewise */
 	struct peer *peers;		/* its connections */
 	bool listed;			/* of --list: may go again */
+	bool decoy;			/* nobody's: see monitor/decoy.h */
 	bool seen;			/* while --list is read */
 	struct swarm *next;
 };
@@ -37,7 +46,38 @@ struct swarms {
 /* A swarm of this torrent, which is now its own; NULL on out of memory (the
  * torrent is freed). It is in no set yet. */
 struct swarm *swarm_new(struct torrent *t, const char *path);
+/* Of a link or a bare infohash. NULL: with the reason logged. */
+struct swarm *swarm_new_magnet(const char *link);
+/* Of an infohash that means nothing; NULL: no memory. */
+struct swarm *swarm_new_decoy(const uint8_t hash[20]);
 void swarm_free(struct swarm *s);
+
+/* Whether this is a link or a bare infohash, and not a file's name. */
+bool swarm_is_link(const char *text);
+/* Both name one torrent, as far as their infohashes tell. */
+bool swarm_same(const struct swarm *a, const struct swarm *b);
+
+/* The metadata became known: t is its own now, and peers are met under each
+ * of its infohashes. */
+void swarm_learn(struct swarm *s, struct torrent *t);
+
+/* What announces say is left: everything, or something while its size is not
+ * known. */
+uint64_t swarm_left(const struct swarm *s);
+
+/* The i-th peer that its magnet names (x.pe); false at the end. One that is
+ * no address has family 0. */
+bool swarm_named(const struct swarm *s, unsigned i, struct endpoint *at);
+
+/* Its trackers, one call each, for struct tracker_watch: start zeroed but for
+ * .swarm; the URL is valid until the next. */
+struct swarm_urls {
+	const struct swarm *swarm;
+	struct mi_trackers it;
+	unsigned n;
+	char text[2048];
+};
+bool swarm_url(void *urls, struct span *url, unsigned *tier);
 
 /* Puts s into the set under its book number. -1: no memory. */
 int swarms_add(struct swarms *set, struct swarm *s);
@@ -48,8 +88,9 @@ struct swarm *swarms_find(const struct swarms *set,
     const uint8_t infohash[20]);
 
 /*
- * The torrent paths of a list file: one a line, blanks around it and lines
- * that begin with # left out, calls each(ctx, path). -1 with the reason logged
+ * What a list file says to watch: a torrent's path, a link or an infohash a
+ * line, blanks around it and lines that begin with # left out, calls
+ * each(ctx, line). -1 with the reason logged
  * if the file cannot be read, else what each last returned if negative, or 0.
  */
 int swarm_list(const char *file, int (*each)(void *ctx, const char *path),

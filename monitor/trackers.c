@@ -108,16 +108,16 @@ static bool add_tracker(struct tracker_list *l, struct span url, unsigned tier)
 	return true;
 }
 
-static bool read_trackers(struct tracker_list *l, const struct torrent *t)
+static bool read_trackers(struct tracker_list *l,
+    const struct tracker_watch *w)
 {
-	struct mi_trackers it = { 0 };
 	struct span url;
 	unsigned tier;
 
 	l->trackers = calloc(TRACKERS_MOST, sizeof(*l->trackers));
 	if (l->trackers == NULL)
 		return false;
-	while (mi_tracker(&t->mi, &it, &url, &tier)) {
+	while (w->url(w->url_ctx, &url, &tier)) {
 		if (url.n == 0 || url.n > URL_MAX / 2)
 			continue;
 		if (l->n == TRACKERS_MOST) {
@@ -235,9 +235,9 @@ static void announced(struct op *op, const struct asked *a,
 		tier_failed(g->walk, g->id, a->transport == NULL ?
 		    TIER_INTERVAL_MOST_S : -1, now);
 	}
-	for (size_t i = 0; i < t.n && !l->gone; i++)
-		ts->conf.peer(ts->conf.ctx, l->ctx, &t.peers[i].at, a->url,
-		    t.listed);
+	if (g->worked && !l->gone)
+		ts->conf.named(ts->conf.ctx, l->ctx, a->url, t.listed, t.peers,
+		    t.n);
 	free(t.peers);
 }
 
@@ -566,8 +566,18 @@ struct trackers *trackers_new(const struct trackers_conf *conf)
 	return ts;
 }
 
+static void make_all(struct tracker_list *l, int hash)
+{
+	if (l->n == 0)
+		return;
+	if (l->ts->conf.want4)
+		make_walks(l, hash, 4);
+	if (l->ts->conf.want6)
+		make_walks(l, hash, 6);
+}
+
 struct tracker_list *trackers_watch(struct trackers *ts,
-    const struct torrent *t, void *list_ctx)
+    const struct tracker_watch *w)
 {
 	struct tracker_list *l = calloc(1, sizeof(*l));
 	size_t most;
@@ -575,13 +585,11 @@ struct tracker_list *trackers_watch(struct trackers *ts,
 	if (l == NULL)
 		return NULL;
 	l->ts = ts;
-	l->ctx = list_ctx;
-	memcpy(l->swarm, t->swarm, sizeof(l->swarm));
-	l->hashes = t->wire_hashes;
-	memcpy(l->hash, t->wire_hash, sizeof(l->hash));
-	l->is_private = t->mi.is_private;
-	l->left = t->mi.total_bytes > 0 ? t->mi.total_bytes : 1;
-	if (!read_trackers(l, t))
+	l->ctx = w->ctx;
+	snprintf(l->swarm, sizeof(l->swarm), "%s", w->swarm);
+	l->is_private = w->is_private;
+	l->left = w->left;
+	if (!read_trackers(l, w))
 		goto fail;
 	most = l->n * HASHES * FAMILIES + 1;
 	l->targets = calloc(most, sizeof(*l->targets));
@@ -589,11 +597,9 @@ struct tracker_list *trackers_watch(struct trackers *ts,
 	l->slots = calloc(most, sizeof(*l->slots));
 	if (l->targets == NULL || l->walks == NULL || l->slots == NULL)
 		goto fail;
-	for (int hash = 0; hash < l->hashes && l->n > 0; hash++) {
-		if (ts->conf.want4)
-			make_walks(l, hash, 4);
-		if (ts->conf.want6)
-			make_walks(l, hash, 6);
+	for (int i = 0; i < w->hashes; i++) {
+		memcpy(l->hash[l->hashes++], w->hash[i], 20);
+		make_all(l, i);
 	}
 	l->next = ts->lists;
 	l->link = &ts->lists;
@@ -605,6 +611,17 @@ struct tracker_list *trackers_watch(struct trackers *ts,
 fail:
 	list_free(l);
 	return NULL;
+}
+
+void trackers_learnt(struct tracker_list *l, uint64_t left,
+    const uint8_t (*hash)[20], int hashes)
+{
+	l->left = left;
+	while (l->hashes < hashes) {
+		memcpy(l->hash[l->hashes], hash[l->hashes], 20);
+		make_all(l, l->hashes++);
+	}
+	pump_soon(l->ts);
 }
 
 void trackers_state(const struct trackers *ts, struct trackers_state *s)

@@ -9,7 +9,6 @@
 
 #include <uv.h>
 
-#include "schema/torrent.h"
 #include "schema/witness.h"
 
 struct trackers;
@@ -19,10 +18,10 @@ struct trackers_conf {
 	uv_loop_t *loop;
 	void *ctx;
 	int64_t (*add)(void *ctx, const struct record *r);
-	/* A tracker named a peer; seq is the `listed` record. list_ctx is what
-	 * trackers_watch was given. */
-	void (*peer)(void *ctx, void *list_ctx, const struct endpoint *at,
-	    const char *url, int64_t seq);
+	/* A tracker answered an announce: whom it named, each once; seq is the
+	 * `listed` record. list_ctx is that of struct tracker_watch. */
+	void (*named)(void *ctx, void *list_ctx, const char *url, int64_t seq,
+	    const struct named *peers, size_t n);
 	uint8_t peer_id[20];
 	uint32_t key;
 	uint16_t port;		/* where we listen */
@@ -41,14 +40,32 @@ struct trackers_conf {
 
 struct trackers *trackers_new(const struct trackers_conf *conf);
 
+/* What is announced, and to whom. */
+struct tracker_watch {
+	const char *swarm;	/* of the records */
+	const uint8_t (*hash)[20];	/* what its peers' handshakes bear */
+	int hashes;		/* 1 or 2 */
+	bool is_private;
+	uint64_t left;		/* > 0 */
+	/* The next tracker; *tier counts from 0. False at the end. */
+	bool (*url)(void *url_ctx, struct span *url, unsigned *tier);
+	void *url_ctx;
+	void *ctx;		/* the list_ctx of what is told */
+};
+
 /*
- * Begins announcing t to its trackers: under each of its wire hashes, over
- * each wanted family. A private torrent's trackers one at a time, tier by
- * tier (BEP 12, 27); any other's one working tracker per tier. t may go after
- * the call. NULL on out of memory.
+ * Begins announcing to the trackers: under each hash, over each wanted family.
+ * A private torrent's trackers one at a time, tier by tier (BEP 12, 27); any
+ * other's one working tracker per tier. w, and what it lends but ctx, may go
+ * after the call. NULL on out of memory.
  */
 struct tracker_list *trackers_watch(struct trackers *ts,
-    const struct torrent *t, void *list_ctx);
+    const struct tracker_watch *w);
+
+/* More became known of what is announced: how much is left, and perhaps a
+ * second hash, under which it is announced too from now on. */
+void trackers_learnt(struct tracker_list *list, uint64_t left,
+    const uint8_t (*hash)[20], int hashes);
 
 /* Sends `stopped` wherever we had `started`, and forgets the list: list_ctx is
  * not used after the call. */

@@ -8,6 +8,7 @@
 #include "bencode.h"
 #include "endpoint.h"
 
+#define PEX_HEARD_MOST 200u	/* of one message; honest first ones have 100 */
 #define PEX_USUAL 50u		/* added, and dropped, but in a first message */
 
 /* What the sender says of a peer it added. */
