@@ -43,13 +43,19 @@ static void add_base(struct ledbat *l, uint32_t delay_us, uint64_t now_us)
 	}
 }
 
-/* What stands in queues on our way out: never more than the round trip. */
-static uint32_t queueing(struct ledbat *l, uint32_t delay_us, uint64_t now_us)
+static void add_sample(struct ledbat *l, uint32_t delay_us, uint64_t now_us)
 {
 	add_base(l, delay_us, now_us);
 	l->recent_us[l->at++ % LEDBAT_RECENT] = delay_us;
 	if (l->recents < LEDBAT_RECENT)
 		l->recents++;
+}
+
+/* What stands in queues on our way out: never more than the round trip. */
+static uint32_t queueing(const struct ledbat *l)
+{
+	if (l->recents == 0)
+		return 0;
 	uint32_t q = lowest(l->recent_us, l->recents) -
 	    lowest(l->base_us, l->bases);
 	if (before(q, 0))
@@ -69,10 +75,11 @@ static void clamp(struct ledbat *l, int64_t cwnd)
 void ledbat_ack(struct ledbat *l, uint32_t acked, uint32_t in_flight,
     uint32_t delay_us, uint64_t now_us)
 {
-	int64_t off = LEDBAT_TARGET_US, cwnd = l->cwnd;
+	int64_t cwnd = l->cwnd;
 
 	if (delay_us != 0 && delay_us != INT32_MAX)
-		off -= queueing(l, delay_us, now_us);
+		add_sample(l, delay_us, now_us);
+	int64_t off = LEDBAT_TARGET_US - (int64_t)queueing(l);
 	if (acked == 0)
 		return;
 	/* What was never used is not known to be allowed. */
