@@ -257,6 +257,7 @@ static void stop(struct run *r, const char *why)
 	r->stopping = true;
 	r->why = why;
 	log_info("stopping: %s", why);
+	status_say(&r->status);
 	finders_stop(&r->finders);
 	crowd_stop(&r->crowd, "the run ended");
 	r->waiting = 2;
@@ -570,8 +571,9 @@ static int observe(struct run *r)
 		r->loaded = s->next;
 		watch(r, s);
 	}
-	log_info("watching %u swarms, listening on port %u",
-	    r->crowd.swarms.count, r->policy.listen_port);
+	log_info("watching %u swarm%s, listening on port %u",
+	    r->crowd.swarms.count, r->crowd.swarms.count == 1 ? "" : "s",
+	    r->policy.listen_port);
 	uv_run(&r->loop, UV_RUN_DEFAULT);
 	return 0;
 }

@@ -1,5 +1,6 @@
 #include "monitor/status.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -15,55 +16,102 @@ static double rate(int64_t now, int64_t before, int64_t ns)
 	    (double)ns : 0;
 }
 
-void status_line(struct status *s, char *buf, size_t n)
+/* One row after the other; they go on at the same place. */
+struct rows {
+	char *p;
+	size_t room;
+	const char *between;
+};
+
+__attribute__((format(printf, 2, 3)))
+static void put(struct rows *r, const char *fmt, ...)
+{
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(r->p, r->room, fmt, ap);
+	va_end(ap);
+	if (n < 0 || (size_t)n >= r->room)
+		n = r->room ? (int)r->room - 1 : 0;
+	r->p += n;
+	r->room -= (size_t)n;
+}
+
+static void put_records(struct status *s, struct rows *r, struct stamp now,
+    int64_t took)
+{
+	struct ledger_state ls;
+	int64_t age;
+
+	ledger_state(s->ledger, &ls);
+	age = (now.utc_ns - ls.checkpoint_utc_ns) / NS_PER_S;
+	put(r, "%srecords %lld, %.0f/s; %zu kB queued; ", r->between,
+	    (long long)ls.records, rate(ls.records, s->last_records, took),
+	    ls.queued_bytes / 1000);
+	if (ls.checkpoint_size > 0)
+		put(r, "checkpoint of %lld, %lld s ago",
+		    (long long)ls.checkpoint_size,
+		    (long long)(age > 0 ? age : 0));
+	else
+		put(r, "no checkpoint yet");
+	s->last_records = ls.records;
+}
+
+static void tell(struct status *s, const char *between, char *buf, size_t n)
 {
 	struct stamp now = stamp_now();
 	const struct peer_env *e = &s->crowd->env;
 	int64_t took = now.mono_ns - s->last_ns, packets = 0, dropped = 0;
+	struct rows r = { buf, n, between };
 	struct trackers_state ts;
-	struct ledger_state ls;
 	struct book_state bs;
-	char kept[80] = "no packets kept", point[48] = "none yet";
 
 	trackers_state(s->trackers, &ts);
-	ledger_state(s->ledger, &ls);
 	book_state(s->crowd->book, &bs);
+	put(&r, "swarms %u; %u of %u trackers answer",
+	    s->crowd->swarms.count, ts.working, ts.trackers);
+	put(&r, "%speers heard of %u, reached %lld, handshaked %lld, "
+	    "verified %lld; %u connected", r.between, bs.heard,
+	    (long long)e->reached_count, (long long)e->met,
+	    (long long)e->verified, bs.open);
+	put(&r, "%spieces good %lld, bad %lld; %.0f kB/s come in", r.between,
+	    (long long)e->pieces_ok, (long long)e->pieces_bad,
+	    rate(e->rx_bytes, s->last_rx, took) / 1e3);
+	put_records(s, &r, now, took);
 	if (*s->recorder) {
 		recorder_counts(*s->recorder, &packets, &dropped);
-		snprintf(kept, sizeof(kept), "packets %lld, dropped %lld",
+		put(&r, "%spackets %lld, dropped %lld", r.between,
 		    (long long)packets, (long long)dropped);
+	} else {
+		put(&r, "%sno packets are kept", r.between);
 	}
-	if (ls.checkpoint_size > 0)
-		snprintf(point, sizeof(point), "%lld, %lld s ago",
-		    (long long)ls.checkpoint_size,
-		    (long long)((now.utc_ns - ls.checkpoint_utc_ns) /
-		    NS_PER_S));
-	snprintf(buf, n, "swarms %u, trackers %u of %u; peers heard of %u, "
-	    "reached %lld, handshaked %lld, verified %lld, open %u; pieces %lld"
-	    " good %lld bad; in %.0f kB/s, %.0f records/s; records %lld, queue "
-	    "%zu kB; %s; checkpoint %s",
-	    s->crowd->swarms.count, ts.working, ts.trackers, bs.heard,
-	    (long long)e->reached_count, (long long)e->met,
-	    (long long)e->verified, bs.open, (long long)e->pieces_ok,
-	    (long long)e->pieces_bad,
-	    rate(e->rx_bytes, s->last_rx, took) / 1e3,
-	    rate(ls.records, s->last_records, took), (long long)ls.records,
-	    ls.queued_bytes / 1000, kept, point);
+	if (e->paused)
+		put(&r, "%sthe ledger cannot keep up: nobody is read",
+		    r.between);
 	s->last_ns = now.mono_ns;
 	s->last_rx = e->rx_bytes;
-	s->last_records = ls.records;
+}
+
+void status_say(struct status *s)
+{
+	char text[768];
+
+	tell(s, "; ", text, sizeof(text));
+	log_info("%s", text);
 }
 
 static void on_timer(uv_timer_t *timer)
 {
 	struct status *s = timer->data;
-	char line[512];
+	char text[768];
 
-	status_line(s, line, sizeof(line));
-	if (s->live)
-		log_status("%s", line);
-	else
-		log_info("%s", line);
+	if (!s->live) {
+		status_say(s);
+		return;
+	}
+	tell(s, "\n", text, sizeof(text));
+	log_status(text);
 }
 
 void status_start(struct status *s, uv_loop_t *loop)

@@ -1,5 +1,5 @@
 /*
- * How the run goes, for the operator: a line that renews itself on a terminal,
+ * How the run goes, for the operator: rows that renew themselves on a terminal,
  * a line every half minute elsewhere.
  */
 #ifndef MONITOR_STATUS_H
@@ -23,7 +23,7 @@ struct status {
 void status_start(struct status *s, uv_loop_t *loop);
 void status_stop(struct status *s);
 
-/* The line; buf is always ended. */
-void status_line(struct status *s, char *buf, size_t n);
+/* A line now. */
+void status_say(struct status *s);
 
 #endif

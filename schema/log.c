@@ -2,16 +2,39 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 /* Guarded by stderr's own lock: the writer thread logs too. */
-static bool status_shown;
+static int status_rows;
 
 static void wipe(void)
 {
-	if (status_shown)
-		fputs("\r\033[K", stderr);
-	status_shown = false;
+	if (status_rows > 1)
+		fprintf(stderr, "\033[%dA", status_rows - 1);
+	if (status_rows > 0)
+		fputs("\r\033[J", stderr);
+	status_rows = 0;
+}
+
+/* A row that the terminal breaks in two could not be wiped. */
+static void put_rows(const char *text)
+{
+	struct winsize w = { 0 };
+	int most;
+
+	ioctl(STDERR_FILENO, TIOCGWINSZ, &w);
+	most = w.ws_col > 1 ? w.ws_col - 1 : 79;
+	for (status_rows = 1; *text; status_rows++) {
+		int n = (int)strcspn(text, "\n");
+
+		fprintf(stderr, "%.*s", n < most ? n : most, text);
+		text += n;
+		if (*text == '\0')
+			break;
+		fputc('\n', stderr);
+		text++;
+	}
 }
 
 __attribute__((format(printf, 1, 0)))
@@ -55,20 +78,15 @@ void log_die(const char *fmt, ...)
 	_exit(1);
 }
 
-void log_status(const char *fmt, ...)
+void log_status(const char *rows)
 {
-	va_list ap;
-
 	if (!isatty(STDERR_FILENO))
 		return;
-	va_start(ap, fmt);
 	flockfile(stderr);
 	wipe();
-	vfprintf(stderr, fmt, ap);
+	put_rows(rows);
 	fflush(stderr);
-	status_shown = true;
 	funlockfile(stderr);
-	va_end(ap);
 }
 
 const char *log_safe(struct span text, char *buf, size_t n)

@@ -12,8 +12,9 @@ void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* "swarmwitness: ...", then exit status 1: only when evidence would be lost. */
 void log_die(const char *fmt, ...)
     __attribute__((format(printf, 1, 2), noreturn));
-/* A status line that the next line overwrites, when stderr is a terminal. */
-void log_status(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Rows of status, a newline between two, that the next line overwrites; only
+ * when stderr is a terminal. */
+void log_status(const char *rows);
 
 /* text with everything but printable ASCII as \xNN, cut to fit n. */
 const char *log_safe(struct span text, char *buf, size_t n);
