@@ -363,6 +363,7 @@ static void make_policy(struct run *r)
 	p->sample = r->opt.observe_only ? 0 : r->opt.sample;
 	p->outstanding = r->opt.outstanding;
 	p->no_pex = r->opt.no_pex;
+	p->dht = !r->opt.no_dht;
 	sock_random(&r->account.tracker_key, sizeof(r->account.tracker_key));
 }
 

@@ -311,6 +311,10 @@ static void put_handshake(const struct session *s, const struct session_in *in,
 
 	if (in->swarm->v2)
 		h.reserved[7] |= 0x10;
+	/* BEP 5: who sees it sends `port`. We send none: our node is read-
+	 * only. */
+	if (s->conf->dht && !in->swarm->is_private)
+		h.reserved[7] |= 0x01;
 	memcpy(h.infohash, infohash, sizeof(h.infohash));
 	memcpy(h.peer_id, s->conf->peer_id, sizeof(h.peer_id));
 	pw_handshake_put(tail(out), &h);

@@ -39,6 +39,7 @@ struct session_conf {
 	uint8_t peer_id[20];
 	uint16_t listen_port;
 	const char *version;
+	bool dht;		/* we have a node, and want to hear of others' */
 	int sample;		/* pieces per peer; 0: none; -1: all claimed */
 	unsigned outstanding;	/* 1 .. SESSION_ASKS_MAX */
 	bool no_pex;
