@@ -31,16 +31,25 @@ static bool bit(const uint8_t *bits, uint32_t i)
 	return (bits[i / 8] & 0x80u >> i % 8) != 0;
 }
 
+/* How many bits of the next eight bytes are set: each step adds neighbours. */
+static uint32_t ones(const uint8_t *p)
+{
+	uint64_t x;
+
+	memcpy(&x, p, sizeof(x));
+	x -= x >> 1 & 0x5555555555555555u;
+	x = (x & 0x3333333333333333u) + (x >> 2 & 0x3333333333333333u);
+	x = (x + (x >> 4)) & 0x0f0f0f0f0f0f0f0fu;
+	return (uint32_t)(x * 0x0101010101010101u >> 56);
+}
+
 /* The n-th piece claimed, from 0; pieces if there are not so many. */
 static uint32_t nth_claimed(const struct sample_offer *o, uint32_t n)
 {
-	static const uint8_t ones[16] = { 0, 1, 1, 2, 1, 2, 2, 3, 1, 2, 2, 3,
-	    2, 3, 3, 4 };
 	uint32_t i = 0;
 
-	for (; i + 8 <= o->pieces; i += 8) {
-		uint32_t here = (uint32_t)ones[o->claimed[i / 8] >> 4] +
-		    ones[o->claimed[i / 8] & 15];
+	for (; i + 64 <= o->pieces; i += 64) {
+		uint32_t here = ones(o->claimed + i / 8);
 
 		if (n < here)
 			break;
@@ -74,12 +83,23 @@ static bool usable(const struct sample *s, const struct sample_offer *o,
 	    !is_chosen(s, piece) && o->piece_bytes(o->ctx, piece) > 0;
 }
 
+bool sample_complete(const struct sample *s)
+{
+	return s->want >= 0 && s->count >= (uint32_t)s->want;
+}
+
 static bool open(const struct sample *s, const struct sample_offer *o)
 {
-	if (!o->claimed || o->claimed_count == 0 ||
+	uint32_t taken = 0;
+
+	if (!o->claimed || o->claimed_count == 0 || sample_complete(s) ||
 	    (sample_is_large(s->want) && !s->map))
 		return false;
-	return s->want < 0 || s->count < (uint32_t)s->want;
+	/* A peer that claims no more than we chose is not looked through. */
+	for (uint32_t i = 0; !sample_is_large(s->want) && i < s->count; i++)
+		taken += s->chosen[i] < o->pieces && bit(o->claimed,
+		    s->chosen[i]);
+	return taken < o->claimed_count;
 }
 
 bool sample_may(const struct sample *s, const struct sample_offer *o,

@@ -46,6 +46,8 @@ bool sample_is_large(int want);
  * It is chosen by sample_take only. */
 bool sample_next(const struct sample *s, const struct sample_offer *o,
     struct sample_draw *d);
+/* As many are chosen as are wanted. */
+bool sample_complete(const struct sample *s);
 /* Whether this piece, which no draw named, would do. */
 bool sample_may(const struct sample *s, const struct sample_offer *o,
     uint32_t piece);

@@ -365,12 +365,12 @@ static void on_handshake(struct session *s, const struct session_in *in,
 	go(s, S_SETTLE, in->now_ns + SETTLE_WAIT);
 }
 
-/* It claimed something: conclude nothing before it is done claiming. */
+/* It claimed something: conclude nothing before it is done claiming, nor look
+ * for something to ask at every word. */
 static void on_claim(struct session *s, const struct session_in *in)
 {
-	struct sample_draw d;
-
-	if (s->state == S_LINGER && pick(s, in, &d)) {
+	if (s->state == S_LINGER && !sample_complete(&s->sample) &&
+	    s->refused < REFUSED_MOST) {
 		s->settled_ns = in->now_ns + SETTLE_MOST;
 		go(s, S_SETTLE, in->now_ns + SETTLE_WAIT);
 	} else if (s->state == S_SETTLE) {

@@ -574,6 +574,48 @@ static void test_floods(void **state)
 	assert_null(r.closed);
 }
 
+/* What a peer says costs us little, however large the torrent is. */
+static void test_costs(void **state)
+{
+	static uint8_t bits[(1u << 23) / 8];
+	struct rig r;
+
+	(void)state;
+	for (int hashes = 0; hashes < 2; hashes++) {
+		struct session_in in = { .kind = IN_EVENT };
+		struct event ev = { .kind = EV_MESSAGE, .by = SIDE_PEER,
+			.raw = span_of("123456789", 9) };
+		struct session_out out;
+		uint32_t count = 1;
+
+		rig_init(&r, 2, 4, false);
+		r.swarm.pieces = 1u << 23;
+		if (!hashes)
+			r.pieces_unknown = UINT32_MAX;
+		step(&r, IN_CONNECTED, NULL);
+		handshake(&r, 0x11, true, true);
+		memset(bits, 0, sizeof(bits));
+		bits[sizeof(bits) - 1] = 1;
+		in.swarm = &r.swarm;
+		in.claimed = bits;
+		ev.msg.id = PW_HAVE;
+		in.ev = &ev;
+		for (int i = 0; i < 20000; i++) {
+			out = (struct session_out){ r.bytes, sizeof(r.bytes),
+				0, NULL };
+			in.now_ns = r.now += S / 1000;
+			in.claimed_count = count;
+			if (!hashes)
+				bits[i / 8] |= (uint8_t)(0x80u >> i % 8);
+			count += !hashes;
+			in.kind = session_deadline(&r.s) <= r.now ?
+			    IN_TIMEOUT : IN_EVENT;
+			session_step(&r.s, &in, &out);
+			assert_null(out.close);
+		}
+	}
+}
+
 static void test_end(void **state)
 {
 	struct rig r;
@@ -646,6 +688,7 @@ int main(void)
 		cmocka_unit_test(test_observing),
 		cmocka_unit_test(test_requests_of_theirs),
 		cmocka_unit_test(test_floods),
+		cmocka_unit_test(test_costs),
 		cmocka_unit_test(test_end),
 		cmocka_unit_test(test_anything),
 	};
