@@ -9,8 +9,8 @@
 
 #include "monitor/fetch.h"
 #include "monitor/now.h"
+#include "monitor/peerlog.h"
 #include "monitor/sock.h"
-#include "schema/json.h"
 #include "schema/log.h"
 
 #define CONNECT_WAIT (10 * NS_PER_S)
@@ -33,119 +33,6 @@ void peer_env_fini(struct peer_env *env)
 	free(env->in);
 	free(env->out);
 	env->in = env->out = NULL;
-}
-
-/* --- records of the connection itself ---------------------------------------- */
-
-static int64_t put(struct peer *p, const char *kind, int64_t conn,
-    struct json *j, struct stamp at)
-{
-	struct record r = { .at = at, .kind = kind,
-		.swarm = p->swarm ? p->swarm->ref.swarm : NULL,
-		.conn = conn, .who = &p->who };
-	int64_t seq;
-
-	json_close(j, '}');
-	r.detail = json_done(j);
-	seq = p->env->add(p->env->ctx, &r);
-	json_fini(j);
-	return seq;
-}
-
-static void begin(struct json *j)
-{
-	json_init(j, JSON_MOST);
-	json_open(j, NULL, '{');
-}
-
-/* Who named it, as "tracker+dht". */
-static void put_sources(struct json *j, unsigned sources)
-{
-	static const char *const word[] = { "tracker", "dht", "lsd",
-	    "pex", "magnet" };
-	char text[64];
-	size_t n = 0;
-
-	text[0] = '\0';
-	for (size_t i = 0; i < sizeof(word) / sizeof(word[0]); i++)
-		if (sources >> i & 1)
-			n += (size_t)snprintf(text + n, sizeof(text) - n,
-			    "%s%s", n ? "+" : "", word[i]);
-	json_str(j, "source", text);
-}
-
-static void record_dial(struct peer *p, const struct book_visit *v,
-    struct stamp at)
-{
-	struct json j;
-
-	begin(&j);
-	json_str(&j, "transport", "tcp");
-	json_str(&j, "encryption", "none");
-	put_sources(&j, v->sources);
-	json_int(&j, "attempt", v->attempt);
-	p->conn = put(p, "dial", CONN_SELF, &j, at);
-}
-
-static void record_accept(struct peer *p, const struct endpoint *local,
-    struct stamp at)
-{
-	char text[ENDPOINT_TEXT_MAX];
-	struct json j;
-
-	begin(&j);
-	json_str(&j, "transport", "tcp");
-	json_str(&j, "encryption", "none");
-	json_str(&j, "local", local->family ? endpoint_text(local, text) :
-	    NULL);
-	p->conn = put(p, "accept", CONN_SELF, &j, at);
-}
-
-static void record_reached(struct peer *p, struct stamp at)
-{
-	char text[ENDPOINT_TEXT_MAX];
-	struct sockaddr_storage ss;
-	socklen_t n = sizeof(ss);
-	struct endpoint local;
-	struct json j;
-	bool known = getsockname(p->fd, (struct sockaddr *)&ss, &n) == 0 &&
-	    sock_endpoint((struct sockaddr *)&ss, &local);
-
-	begin(&j);
-	json_str(&j, "local", known ? endpoint_text(&local, text) : NULL);
-	json_int(&j, "took_ms", (at.mono_ns - p->began_ns) / NS_PER_MS);
-	put(p, "reached", p->conn, &j, at);
-}
-
-static const char *unreached_word(int error)
-{
-	switch (error) {
-	case ECONNREFUSED:
-		return "refused";
-	case ETIMEDOUT:
-		return "timeout";
-	case ENETUNREACH:
-	case EHOSTUNREACH:
-	case ENETDOWN:
-	case EHOSTDOWN:
-		return "unreachable";
-	case ECONNRESET:
-		return "reset";
-	}
-	return "other";
-}
-
-static void record_unreached(struct peer *p, const char *why,
-    const char *error, struct stamp at)
-{
-	struct json j;
-
-	begin(&j);
-	json_str(&j, "why", why);
-	json_str(&j, "error", error);
-	json_int(&j, "took_ms", (at.mono_ns - p->began_ns) / NS_PER_MS);
-	json_bool(&j, "stalled", p->env->stalled(p->env->ctx, p->began_ns));
-	put(p, "unreached", p->conn, &j, at);
 }
 
 /* --- its place among the others ----------------------------------------------- */
@@ -213,7 +100,7 @@ static void end_connected(struct peer *p, const char *by, const char *why,
 static void end_unreached(struct peer *p, const char *why, const char *error,
     struct stamp at)
 {
-	record_unreached(p, why, error, at);
+	peerlog_unreached(p, why, error, at);
 	finish(p);
 }
 
@@ -561,10 +448,10 @@ static void on_connect(struct peer *p, struct stamp at)
 	if (getsockopt(p->fd, SOL_SOCKET, SO_ERROR, &error, &n) < 0)
 		error = errno;
 	if (error) {
-		end_unreached(p, unreached_word(error), strerror(error), at);
+		end_unreached(p, peerlog_word(error), strerror(error), at);
 		return;
 	}
-	record_reached(p, at);
+	peerlog_reached(p, at);
 	p->env->reached_count++;
 	p->env->reached(p->env->ctx, p);
 	connected(p, at);
@@ -688,11 +575,11 @@ int peer_dial(struct peer_env *env, struct swarm *swarm,
 	p->swarm = swarm;
 	p->visit = v->id;
 	link_into(p, &swarm->peers);
-	record_dial(p, v, at);
+	peerlog_dial(p, v, at);
 	env->dialled++;
 	if (connect(fd, (struct sockaddr *)&ss, n) < 0 &&
 	    errno != EINPROGRESS) {
-		end_unreached(p, unreached_word(errno), strerror(errno),
+		end_unreached(p, peerlog_word(errno), strerror(errno),
 		    stamp_now());
 		return 0;
 	}
@@ -712,7 +599,7 @@ int peer_accept(struct peer_env *env, struct peer **strangers, int fd,
 		return -1;
 	}
 	link_into(p, strangers);
-	record_accept(p, local, at);
+	peerlog_accept(p, local, at);
 	env->accepted++;
 	connected(p, at);
 	return 0;
