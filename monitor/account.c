@@ -107,6 +107,9 @@ static void put_config(const struct account *a, struct json *j)
 	json_bool(j, "announce_dht", o->announce_dht);
 	json_bool(j, "pex", !o->no_pex);
 	json_bool(j, "lsd", o->lsd);
+	json_bool(j, "utp", !o->no_utp);
+	json_str(j, "encryption", o->encryption == LADDER_OFF ? "off" :
+	    o->encryption == LADDER_REQUIRE ? "require" : "allow");
 	json_int(j, "max_connections", o->max_connections);
 	json_int(j, "dial_rate", o->dial_rate);
 	json_hex(j, "peer_id", span_of(p->peer_id, sizeof(p->peer_id)));

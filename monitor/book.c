@@ -6,6 +6,7 @@
 #define DAY (86400 * S)
 #define REVISIT (900 * S)
 #define BACKOFF (60 * S)	/* doubled with each failure, to a day */
+#define PATIENCE 3u		/* visits without a handshake that cost least */
 #define LOOKS_MOST 64		/* candidates put off in one book_next */
 #define PER_SWARM 100000
 
@@ -15,7 +16,7 @@ struct candidate {
 	uint8_t sources;
 	bool held;		/* visited now: in no heap */
 	bool reached;		/* and connected */
-	uint8_t failures;
+	uint8_t failures, known;
 	uint32_t swarm, host;
 	uint32_t attempts;
 	int64_t due_ns;
@@ -347,6 +348,15 @@ const char *book_hear(struct book *b, uint32_t swarm,
 	return NULL;
 }
 
+void book_hint(struct book *b, uint32_t swarm, const struct endpoint *at,
+    uint8_t known)
+{
+	uint32_t i = find_cand(b, swarm, at);
+
+	if (i != BOOK_NONE)
+		b->cand[i].known |= known;
+}
+
 void book_met(struct book *b, uint32_t swarm, const struct endpoint *at,
     int64_t now_ns)
 {
@@ -421,12 +431,27 @@ bool book_next(struct book *b, int64_t now_ns, struct book_visit *v)
 	hosts_knock(&b->hosts, b->cand[i].host, b->cand[i].at.port, now_ns);
 	*v = (struct book_visit){ .id = i, .swarm = b->turn,
 		.at = b->cand[i].at, .sources = b->cand[i].sources,
-		.attempt = b->cand[i].attempts };
+		.attempt = b->cand[i].attempts, .known = b->cand[i].known };
 	return true;
+}
+
+void book_again(struct book *b, uint32_t id, int64_t now_ns)
+{
+	const struct candidate *c = &b->cand[id];
+
+	b->tokens -= S;
+	hosts_knock(&b->hosts, c->host, c->at.port, now_ns);
+}
+
+void book_know(struct book *b, uint32_t id, uint8_t known)
+{
+	b->cand[id].known = known;
 }
 
 void book_reached(struct book *b, uint32_t id)
 {
+	if (b->cand[id].reached)
+		return;
 	b->half_open--;
 	b->open++;
 	b->cand[id].reached = true;
@@ -453,6 +478,12 @@ void book_done(struct book *b, uint32_t id, enum book_end how, int64_t now_ns)
 		if (c->failures < UINT8_MAX)
 			c->failures++;
 		break;
+	case BOOK_SHUT:
+		wait = backoff(c->failures < PATIENCE ? 0 :
+		    c->failures - PATIENCE);
+		if (c->failures < UINT8_MAX)
+			c->failures++;
+		break;
 	case BOOK_OTHER:
 	case BOOK_SELF:
 		wait = DAY;
@@ -473,7 +504,7 @@ void book_done(struct book *b, uint32_t id, enum book_end how, int64_t now_ns)
 }
 
 const char *book_accept(struct book *b, const struct endpoint *from,
-    int64_t now_ns)
+    bool forged, int64_t now_ns)
 {
 	uint32_t i;
 
@@ -484,7 +515,7 @@ const char *book_accept(struct book *b, const struct endpoint *from,
 	i = hosts_hold(&b->hosts, from);
 	if (i == HOSTS_NONE)
 		return "too many addresses";
-	if (!hosts_admit(&b->hosts, i, now_ns)) {
+	if (!hosts_admit(&b->hosts, i, forged, now_ns)) {
 		hosts_drop(&b->hosts, i);
 		return "too many connections of this address";
 	}

@@ -34,7 +34,9 @@ struct book_conf {
 /* What became of a visit. */
 enum book_end {
 	BOOK_UNTRIED,	/* for want of our own means: no failure of its */
-	BOOK_FAILED,	/* no connection, or no handshake */
+	BOOK_FAILED,	/* no connection */
+	BOOK_SHUT,	/* a connection, and no handshake: some need asking
+			 * more than once */
 	BOOK_OTHER,	/* it answered for something else */
 	BOOK_MET,	/* it is a peer of this swarm */
 	BOOK_SELF	/* it is we: never again */
@@ -47,6 +49,7 @@ struct book_visit {
 	struct endpoint at;
 	unsigned sources;	/* book_source bits */
 	unsigned attempt;	/* 1 for the first */
+	uint8_t known;		/* how to reach it: kept for the caller */
 };
 
 struct book;
@@ -63,6 +66,10 @@ void book_close(struct book *b, uint32_t swarm);
 const char *book_hear(struct book *b, uint32_t swarm,
     const struct endpoint *at, enum book_source source, int64_t now_ns);
 
+/* Others said this of how to reach it: added to what is known. */
+void book_hint(struct book *b, uint32_t swarm, const struct endpoint *at,
+    uint8_t known);
+
 /* A connection with this endpoint began otherwise (it dialled us): put a visit
  * off as if one had just ended. */
 void book_met(struct book *b, uint32_t swarm, const struct endpoint *at,
@@ -70,15 +77,21 @@ void book_met(struct book *b, uint32_t swarm, const struct endpoint *at,
 
 /* The next visit, if one is due and no limit forbids it. */
 bool book_next(struct book *b, int64_t now_ns, struct book_visit *v);
-/* The dial succeeded: it is no longer half-open. */
+/* The visit goes on with another dial, which counts against the rate; until
+ * the address is visited again a minute passes from here. */
+void book_again(struct book *b, uint32_t id, int64_t now_ns);
+/* What was learnt on the way. */
+void book_know(struct book *b, uint32_t id, uint8_t known);
+/* A dial of it succeeded: it is no longer half-open. */
 void book_reached(struct book *b, uint32_t id);
 void book_done(struct book *b, uint32_t id, enum book_end how,
     int64_t now_ns);
 
 /* May this incoming connection stay? NULL, and it is counted until book_left;
- * or the limit that it breaks. */
+ * or the limit that it breaks. forged: nothing shows yet that it comes from
+ * there, and of these an address gets one a minute. */
 const char *book_accept(struct book *b, const struct endpoint *from,
-    int64_t now_ns);
+    bool forged, int64_t now_ns);
 void book_left(struct book *b, const struct endpoint *from);
 
 struct book_state {

@@ -6,6 +6,7 @@
 
 #include "monitor/fetch.h"
 #include "monitor/now.h"
+#include "monitor/tcpstream.h"
 #include "schema/log.h"
 
 #define BEAT_MS 50
@@ -61,6 +62,13 @@ static struct swarm *on_find(void *ctx, const uint8_t infohash[20])
 	return swarms_find(&c->swarms, infohash);
 }
 
+static bool on_meant(void *ctx, const uint8_t req2[20], uint8_t infohash[20])
+{
+	struct crowd *c = ctx;
+
+	return swarms_meant(&c->swarms, req2, infohash) != NULL;
+}
+
 static bool on_stalled(void *ctx, int64_t since_mono_ns)
 {
 	struct crowd *c = ctx;
@@ -72,7 +80,7 @@ static void on_reached(void *ctx, struct peer *p)
 {
 	struct crowd *c = ctx;
 
-	book_reached(c->book, p->visit);
+	book_reached(c->book, p->visit.id);
 }
 
 static void on_listens(void *ctx, struct peer *p, uint16_t port)
@@ -93,24 +101,54 @@ static void on_node(void *ctx, struct peer *p, uint16_t port)
 	c->node(c->ctx, p->swarm, &at);
 }
 
+/* How others say that it is reached (BEP 11). */
+static uint8_t said_of(uint8_t flags)
+{
+	return (flags & PEX_ENCRYPTION ? LADDER_SAID_CRYPT : 0) |
+	    (flags & PEX_UTP ? LADDER_SAID_UTP : 0);
+}
+
 static void on_gossip(void *ctx, struct peer *p, const struct pex_msg *m)
 {
 	struct crowd *c = ctx;
 	struct pex_peers it = { 0 };
 	struct pex_peer q;
 
-	for (unsigned n = 0; n < PEX_HEARD_MOST && pex_peer(m, &it, &q); n++)
-		if (!q.dropped && q.at.family)
-			c->found(c->ctx, p->swarm, &q.at, BOOK_PEX);
+	for (unsigned n = 0; n < PEX_HEARD_MOST && pex_peer(m, &it, &q); n++) {
+		if (q.dropped || !q.at.family)
+			continue;
+		c->found(c->ctx, p->swarm, &q.at, BOOK_PEX);
+		book_hint(c->book, p->swarm->book, &q.at,
+		    said_of(q.flags));
+	}
+}
+
+/* No descriptor or no local port: others may be given back soon. */
+static void cannot_dial(struct crowd *c, const char *why, int64_t now)
+{
+	c->dial_again_ns = now + REST;
+	c->undialled++;
+	if (now - c->undialled_said_ns < SAY_AGAIN)
+		return;
+	c->undialled_said_ns = now;
+	log_warn("cannot dial: %s (%lld times so far)", why,
+	    (long long)c->undialled);
+}
+
+static enum ladder_end way_end(const struct peer *p)
+{
+	if (!p->connected)
+		return LADDER_SILENT;
+	return p->session.outcome == SESSION_SILENT ? LADDER_CLOSED :
+	    LADDER_MET;
 }
 
 static enum book_end end_of(const struct peer *p)
 {
-	if (!p->connected)
-		return BOOK_FAILED;
 	switch (p->session.outcome) {
 	case SESSION_SILENT:
-		return BOOK_FAILED;
+		return p->ladder.known & (LADDER_TCP | LADDER_UTP) ?
+		    BOOK_SHUT : BOOK_FAILED;
 	case SESSION_OTHER:
 		return BOOK_OTHER;
 	case SESSION_SELF:
@@ -121,6 +159,22 @@ static enum book_end end_of(const struct peer *p)
 	return BOOK_MET;
 }
 
+/* A dial is over: the visit goes on another way, or is over too. */
+static void visited(struct crowd *c, struct peer *p)
+{
+	uint32_t id = p->visit.id;
+	bool more = ladder_next(&p->ladder, way_end(p));
+
+	book_know(c->book, id, p->ladder.known);
+	if (more && !c->stopping && !p->swarm->leaving) {
+		book_again(c->book, id, now_ns());
+		if (peer_dial(&c->env, p->swarm, &p->visit, &p->ladder) == 0)
+			return;
+		cannot_dial(c, strerror(errno), now_ns());
+	}
+	book_done(c->book, id, end_of(p), now_ns());
+}
+
 static void on_gone(void *ctx, struct peer *p)
 {
 	struct crowd *c = ctx;
@@ -129,7 +183,7 @@ static void on_gone(void *ctx, struct peer *p)
 	if (p->incoming)
 		book_left(c->book, &p->who);
 	else
-		book_done(c->book, p->visit, end_of(p), now_ns());
+		visited(c, p);
 }
 
 /* The ledger cannot keep up: nobody is read until it has. */
@@ -156,51 +210,74 @@ static void resume(struct crowd *c)
 	each(c, peer_resume);
 }
 
+static void refused(struct crowd *c, const struct endpoint *from,
+    const char *limit, int64_t now)
+{
+	char text[ENDPOINT_TEXT_MAX];
+
+	c->refused++;
+	if (now - c->refused_said_ns < SAY_AGAIN)
+		return;
+	c->refused_said_ns = now;
+	log_info("%s: connection refused: %s (%lld so far)",
+	    endpoint_text(from, text), limit, (long long)c->refused);
+}
+
+static void take_stream(struct crowd *c, struct stream *s,
+    const struct endpoint *from, const struct endpoint *local)
+{
+	if (!s || peer_accept(&c->env, &c->strangers, s, from, local) < 0)
+		book_left(c->book, from);
+}
+
 static void on_accepted(void *ctx, int fd, const struct endpoint *from,
     const struct endpoint *local)
 {
 	struct crowd *c = ctx;
 	int64_t now = now_ns();
-	const char *limit = book_accept(c->book, from, now);
-	char text[ENDPOINT_TEXT_MAX];
+	const char *limit = book_accept(c->book, from, false, now);
 
 	if (limit) {
 		close(fd);
-		c->refused++;
-		if (now - c->refused_said_ns >= SAY_AGAIN) {
-			c->refused_said_ns = now;
-			log_info("%s: connection refused: %s (%lld so far)",
-			    endpoint_text(from, text), limit,
-			    (long long)c->refused);
-		}
+		refused(c, from, limit, now);
 		return;
 	}
-	if (peer_accept(&c->env, &c->strangers, fd, from, local) < 0)
-		book_left(c->book, from);
+	take_stream(c, tcpstream_adopt(c->env.loop, fd), from, local);
+}
+
+static bool on_admit(void *ctx, const struct endpoint *from)
+{
+	struct crowd *c = ctx;
+	int64_t now = now_ns();
+	const char *limit = c->env.paused ? "the ledger is full" :
+	    book_accept(c->book, from, true, now);
+
+	if (limit)
+		refused(c, from, limit, now);
+	return !limit;
+}
+
+static void on_utp(void *ctx, struct stream *s, const struct endpoint *from,
+    const struct endpoint *local)
+{
+	take_stream(ctx, s, from, local);
 }
 
 /* --- the beat: dials and old runs ------------------------------------------------- */
 
-/* No descriptor or no local port: others may be given back soon. */
-static void cannot_dial(struct crowd *c, const char *why, int64_t now)
-{
-	c->dial_again_ns = now + REST;
-	c->undialled++;
-	if (now - c->undialled_said_ns < SAY_AGAIN)
-		return;
-	c->undialled_said_ns = now;
-	log_warn("cannot dial: %s (%lld times so far)", why,
-	    (long long)c->undialled);
-}
-
 static void dial_due(struct crowd *c)
 {
+	struct ladder_conf conf = { .crypt = c->env.crypt };
 	struct book_visit v;
+	struct ladder l;
 
 	if (now_ns() < c->dial_again_ns)
 		return;
 	while (!c->env.paused && book_next(c->book, now_ns(), &v)) {
-		if (peer_dial(&c->env, c->swarms.by_book[v.swarm], &v) == 0)
+		conf.utp = c->env.utp && datagrams_has(c->udp, v.at.family);
+		ladder_begin(&l, &conf, v.known);
+		if (peer_dial(&c->env, c->swarms.by_book[v.swarm], &v, &l) ==
+		    0)
 			continue;
 		cannot_dial(c, strerror(errno), now_ns());
 		book_done(c->book, v.id, BOOK_UNTRIED, now_ns());
@@ -223,6 +300,7 @@ static void fetch(struct crowd *c, struct swarm *s)
 	}
 	c->fetching--;
 	swarm_learn(s, t);
+	swarms_learnt(&c->swarms, s);
 	c->learnt(c->ctx, s, source);
 	free(source);
 	each_of(s->peers, peer_learnt);
@@ -275,6 +353,21 @@ static int listen_at(struct crowd *c, struct listener *l, uv_loop_t *loop,
 	return 0;
 }
 
+static int open_utp(struct crowd *c, const struct crowd_conf *conf)
+{
+	struct utpmux_conf mux = { .loop = conf->loop, .udp = conf->udp,
+		.bind4 = conf->bind4, .bind6 = conf->bind6,
+		.port = conf->listen_port, .ctx = c, .admit = on_admit,
+		.accepted = on_utp };
+
+	c->udp = conf->udp;
+	c->env.utp = utpmux_open(&mux);
+	if (c->env.utp)
+		return 0;
+	log_warn("out of memory");
+	return -1;
+}
+
 int crowd_open(struct crowd *c, const struct crowd_conf *conf)
 {
 	struct book_conf bc = conf->book;
@@ -287,7 +380,8 @@ int crowd_open(struct crowd *c, const struct crowd_conf *conf)
 		.listen4 = { .fd = -1 }, .listen6 = { .fd = -1 } };
 	c->env = (struct peer_env){ .loop = conf->loop,
 		.policy = conf->policy, .bind4 = conf->bind4,
-		.bind6 = conf->bind6, .ports_from = conf->ports_from,
+		.bind6 = conf->bind6, .crypt = conf->crypt,
+		.meant = on_meant, .ports_from = conf->ports_from,
 		.ports_to = conf->ports_to, .ctx = c, .add = on_add,
 		.find = on_find, .stalled = on_stalled, .reached = on_reached,
 		.listens = on_listens, .node = on_node, .gossip = on_gossip,
@@ -302,6 +396,8 @@ int crowd_open(struct crowd *c, const struct crowd_conf *conf)
 	    conf->listen_port) < 0 ||
 	    listen_at(c, &c->listen6, conf->loop, &conf->bind6,
 	    conf->listen_port) < 0)
+		return -1;
+	if (conf->udp && open_utp(c, conf) < 0)
 		return -1;
 	uv_timer_init(conf->loop, &c->beat);
 	c->beat.data = c;
@@ -338,6 +434,7 @@ int crowd_watch(struct crowd *c, struct swarm *s)
 
 void crowd_unwatch(struct crowd *c, struct swarm *s, const char *why)
 {
+	s->leaving = true;
 	end_all(s->peers, why);
 	c->fetching -= s->fetch != NULL;
 	book_close(c->book, s->book);
@@ -363,6 +460,8 @@ void crowd_stop(struct crowd *c, const char *why)
 	uv_close((uv_handle_t *)&c->beat, NULL);
 	listener_close(&c->listen4);
 	listener_close(&c->listen6);
+	if (c->env.utp)
+		utpmux_stop(c->env.utp);
 	end_all(c->strangers, why);
 	for (struct swarm *s = c->swarms.first; s; s = s->next)
 		end_all(s->peers, why);
@@ -377,5 +476,6 @@ void crowd_free(struct crowd *c)
 		swarm_free(s);
 	}
 	book_free(c->book);
+	utpmux_free(c->env.utp);
 	peer_env_fini(&c->env);
 }

@@ -17,6 +17,7 @@ struct crowd {
 	struct peer *strangers;		/* incoming, before their handshake */
 	struct listener listen4, listen6;
 	uv_timer_t beat;
+	struct datagrams *udp;		/* NULL: no uTP */
 	struct ledger *ledger;
 	struct clockwatch *clock;
 	struct stamp paused_at;
@@ -42,6 +43,8 @@ struct crowd_conf {
 	struct book_conf book;
 	struct endpoint bind4, bind6;	/* family 0: no use of that family */
 	uint16_t listen_port, ports_from, ports_to;
+	struct datagrams *udp;		/* for uTP; NULL: none */
+	enum ladder_crypt crypt;
 	/* A peer of this swarm says where its DHT node is. */
 	void *ctx;
 	void (*node)(void *ctx, const struct swarm *s,

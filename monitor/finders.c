@@ -126,6 +126,10 @@ void finders_stop(struct finders *f)
 {
 	dht_stop(f->dht);
 	lsd_stop(f->lsd);
+}
+
+void finders_close(struct finders *f)
+{
 	datagrams_close(f->net);
 	f->net = NULL;
 }

@@ -48,8 +48,10 @@ void finders_unwatch(struct swarm *s);
 void finders_node(struct finders *f, const struct swarm *s,
     const struct endpoint *at);
 
-/* Ends; finders_free once the loop has closed its handles. */
+/* Finds nobody any more. The sockets, which others may use, stay until
+ * finders_close; finders_free once the loop has closed its handles. */
 void finders_stop(struct finders *f);
+void finders_close(struct finders *f);
 void finders_free(struct finders *f);
 
 #endif

@@ -146,7 +146,7 @@ uint32_t hosts_hold(struct hosts *t, const struct endpoint *at)
 	}
 	t->host[i] = (struct host){ .at = *at, .refs = 1,
 		.ready_ns = INT64_MIN, .day_ns = INT64_MIN,
-		.in_ns = INT64_MIN };
+		.in_ns = INT64_MIN, .forged_ns = INT64_MIN };
 	t->host[i].at.port = 0;
 	head = head_of(t, &t->host[i].at);
 	t->host[i].chain = *head;
@@ -201,7 +201,7 @@ void hosts_knock(struct hosts *t, uint32_t i, uint16_t port, int64_t now_ns)
 		h->ports[h->port_count++] = port;
 }
 
-bool hosts_admit(struct hosts *t, uint32_t i, int64_t now_ns)
+bool hosts_admit(struct hosts *t, uint32_t i, bool forged, int64_t now_ns)
 {
 	struct host *h = &t->host[i];
 
@@ -211,6 +211,11 @@ bool hosts_admit(struct hosts *t, uint32_t i, int64_t now_ns)
 	}
 	if (h->in_open >= IN_OPEN_MOST || h->in_count >= IN_A_MINUTE)
 		return false;
+	if (forged && h->forged_ns != INT64_MIN &&
+	    now_ns - h->forged_ns < AGAIN)
+		return false;
+	if (forged)
+		h->forged_ns = now_ns;
 	h->in_open++;
 	h->in_count++;
 	return true;

@@ -16,6 +16,7 @@ struct host {
 	int64_t ready_ns;	/* not dialled before */
 	int64_t day_ns;		/* when the ports began to count */
 	int64_t in_ns;		/* when incoming began to count */
+	int64_t forged_ns;	/* when one that may be forged was admitted */
 	uint32_t refs;		/* candidates and open connections */
 	uint32_t chain;		/* same bucket; free list */
 	uint32_t older, newer;	/* those without refs, by age */
@@ -53,8 +54,9 @@ int64_t hosts_ready(const struct hosts *t, uint32_t i, uint16_t port,
     int64_t now_ns);
 void hosts_knock(struct hosts *t, uint32_t i, uint16_t port, int64_t now_ns);
 
-/* It calls us: may it? Counted as open until hosts_left. */
-bool hosts_admit(struct hosts *t, uint32_t i, int64_t now_ns);
+/* It calls us: may it? Counted as open until hosts_left. forged: see
+ * book_accept. */
+bool hosts_admit(struct hosts *t, uint32_t i, bool forged, int64_t now_ns);
 void hosts_left(struct hosts *t, uint32_t i);
 
 #endif

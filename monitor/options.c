@@ -31,6 +31,8 @@
 	X(ANNOUNCE_DHT,    "announce-dht",    NULL,    "say in the DHT that we are here, so that peers dial us") \
 	X(NO_PEX,          "no-pex",          NULL,    "do not hear which peers peers know") \
 	X(LSD,             "lsd",             NULL,    "find peers on the local links, and say there that we are here") \
+	X(NO_UTP,          "no-utp",          NULL,    "neither dial nor accept over uTP") \
+	X(ENCRYPTION,      "encryption",      "HOW",   "encrypted connections: off, allow or require (allow)") \
 	X(GEO,             "geo",             "FILE",  "record the digest of this MMDB database; repeatable") \
 	X(KEY,             "key",             "FILE",  "signing key, made on first use (~/.config/swarmwitness/key)") \
 	X(MAX_CONNECTIONS, "max-connections", "N",     "connections at a time (500)") \
@@ -174,6 +176,19 @@ static bool read_node(struct options *o, const char *text)
 	    keep(o->dht_node, OPTIONS_NODES_MAX, &o->dht_nodes, text);
 }
 
+static bool read_encryption(struct options *o, const char *text)
+{
+	if (strcmp(text, "off") == 0)
+		o->encryption = LADDER_OFF;
+	else if (strcmp(text, "allow") == 0)
+		o->encryption = LADDER_ALLOW;
+	else if (strcmp(text, "require") == 0)
+		o->encryption = LADDER_REQUIRE;
+	else
+		return false;
+	return true;
+}
+
 /* What an option wants, for the line that refuses it. */
 static const char *wanted(enum option_id id)
 {
@@ -199,6 +214,8 @@ static const char *wanted(enum option_id id)
 	case OPT_DHT_NODE:
 		return "a host and port such as [2001:db8::1]:6881, and not "
 		    "so many of them";
+	case OPT_ENCRYPTION:
+		return "off, allow or require";
 	case OPT_NTP:
 	case OPT_GEO:
 		return "a value, and not so many of them";
@@ -207,6 +224,7 @@ static const char *wanted(enum option_id id)
 	case OPT_ANNOUNCE_DHT:
 	case OPT_NO_PEX:
 	case OPT_LSD:
+	case OPT_NO_UTP:
 	case OPT_OBSERVE_ONLY:
 	case OPT_ALLOW_LOCAL:
 	case OPT_NO_PACKETS:
@@ -278,6 +296,10 @@ static bool take(struct options *o, enum option_id id, const char *arg)
 		return o->no_pex = true;
 	case OPT_LSD:
 		return o->lsd = true;
+	case OPT_NO_UTP:
+		return o->no_utp = true;
+	case OPT_ENCRYPTION:
+		return read_encryption(o, arg);
 	case OPT_KEY:
 		o->key = arg;
 		return *arg != '\0';

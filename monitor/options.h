@@ -7,6 +7,7 @@
 
 #include <stdio.h>
 
+#include "monitor/ladder.h"
 #include "wire/endpoint.h"
 
 #define OPTIONS_NTP_MAX 16
@@ -29,6 +30,8 @@ struct options {
 	const char *dht_node[OPTIONS_NODES_MAX];	/* HOST:PORT */
 	size_t dht_nodes;
 	bool no_dht, announce_dht, no_pex, lsd;
+	bool no_utp;
+	enum ladder_crypt encryption;
 	const char *geo[OPTIONS_GEO_MAX];
 	size_t geos;
 	const char *key;	/* NULL: the default */

@@ -1,38 +1,32 @@
 #include "monitor/peer.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "monitor/fetch.h"
 #include "monitor/now.h"
 #include "monitor/peerlog.h"
-#include "monitor/sock.h"
+#include "monitor/tcpstream.h"
 #include "schema/log.h"
 
 #define CONNECT_WAIT (10 * NS_PER_S)
 #define STALL_LOOK (60 * NS_PER_S)
 #define TICK (100 * NS_PER_MS)
-#define IN_ROOM 65536u		/* read at once: a peer's share of a turn */
 #define SLICE 4096u		/* heard before we may have had enough */
 #define OUT_ROOM 131072u	/* said at once */
 
 int peer_env_init(struct peer_env *env)
 {
-	env->in = malloc(IN_ROOM);
 	env->out = malloc(OUT_ROOM);
 	TAILQ_INIT(&env->waiting);
-	return env->in && env->out ? 0 : -1;
+	return env->out ? 0 : -1;
 }
 
 void peer_env_fini(struct peer_env *env)
 {
-	free(env->in);
 	free(env->out);
-	env->in = env->out = NULL;
+	env->out = NULL;
 }
 
 /* --- its place among the others ----------------------------------------------- */
@@ -63,8 +57,6 @@ static void on_closed(uv_handle_t *h)
 {
 	struct peer *p = h->data;
 
-	if (--p->handles > 0)
-		return;
 	free(p->out);
 	free(p->map);
 	free(p);
@@ -82,17 +74,22 @@ static void finish(struct peer *p)
 	p->ended = true;
 	wait_no_more(p);
 	unlink_peer(p);
-	p->env->gone(p->env->ctx, p);
+	stream_close(p->stream);
+	p->stream = NULL;
 	witness_free(p->witness);
 	p->witness = NULL;
-	uv_close((uv_handle_t *)&p->poll, on_closed);
+	cipher_free(p->cipher);
+	p->cipher = NULL;
 	uv_close((uv_handle_t *)&p->timer, on_closed);
-	close(p->fd);
+	p->env->gone(p->env->ctx, p);
 }
 
 static void end_connected(struct peer *p, const char *by, const char *why,
     struct stamp at)
 {
+	p->ended = true;
+	if (p->undecided && p->first_n)
+		witness_bytes(p->witness, SIDE_PEER, p->first, p->first_n, at);
 	witness_close(p->witness, by, why, at);
 	finish(p);
 }
@@ -106,27 +103,7 @@ static void end_unreached(struct peer *p, const char *why, const char *error,
 
 /* --- waiting ------------------------------------------------------------------ */
 
-static void on_poll(uv_poll_t *poll, int status, int events);
 static void on_timer(uv_timer_t *timer);
-
-/* The poll handle waits for what there is to do. */
-static void watch(struct peer *p)
-{
-	int want = 0;
-
-	/* Who does not take what we say is not heard either. */
-	if (!p->connected || p->out_n)
-		want = UV_WRITABLE;
-	else if (!p->env->paused)
-		want = UV_READABLE;
-	if (want == p->events)
-		return;
-	p->events = want;
-	if (want)
-		uv_poll_start(&p->poll, want, on_poll);
-	else
-		uv_poll_stop(&p->poll);
-}
 
 static void arm(struct peer *p, int64_t at_ns, int64_t now_ns)
 {
@@ -149,23 +126,67 @@ static void rearm(struct peer *p, int64_t now_ns)
 
 /* --- saying ------------------------------------------------------------------- */
 
-/* Hands bytes to the kernel; those it took are on record. The rest's length,
- * or -1 with errno. */
-static ssize_t say(struct peer *p, const uint8_t *bytes, size_t n,
+/* What the stream would not take waits. */
+static void keep(struct peer *p, const uint8_t *bytes, size_t n)
+{
+	uint8_t *more = realloc(p->out, p->out_n + n);
+
+	if (!more)
+		log_die("out of memory for a peer");
+	memcpy(more + p->out_n, bytes, n);
+	p->out = more;
+	p->out_n += n;
+}
+
+/* Hands wire bytes to the stream, behind those that wait; those it took are on
+ * record. False, with errno: it broke. */
+static bool say(struct peer *p, const uint8_t *bytes, size_t n,
     struct stamp at)
 {
-	while (n > 0) {
-		ssize_t took = send(p->fd, bytes, n, MSG_NOSIGNAL);
+	ssize_t took = 0;
 
-		if (took < 0 && errno == EINTR)
-			continue;
-		if (took < 0)
-			return errno == EAGAIN ? (ssize_t)n : -1;
+	if (n == 0)
+		return true;
+	if (p->out_n == 0)
+		took = stream_write(p->stream, bytes, n);
+	if (took < 0)
+		return false;
+	if (took > 0)
 		witness_bytes(p->witness, SIDE_US, bytes, (size_t)took, at);
-		bytes += took;
-		n -= (size_t)took;
-	}
-	return 0;
+	if ((size_t)took < n)
+		keep(p, bytes + took, n - (size_t)took);
+	return true;
+}
+
+/* What waits, once more. */
+static bool say_kept(struct peer *p, struct stamp at)
+{
+	uint8_t *bytes = p->out;
+	size_t n = p->out_n;
+	bool sound;
+
+	p->out = NULL;
+	p->out_n = 0;
+	sound = say(p, bytes, n, at);
+	free(bytes);
+	return sound;
+}
+
+/* The handshake of the encryption has its say first; the policy is heard only
+ * once that is over, and sealed. */
+static bool say_sealed(struct peer *p, uint8_t *fresh, size_t n,
+    struct stamp at)
+{
+	uint8_t bytes[512];
+	size_t took;
+
+	while ((took = cipher_take(p->cipher, bytes, sizeof(bytes))) != 0)
+		if (!say(p, bytes, took, at))
+			return false;
+	if (!cipher_ready(p->cipher))
+		return true;
+	cipher_seal(p->cipher, fresh, n);
+	return say(p, fresh, n, at);
 }
 
 /* Sends what waits, then what was said anew; false: the connection broke. */
@@ -174,39 +195,12 @@ static bool flush(struct peer *p)
 	struct stamp at = stamp_now();	/* of what is said, not of its cause */
 	struct peer_env *env = p->env;
 	size_t fresh = env->out_n;
-	ssize_t left = 0;
-	uint8_t *rest;
 
 	env->out_n = 0;
-	if (p->out_n) {
-		left = say(p, p->out, p->out_n, at);
-		if (left < 0)
-			return false;
-		memmove(p->out, p->out + (p->out_n - (size_t)left),
-		    (size_t)left);
-		p->out_n = (size_t)left;
-	}
-	if (fresh && p->out_n == 0) {
-		left = say(p, env->out, fresh, at);
-		if (left < 0)
-			return false;
-	} else {
-		left = (ssize_t)fresh;
-	}
-	if (left > 0) {
-		rest = realloc(p->out, p->out_n + (size_t)left);
-		if (!rest)
-			log_die("out of memory for a peer");
-		memcpy(rest + p->out_n, env->out + fresh - (size_t)left,
-		    (size_t)left);
-		p->out = rest;
-		p->out_n += (size_t)left;
-	}
-	if (p->out_n == 0) {
-		free(p->out);
-		p->out = NULL;
-	}
-	return true;
+	if (!say_kept(p, at))
+		return false;
+	return p->cipher ? say_sealed(p, env->out, fresh, at) :
+	    say(p, env->out, fresh, at);
 }
 
 static const char *broke_word(int error)
@@ -252,6 +246,12 @@ static void await_tick(struct peer *p, int64_t now_ns)
 		return;
 	p->waits_ns = now_ns;
 	TAILQ_INSERT_TAIL(&p->env->waiting, p, waiting);
+}
+
+/* Who does not take what we say is not heard either. */
+static void watch(struct peer *p)
+{
+	stream_read(p->stream, !p->env->paused && p->out_n == 0);
 }
 
 /* After steps: sends, closes or waits on. */
@@ -419,14 +419,34 @@ static void on_piece(void *ctx, const struct piece_result *r)
 	p->matched = true;
 }
 
-/* --- what the loop tells ---------------------------------------------------------- */
+/* --- what the stream tells --------------------------------------------------------- */
+
+static bool meant(void *ctx, const uint8_t req2[20], uint8_t infohash[20])
+{
+	struct peer *p = ctx;
+
+	return p->env->meant(p->env->ctx, req2, infohash);
+}
+
+/* Our first word is sealed into the handshake of the encryption. */
+static void encrypt(struct peer *p)
+{
+	struct peer_env *env = p->env;
+
+	p->cipher = cipher_dial(p->swarm->policy.infohash[0],
+	    p->ladder.way.offer, span_of(env->out, env->out_n));
+	env->out_n = 0;
+	if (!p->cipher)
+		p->why = "no keys could be made";
+}
 
 static void connected(struct peer *p, struct stamp at)
 {
 	static const struct witness_hooks hooks = { .add = on_add,
-		.swarm = on_swarm, .event = on_event, .piece = on_piece };
+		.swarm = on_swarm, .event = on_event, .piece = on_piece,
+		.skey = meant };
 	struct witness_hooks mine = hooks;
-	int one = 1;
+	bool sealed = !p->incoming && p->ladder.way.offer;
 
 	mine.ctx = p;
 	p->connected = true;
@@ -434,69 +454,127 @@ static void connected(struct peer *p, struct stamp at)
 	    p->conn, &p->who);
 	if (!p->witness)
 		log_die("out of memory for a peer");
-	/* Requests are small and answered in turn: none waits for another. */
-	setsockopt(p->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	if (sealed)
+		witness_encrypted(p->witness, SIDE_US);
 	step(p, IN_CONNECTED, NULL, at.mono_ns);
+	if (sealed)
+		encrypt(p);
 	settle(p, at);
 }
 
-static void on_connect(struct peer *p, struct stamp at)
+static void on_opened(void *ctx, struct stamp at)
 {
-	int error = 0;
-	socklen_t n = sizeof(error);
+	struct peer *p = ctx;
 
-	if (getsockopt(p->fd, SOL_SOCKET, SO_ERROR, &error, &n) < 0)
-		error = errno;
-	if (error) {
-		end_unreached(p, peerlog_word(error), strerror(error), at);
-		return;
-	}
 	peerlog_reached(p, at);
 	p->env->reached_count++;
+	if (p->incoming)	/* over uTP, and now it is proven */
+		return;
 	p->env->reached(p->env->ctx, p);
 	connected(p, at);
 }
 
-static void on_readable(struct peer *p, struct stamp at)
+static void on_failed(void *ctx, const char *why, const char *error,
+    struct stamp at)
 {
-	struct peer_env *env = p->env;
-	ssize_t n = recv(p->fd, env->in, IN_ROOM, 0);
+	end_unreached(ctx, why, error, at);
+}
 
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (n < 0) {
-		end_connected(p, "error", broke_word(errno), at);
-		return;
+/* The first bytes of an incoming connection: plain or encrypted? False: too
+ * few to tell. */
+static bool decide(struct peer *p, struct span first)
+{
+	enum ladder_crypt crypt = p->env->crypt;
+
+	switch (mse_detect(first)) {
+	case MSE_START_MORE:
+		return false;
+	case MSE_START_PLAIN:
+		if (crypt == LADDER_REQUIRE)
+			p->why = "not encrypted, which we require";
+		break;
+	case MSE_START_CRYPT:
+		witness_encrypted(p->witness, SIDE_PEER);
+		p->cipher = cipher_accept(meant, p, false);
+		if (!p->cipher)
+			p->why = "no keys could be made";
+		break;
 	}
-	if (n == 0) {
-		end_connected(p, "peer", "closed the connection", at);
+	p->undecided = false;
+	return true;
+}
+
+/* Wire bytes: on record first, then for whom they are. */
+static void hear(struct peer *p, struct span bytes, struct stamp at)
+{
+	const uint8_t *secret;
+
+	witness_bytes(p->witness, SIDE_PEER, bytes.p, bytes.n, at);
+	if (!p->cipher || cipher_ready(p->cipher) || p->why)
 		return;
+	p->why = cipher_bytes(p->cipher, bytes);
+	secret = cipher_secret(p->cipher);
+	if (secret)
+		witness_secret(p->witness, secret, at);
+}
+
+/* Once we leave, the rest counts as unread, like what the kernel has. */
+static void hear_slices(struct peer *p, struct span bytes, struct stamp at)
+{
+	for (size_t i = 0, n; i < bytes.n && !p->why; i += n) {
+		n = bytes.n - i < SLICE ? bytes.n - i : SLICE;
+		hear(p, span_of(bytes.p + i, n), at);
 	}
-	env->rx_bytes += n;
+}
+
+/* The same while it is undecided. */
+static void hear_first(struct peer *p, struct span bytes, struct stamp at)
+{
+	size_t n = PEER_FIRST - p->first_n;
+
+	if (n > bytes.n)
+		n = bytes.n;
+	memcpy(p->first + p->first_n, bytes.p, n);
+	p->first_n = (uint8_t)(p->first_n + n);
+	if (!decide(p, span_of(p->first, p->first_n)))
+		return;
+	hear(p, span_of(p->first, p->first_n), at);
+	hear_slices(p, span_of(bytes.p + n, bytes.n - n), at);
+}
+
+static void on_bytes(void *ctx, struct span bytes, struct stamp at)
+{
+	struct peer *p = ctx;
+	struct peer_env *env = p->env;
+	bool ready = p->cipher && cipher_ready(p->cipher);
+
+	env->rx_bytes += (int64_t)bytes.n;
 	env->now_ns = at.mono_ns;
-	/* Once we leave, the rest counts as unread, like what the kernel has. */
-	for (ssize_t i = 0, k; i < n && !p->why; i += k) {
-		k = n - i < (ssize_t)SLICE ? n - i : (ssize_t)SLICE;
-		witness_bytes(p->witness, SIDE_PEER, env->in + i, (size_t)k,
-		    at);
-	}
+	if (p->undecided)
+		hear_first(p, bytes, at);
+	else
+		hear_slices(p, bytes, at);
 	settle(p, at);
+	if (!p->ended && p->cipher && !ready && cipher_ready(p->cipher)) {
+		/* What it said behind its head can be read now. */
+		witness_tick(p->witness, at);
+		settle(p, at);
+	}
 	env->heard(env->ctx);
 }
 
-static void on_poll(uv_poll_t *poll, int status, int events)
+static void on_room(void *ctx, struct stamp at)
 {
-	struct peer *p = poll->data;
-	struct stamp at = stamp_now();
-
-	if (!p->connected) {
-		on_connect(p, at);
-	} else if (status < 0 || (events & UV_READABLE)) {
-		on_readable(p, at);
-	} else if (events & UV_WRITABLE) {
-		settle(p, at);
-	}
+	settle(ctx, at);
 }
+
+static void on_ended(void *ctx, const char *by, const char *why,
+    struct stamp at)
+{
+	end_connected(ctx, by, why, at);
+}
+
+/* --- time ----------------------------------------------------------------------- */
 
 /* A time-out that fell into a stall proves nothing, and says so. */
 static void doubt(struct peer *p, struct stamp at)
@@ -528,79 +606,71 @@ static void on_timer(uv_timer_t *timer)
 
 /* --- the beginning ------------------------------------------------------------------ */
 
-static struct peer *make(struct peer_env *env, int fd,
+static const struct stream_hooks stream_hooks = { .opened = on_opened,
+	.failed = on_failed, .bytes = on_bytes, .room = on_room,
+	.ended = on_ended };
+
+/* Takes the stream over, or closes it. */
+static struct peer *make(struct peer_env *env, struct stream *s,
     const struct endpoint *who, bool incoming, struct stamp at)
 {
 	struct peer *p = calloc(1, sizeof(*p));
 
-	if (!p)
-		return NULL;
-	if (uv_poll_init(env->loop, &p->poll, fd) < 0) {
-		free(p);
+	if (!p) {
+		stream_close(s);
 		return NULL;
 	}
 	uv_timer_init(env->loop, &p->timer);
-	p->poll.data = p->timer.data = p;
-	p->handles = 2;
+	p->timer.data = p;
 	p->env = env;
-	p->fd = fd;
+	p->stream = s;
 	p->who = *who;
 	p->incoming = incoming;
-	p->visit = BOOK_NONE;
 	p->slot = FETCH_NONE;
+	p->undecided = incoming && env->crypt != LADDER_OFF;
 	p->began_ns = at.mono_ns;
 	session_init(&p->session, env->policy, who, incoming, at.mono_ns);
 	return p;
 }
 
 int peer_dial(struct peer_env *env, struct swarm *swarm,
-    const struct book_visit *v)
+    const struct book_visit *v, const struct ladder *l)
 {
-	const struct endpoint *from = v->at.family == 4 ? &env->bind4 :
-	    &env->bind6;
 	struct stamp at = stamp_now();
-	struct sockaddr_storage ss;
-	socklen_t n = sock_addr(&v->at, &ss);
-	int fd = sock_open(v->at.family, SOCK_STREAM, from, env->ports_from,
-	    env->ports_to);
+	struct stream *s = l->way.utp ? utpmux_dial(env->utp, &v->at) :
+	    tcpstream_dial(env->loop, &v->at, v->at.family == 4 ?
+	    &env->bind4 : &env->bind6, env->ports_from, env->ports_to);
 	struct peer *p;
 
-	if (fd < 0)
+	if (!s)
 		return -1;
-	p = make(env, fd, &v->at, false, at);
-	if (!p) {
-		close(fd);
+	p = make(env, s, &v->at, false, at);
+	if (!p)
 		return -1;
-	}
 	p->swarm = swarm;
-	p->visit = v->id;
+	p->visit = *v;
+	p->ladder = *l;
 	link_into(p, &swarm->peers);
-	peerlog_dial(p, v, at);
+	peerlog_dial(p, at);
 	env->dialled++;
-	if (connect(fd, (struct sockaddr *)&ss, n) < 0 &&
-	    errno != EINPROGRESS) {
-		end_unreached(p, peerlog_word(errno), strerror(errno),
-		    stamp_now());
-		return 0;
-	}
 	arm(p, at.mono_ns + CONNECT_WAIT, at.mono_ns);
-	watch(p);
+	stream_start(s, &stream_hooks, p);
 	return 0;
 }
 
-int peer_accept(struct peer_env *env, struct peer **strangers, int fd,
-    const struct endpoint *from, const struct endpoint *local)
+int peer_accept(struct peer_env *env, struct peer **strangers,
+    struct stream *s, const struct endpoint *from,
+    const struct endpoint *local)
 {
 	struct stamp at = stamp_now();
-	struct peer *p = make(env, fd, from, true, at);
+	struct peer *p = make(env, s, from, true, at);
 
-	if (!p) {
-		close(fd);
+	if (!p)
 		return -1;
-	}
 	link_into(p, strangers);
 	peerlog_accept(p, local, at);
 	env->accepted++;
+	stream_start(s, &stream_hooks, p);
 	connected(p, at);
 	return 0;
 }
@@ -620,7 +690,8 @@ void peer_end(struct peer *p, const char *why)
 
 void peer_resume(struct peer *p)
 {
-	watch(p);
+	if (p->connected)
+		watch(p);
 }
 
 void peers_tick(struct peer_env *env)
@@ -631,7 +702,8 @@ void peers_tick(struct peer_env *env)
 	while ((p = TAILQ_FIRST(&env->waiting)) != NULL &&
 	    p->waits_ns + TICK <= at.mono_ns) {
 		wait_no_more(p);
+		env->now_ns = at.mono_ns;
 		witness_tick(p->witness, at);
-		await_tick(p, at.mono_ns);
+		settle(p, at);	/* what was held may have said something */
 	}
 }

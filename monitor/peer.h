@@ -1,7 +1,8 @@
 /*
- * One TCP connection with one peer: bytes that arrive go to the witness, what
- * the witness makes of them to the policy, and what the policy says to the
- * peer; every byte the kernel took from us goes to the witness too.
+ * One connection with one peer, whatever carries it: bytes that arrive go to
+ * the witness, what the witness makes of them to the policy, and what the
+ * policy says to the peer, sealed if it is encrypted; every byte the stream
+ * took from us goes to the witness too.
  */
 #ifndef MONITOR_PEER_H
 #define MONITOR_PEER_H
@@ -10,7 +11,11 @@
 #include <uv.h>
 
 #include "monitor/book.h"
+#include "monitor/cipher.h"
+#include "monitor/ladder.h"
+#include "monitor/stream.h"
 #include "monitor/swarm.h"
+#include "monitor/utpmux.h"
 #include "schema/witness.h"
 
 struct peer;
@@ -21,10 +26,14 @@ struct peer_env {
 	const struct session_conf *policy;
 	struct endpoint bind4, bind6;
 	uint16_t ports_from, ports_to;
+	struct utpmux *utp;	/* NULL: no uTP */
+	enum ladder_crypt crypt;
 	bool paused;		/* the ledger is full: nobody reads */
 	void *ctx;
 	int64_t (*add)(void *ctx, const struct record *r);
 	struct swarm *(*find)(void *ctx, const uint8_t infohash[20]);
+	/* Likewise by H('req2' infohash), which becomes known. */
+	mse_find *meant;
 	bool (*stalled)(void *ctx, int64_t since_mono_ns);
 	/* A dial was answered. */
 	void (*reached)(void *ctx, struct peer *p);
@@ -46,7 +55,7 @@ struct peer_env {
 	/* Filled by peers. */
 	int64_t dialled, accepted, reached_count, met, verified;
 	int64_t pieces_ok, pieces_bad, rx_bytes, piece_bytes_sent;
-	uint8_t *in, *out;	/* made by peer_env_init */
+	uint8_t *out;		/* made by peer_env_init */
 	size_t out_n;
 	int64_t now_ns;		/* of the bytes being read */
 	char why[128];
@@ -55,44 +64,50 @@ struct peer_env {
 int peer_env_init(struct peer_env *env);	/* -1: no memory */
 void peer_env_fini(struct peer_env *env);
 
+#define PEER_FIRST 20u		/* bytes tell plain from encrypted */
+
 struct peer {
-	uv_poll_t poll;
 	uv_timer_t timer;
 	struct peer_env *env;
+	struct stream *stream;
 	struct swarm *swarm;	/* NULL: incoming, before its handshake */
 	struct witness *witness;	/* NULL: not connected yet */
+	struct cipher *cipher;	/* NULL: not encrypted */
 	struct session session;
 	const char *why;	/* we are to close, for this reason */
 	struct peer *next, *prev;	/* of its swarm, or of those without */
 	struct peer **list;	/* where it is linked */
 	TAILQ_ENTRY(peer) waiting;
 	int64_t waits_ns;	/* since then; 0: it does not wait */
-	uint8_t *out;		/* what the kernel would not take yet */
+	uint8_t *out;		/* what the stream would not take yet, sealed */
 	uint8_t *map;		/* the session's, if it needs one */
 	size_t out_n;
 	struct endpoint who;
 	int64_t conn;		/* seq of its dial or accept */
 	int64_t began_ns, armed_ns;
-	uint32_t visit;		/* in the address book, or BOOK_NONE */
-	int fd;
+	struct book_visit visit;	/* of a dial, and */
+	struct ladder ladder;		/* the way of this attempt */
 	int slot;		/* of its swarm's fetch, or FETCH_NONE */
-	int handles;		/* still open in the loop */
-	int events;		/* what the poll handle waits for */
+	uint8_t first[PEER_FIRST];	/* incoming: its first bytes, while it
+					 * is */
+	uint8_t first_n;
+	bool undecided;			/* ... plain or encrypted */
 	bool incoming, connected, ended, matched;
 };
 
 /*
- * Dials v; linked into the swarm's list. 0, with the outcome told by reached
- * or gone, gone perhaps before this returns; -1: out of memory, descriptors or
- * local ports, and nothing was recorded.
+ * Dials v by the ladder's way; linked into the swarm's list. 0, with the
+ * outcome told by reached or gone, gone perhaps before this returns; -1: out
+ * of memory, descriptors or local ports, and nothing was recorded.
  */
 int peer_dial(struct peer_env *env, struct swarm *swarm,
-    const struct book_visit *v);
+    const struct book_visit *v, const struct ladder *l);
 
-/* Takes over an accepted connection; linked into *strangers until its
- * handshake says which swarm it is for. -1: out of memory, fd closed. */
-int peer_accept(struct peer_env *env, struct peer **strangers, int fd,
-    const struct endpoint *from, const struct endpoint *local);
+/* Takes over an accepted stream; linked into *strangers until its handshake
+ * says which swarm it is for. -1: out of memory, the stream closed. */
+int peer_accept(struct peer_env *env, struct peer **strangers,
+    struct stream *s, const struct endpoint *from,
+    const struct endpoint *local);
 
 /* We end it, for this reason (a constant): recorded, gone is called. */
 void peer_end(struct peer *p, const char *why);

@@ -1,10 +1,8 @@
 #include "monitor/peerlog.h"
 
-#include <errno.h>
 #include <stdio.h>
 
 #include "monitor/now.h"
-#include "monitor/sock.h"
 #include "schema/json.h"
 
 static int64_t put(struct peer *p, const char *kind, int64_t conn,
@@ -28,6 +26,19 @@ static void begin(struct json *j)
 	json_open(j, NULL, '{');
 }
 
+static int64_t took_ms(const struct peer *p, struct stamp at)
+{
+	return (at.mono_ns - p->began_ns) / NS_PER_MS;
+}
+
+static void put_local(struct json *j, const struct endpoint *local)
+{
+	char text[ENDPOINT_TEXT_MAX];
+
+	json_str(j, "local", local && local->family ?
+	    endpoint_text(local, text) : NULL);
+}
+
 /* Who named it, as "tracker+dht". */
 static void put_sources(struct json *j, unsigned sources)
 {
@@ -44,76 +55,51 @@ static void put_sources(struct json *j, unsigned sources)
 	json_str(j, "source", text);
 }
 
-void peerlog_dial(struct peer *p, const struct book_visit *v,
-    struct stamp at)
+void peerlog_dial(struct peer *p, struct stamp at)
 {
 	struct json j;
 
 	begin(&j);
-	json_str(&j, "transport", "tcp");
-	json_str(&j, "encryption", "none");
-	put_sources(&j, v->sources);
-	json_int(&j, "attempt", v->attempt);
+	json_str(&j, "transport", p->stream->ops->transport);
+	json_str(&j, "encryption", p->ladder.way.offer ? "mse" : "none");
+	put_sources(&j, p->visit.sources);
+	json_int(&j, "attempt", p->visit.attempt);
+	json_int(&j, "try", p->ladder.tries + 1);
 	p->conn = put(p, "dial", CONN_SELF, &j, at);
 }
 
 void peerlog_accept(struct peer *p, const struct endpoint *local,
     struct stamp at)
 {
-	char text[ENDPOINT_TEXT_MAX];
 	struct json j;
 
 	begin(&j);
-	json_str(&j, "transport", "tcp");
-	json_str(&j, "encryption", "none");
-	json_str(&j, "local", local->family ? endpoint_text(local, text) :
-	    NULL);
+	json_str(&j, "transport", p->stream->ops->transport);
+	json_str(&j, "encryption", p->undecided ? NULL : "none");
+	put_local(&j, local);
 	p->conn = put(p, "accept", CONN_SELF, &j, at);
 }
 
 void peerlog_reached(struct peer *p, struct stamp at)
 {
-	char text[ENDPOINT_TEXT_MAX];
-	struct sockaddr_storage ss;
-	socklen_t n = sizeof(ss);
 	struct endpoint local;
 	struct json j;
-	bool known = getsockname(p->fd, (struct sockaddr *)&ss, &n) == 0 &&
-	    sock_endpoint((struct sockaddr *)&ss, &local);
 
 	begin(&j);
-	json_str(&j, "local", known ? endpoint_text(&local, text) : NULL);
-	json_int(&j, "took_ms", (at.mono_ns - p->began_ns) / NS_PER_MS);
+	put_local(&j, stream_local(p->stream, &local) ? &local : NULL);
+	json_int(&j, "took_ms", took_ms(p, at));
 	put(p, "reached", p->conn, &j, at);
 }
 
-const char *peerlog_word(int error)
-{
-	switch (error) {
-	case ECONNREFUSED:
-		return "refused";
-	case ETIMEDOUT:
-		return "timeout";
-	case ENETUNREACH:
-	case EHOSTUNREACH:
-	case ENETDOWN:
-	case EHOSTDOWN:
-		return "unreachable";
-	case ECONNRESET:
-		return "reset";
-	}
-	return "other";
-}
-
-void peerlog_unreached(struct peer *p, const char *why,
-    const char *error, struct stamp at)
+void peerlog_unreached(struct peer *p, const char *why, const char *error,
+    struct stamp at)
 {
 	struct json j;
 
 	begin(&j);
 	json_str(&j, "why", why);
 	json_str(&j, "error", error);
-	json_int(&j, "took_ms", (at.mono_ns - p->began_ns) / NS_PER_MS);
+	json_int(&j, "took_ms", took_ms(p, at));
 	json_bool(&j, "stalled", p->env->stalled(p->env->ctx, p->began_ns));
 	put(p, "unreached", p->conn, &j, at);
 }

@@ -458,6 +458,8 @@ static int open_crowd(struct run *r)
 		.bind4 = r->vantage.bind4, .bind6 = r->vantage.bind6,
 		.listen_port = r->policy.listen_port,
 		.ports_from = r->opt.ports_from, .ports_to = r->opt.ports_to,
+		.udp = r->opt.no_utp ? NULL : r->finders.net,
+		.crypt = r->opt.encryption,
 		.ctx = r, .node = on_node, .found = on_found,
 		.learnt = on_learnt };
 
@@ -564,7 +566,7 @@ static int observe(struct run *r)
 	r->clock = clockwatch_new(&clock);
 	if (!r->clock)
 		log_die("out of memory");
-	if (open_crowd(r) < 0 || open_finders(r) < 0)
+	if (open_finders(r) < 0 || open_crowd(r) < 0)
 		return -1;
 	open_trackers(r);
 	open_timers(r);
@@ -584,6 +586,7 @@ static void clear(struct run *r)
 {
 	if (r->hurried)
 		return;
+	finders_close(&r->finders);
 	uv_walk(&r->loop, close_handle, NULL);
 	uv_run(&r->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&r->loop);

@@ -7,6 +7,7 @@
 
 #include "monitor/fetch.h"
 #include "schema/log.h"
+#include "wire/mse.h"
 
 /* Length of a piece whose content can be checked, if need be once its peers
  * have told its hash, else 0. */
@@ -248,6 +249,36 @@ bool swarm_url(void *urls, struct span *url, unsigned *tier)
 	return n >= 0;
 }
 
+static int index_swarm(struct swarms *set, struct swarm *s)
+{
+	uint8_t req2[20];
+
+	for (int i = 0; i < s->ref.wire_hashes; i++) {
+		mse_req2(s->ref.wire_hash[i], req2);
+		if (hashindex_add(&set->by_hash, s->ref.wire_hash[i], s, i) < 0
+		    || hashindex_add(&set->by_req2, req2, s, i) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static void unindex_swarm(struct swarms *set, struct swarm *s)
+{
+	uint8_t req2[20];
+
+	for (int i = 0; i < s->ref.wire_hashes; i++) {
+		mse_req2(s->ref.wire_hash[i], req2);
+		hashindex_remove(&set->by_hash, s->ref.wire_hash[i], s);
+		hashindex_remove(&set->by_req2, req2, s);
+	}
+}
+
+void swarms_learnt(struct swarms *set, struct swarm *s)
+{
+	if (index_swarm(set, s) < 0)
+		log_die("out of memory for a swarm");
+}
+
 int swarms_add(struct swarms *set, struct swarm *s)
 {
 	struct swarm **at = &set->first;
@@ -266,6 +297,10 @@ int swarms_add(struct swarms *set, struct swarm *s)
 		set->by_book = made;
 		set->room = room;
 	}
+	if (index_swarm(set, s) < 0) {
+		unindex_swarm(set, s);
+		return -1;
+	}
 	while (*at)
 		at = &(*at)->next;
 	s->next = NULL;
@@ -283,8 +318,11 @@ void swarms_remove(struct swarms *set, struct swarm *s)
 		at = &(*at)->next;
 	*at = s->next;
 	set->by_book[s->book] = NULL;
+	unindex_swarm(set, s);
 	set->count--;
 	if (set->count == 0) {
+		hashindex_fini(&set->by_hash);
+		hashindex_fini(&set->by_req2);
 		free(set->by_book);
 		set->by_book = NULL;
 		set->room = 0;
@@ -294,10 +332,20 @@ void swarms_remove(struct swarms *set, struct swarm *s)
 struct swarm *swarms_find(const struct swarms *set,
     const uint8_t infohash[20])
 {
-	struct swarm *s = set->first;
+	const struct hashindex_row *r = hashindex_find(&set->by_hash,
+	    infohash);
 
-	while (s && !swarmref_is(&s->ref, infohash))
-		s = s->next;
+	return r ? r->value : NULL;
+}
+
+struct swarm *swarms_meant(const struct swarms *set, const uint8_t req2[20],
+    uint8_t infohash[20])
+{
+	const struct hashindex_row *r = hashindex_find(&set->by_req2, req2);
+	struct swarm *s = r ? r->value : NULL;
+
+	if (s)
+		memcpy(infohash, s->ref.wire_hash[r->n], 20);
 	return s;
 }
 

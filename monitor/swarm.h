@@ -6,6 +6,7 @@
 #ifndef MONITOR_SWARM_H
 #define MONITOR_SWARM_H
 
+#include "monitor/hashindex.h"
 #include "monitor/session.h"
 #include "schema/proven.h"
 #include "schema/swarmref.h"
@@ -33,6 +34,7 @@ struct swarm {
 	bool listed;			/* of --list: may go again */
 	bool decoy;			/* nobody's: see monitor/decoy.h */
 	bool seen;			/* while --list is read */
+	bool leaving;			/* nobody is dialled for it any more */
 	struct swarm *next;
 };
 
@@ -41,6 +43,8 @@ struct swarms {
 	uint32_t count;
 	struct swarm **by_book;		/* index: book number */
 	uint32_t room;
+	struct hashindex by_hash;	/* infohashes; n: which of a swarm's */
+	struct hashindex by_req2;	/* H('req2' infohash) */
 };
 
 /* A swarm of this torrent, which is now its own; NULL on out of memory (the
@@ -82,10 +86,17 @@ bool swarm_url(void *urls, struct span *url, unsigned *tier);
 /* Puts s into the set under its book number. -1: no memory. */
 int swarms_add(struct swarms *set, struct swarm *s);
 void swarms_remove(struct swarms *set, struct swarm *s);
+/* One of them has more infohashes than before (swarm_learn). */
+void swarms_learnt(struct swarms *set, struct swarm *s);
 
 /* The swarm whose peers' handshakes bear this infohash, or NULL. */
 struct swarm *swarms_find(const struct swarms *set,
     const uint8_t infohash[20]);
+
+/* The same by H('req2' infohash), as encrypted handshakes name it: NULL or
+ * the swarm, and the infohash. */
+struct swarm *swarms_meant(const struct swarms *set, const uint8_t req2[20],
+    uint8_t infohash[20]);
 
 /*
  * What a list file says to watch: a torrent's path, a link or an infohash a

@@ -158,7 +158,8 @@ WHERE seq >= (SELECT a FROM temp.part) AND seq < (SELECT z FROM temp.part)
     AND CASE WHEN conn IS NULL
 	THEN kind IN ('announce', 'listed', 'dht', 'run', 'end', 'key', 'clock',
 	    'stall', 'torrent', 'geo', 'packets', 'no_packets', 'erased')
-	ELSE kind IN ('dial', 'accept', 'reached', 'unreached', 'closed')
+	ELSE kind IN ('dial', 'accept', 'reached', 'unreached', 'encrypted',
+	    'closed')
 	    OR substr(detail, 1, 12) = '{"by":"peer"' END;
 
 INSERT INTO about SELECT kind, seq FROM temp.fact
@@ -267,11 +268,28 @@ INSERT INTO contact
 SELECT f.conn, iif(r.mono_ns IS NULL, 'import', 'live'),
     iif(f.kind = 'dial', r.swarm, NULL), f.ip, f.port, NULL,
     iif(f.kind = 'dial', 'out', 'in'), json_extract(r.detail, '$.transport'),
-    json_extract(r.detail, '$.encryption'), f.utc_ns, NULL, 'open', NULL,
+    iif(json_extract(r.detail, '$.encryption') IS 'none', 'none', NULL),
+    f.utc_ns, NULL, 'open', NULL,
     NULL, NULL, NULL, NULL, NULL, 0, 0,
     f.kind = 'accept' AND json_extract(r.detail, '$.transport') IS 'tcp'
 FROM temp.fact AS f CROSS JOIN evidence.record AS r ON r.seq = f.seq
 WHERE f.kind IN ('dial', 'accept');
+
+-- What an incoming conversation is shows in its first bytes, and the
+-- initiator's handshake may stand before the record of the encryption.
+UPDATE contact SET encryption = 'none'
+FROM (SELECT DISTINCT conn, ip, port FROM temp.fact
+    WHERE kind = 'handshake') AS f
+WHERE contact.conn = f.conn AND contact.ip = f.ip AND contact.port = f.port
+    AND contact.encryption IS NULL;
+
+UPDATE contact SET encryption = CASE e.selected WHEN 1 THEN 'plaintext'
+    WHEN 2 THEN 'rc4' END
+FROM (SELECT f.conn, f.ip, f.port, max(f.seq),
+	json_extract(r.detail, '$.select') AS selected
+    FROM temp.fact AS f CROSS JOIN evidence.record AS r ON r.seq = f.seq
+    WHERE f.kind = 'encrypted' GROUP BY f.conn, f.ip, f.port) AS e
+WHERE contact.conn = e.conn AND contact.ip = e.ip AND contact.port = e.port;
 
 UPDATE contact SET opened_utc_ns = f.utc_ns
 FROM (SELECT conn, ip, port, utc_ns, min(seq) FROM temp.fact
@@ -441,7 +459,7 @@ FROM (SELECT f.conn, f.ip, f.port, c.swarm, f.utc_ns,
 	ON t.conn = f.conn AND t.ip = f.ip AND t.port = f.port
     LEFT JOIN temp.claim AS k ON k.seq = f.seq
     LEFT JOIN piece_check AS p ON f.kind = 'piece' AND p.seq = f.seq
-    WHERE f.kind <> 'closed' OR (SELECT substr(detail, 1, 12)
+    WHERE f.kind NOT IN ('closed', 'encrypted') OR (SELECT substr(detail, 1, 12)
 	FROM evidence.record WHERE seq = f.seq) = '{"by":"peer"')
 GROUP BY conn, ip, port, day, listen_port, early;
 

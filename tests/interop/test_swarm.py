@@ -99,7 +99,10 @@ def check_discovery(case, truth):
 	    "the tracker over IPv6 named its one peer")
 	for name, why in (("silent", "timeout"), ("refusing", "refused")):
 		ip, port = truth.dead[name]
-		fates = {r.d["why"] for r in case.records("unreached", ip=ip)}
+		tcp = {r.conn for r in case.records("dial", ip=ip)
+		    if r.d["transport"] == "tcp"}
+		fates = {r.d["why"] for r in case.records("unreached", ip=ip)
+		    if r.conn in tcp}
 		tap.equal(fates, {why}, "the %s address is unreached: %s" %
 		    (name, why))
 		tap.claim(not case.records("reached", "handshake", ip=ip),

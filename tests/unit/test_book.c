@@ -247,23 +247,23 @@ static void test_incoming(void **state)
 
 	(void)state;
 	for (; n < 4; n++, e.port++)
-		assert_null(book_accept(b, &e, now));
-	assert_string_equal(book_accept(b, &e, now),
+		assert_null(book_accept(b, &e, false, now));
+	assert_string_equal(book_accept(b, &e, false, now),
 	    "too many connections of this address");
 	for (n = 4; n < 12; n++) {
 		book_left(b, &e);
-		assert_null(book_accept(b, &e, now));
+		assert_null(book_accept(b, &e, false, now));
 	}
 	book_left(b, &e);
-	assert_non_null(book_accept(b, &e, now + 59 * S));
-	assert_null(book_accept(b, &e, now + 60 * S));
+	assert_non_null(book_accept(b, &e, false, now + 59 * S));
+	assert_null(book_accept(b, &e, false, now + 60 * S));
 	/* Half of all places are for those we dial. */
 	for (uint32_t i = 2; i < 8; i++) {
 		e = at(i, 1);
-		assert_null(book_accept(b, &e, now));
+		assert_null(book_accept(b, &e, false, now));
 	}
 	e = at(50, 1);
-	assert_string_equal(book_accept(b, &e, now), "too many connections");
+	assert_string_equal(book_accept(b, &e, false, now), "too many connections");
 	book_free(b);
 }
 

@@ -364,19 +364,25 @@ static void levels(void **state)
 static void incoming(void **state)
 {
 	sqlite3 *db;
-	int64_t a, b, u;
+	int64_t a, b, u, v;
 
 	(void)state;
 	torrent();
 	a = add(NIGHT - S, "accept", "", -2, "10.0.0.5", 40001,
-	    "{\"transport\":\"tcp\",\"encryption\":\"rc4\"}");
+	    "{\"transport\":\"tcp\",\"encryption\":null}");
 	b = add(NIGHT, "accept", "", -2, "10.0.0.6", 40002,
 	    "{\"transport\":\"tcp\",\"encryption\":\"none\"}");
 	u = add(NIGHT, "accept", "", -2, "10.0.0.7", 40003,
-	    "{\"transport\":\"utp\",\"encryption\":\"none\"}");
+	    "{\"transport\":\"utp\",\"encryption\":null}");
+	v = add(NIGHT + 4 * S, "accept", "", -2, "10.0.0.8", 40004,
+	    "{\"transport\":\"utp\",\"encryption\":null}");
+	add(NIGHT + 5 * S, "reached", "", v, "10.0.0.8", 40004,
+	    "{\"local\":null,\"took_ms\":1000}");
 	add(NIGHT + S, "malformed", "", a, "10.0.0.5", 40001,
 	    "{\"by\":\"peer\",\"reason\":\"x\"}");
 	handshake(NIGHT + 2 * S, HASH, a, "10.0.0.5", 40001, true);
+	add(NIGHT + 2 * S, "encrypted", HASH, a, "10.0.0.5", 40001,
+	    "{\"by\":\"peer\",\"select\":2}");
 	handshake(NIGHT + 2 * S, "", b, "10.0.0.6", 40002, false);
 	add(NIGHT + 3 * S, "closed", HASH, a, "10.0.0.5", 40001,
 	    "{\"by\":\"peer\",\"why\":\"eof\",\"rx_bytes\":1,\"tx_bytes\":2}");
@@ -387,7 +393,7 @@ static void incoming(void **state)
 	expect(db, "SELECT swarm, port, direction, encryption, outcome, level "
 	    "FROM contact ORDER BY port",
 	    HASH "|40001|in|rc4|eof|2\n-|40002|in|none|open|1\n"
-	    "-|40003|in|none|open|0\n");
+	    "-|40003|in|-|open|0\n-|40004|in|-|open|1\n");
 	expect(db, "SELECT ip, port, source, witness, times, first_seq FROM "
 	    "sighting", "10.0.0.5|40001|incoming||1|2\n");
 	expect(db, "SELECT ip, port_kind, utc_day, level, (first_utc_ns - "
@@ -395,6 +401,45 @@ static void incoming(void **state)
 	    "1767225600000000000) / 1000000000, contacts FROM endpoint",
 	    "10.0.0.5|remote|2025-12-31|1|-1|-1|1\n"
 	    "10.0.0.5|remote|2026-01-01|2|2|3|0\n");
+	sqlite3_close(db);
+}
+
+/* What a dial came to under encryption, and what never settled. */
+static void encrypted(void **state)
+{
+	static const struct {
+		const char *how, *select, *want;
+	} rows[] = {
+		{ "none", NULL, "none" }, { "mse", NULL, "-" },
+		{ "mse", "null", "-" }, { "mse", "1", "plaintext" },
+		{ "mse", "2", "rc4" },
+	};
+	char detail[100], want[200] = "";
+	sqlite3 *db;
+
+	(void)state;
+	torrent();
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		int port = (int)(1000 + i);
+		int64_t c;
+
+		snprintf(detail, sizeof(detail), "{\"transport\":\"tcp\","
+		    "\"encryption\":\"%s\"}", rows[i].how);
+		c = add(NIGHT, "dial", HASH, -2, "10.0.0.9", port, detail);
+		add(NIGHT, "reached", HASH, c, "10.0.0.9", port, "{}");
+		snprintf(detail, sizeof(detail), "{\"by\":\"us\","
+		    "\"select\":%s}", rows[i].select ? rows[i].select : "");
+		if (rows[i].select)
+			add(NIGHT + S, "encrypted", HASH, c, "10.0.0.9", port,
+			    detail);
+		snprintf(want + strlen(want), sizeof(want) - strlen(want),
+		    "%d|%s|1\n", port, rows[i].want);
+	}
+	run(ev, "COMMIT");
+	db = derive_build(evidence, ":memory:");
+	assert_non_null(db);
+	expect(db, "SELECT port, encryption, level FROM contact ORDER BY 1",
+	    want);
 	sqlite3_close(db);
 }
 
@@ -412,7 +457,7 @@ static void random_ledger(int records)
 {
 	static const char *const step[] = { "handshake", "extended",
 	    "bitfield", "have", "donthave", "piece", "choke", "malformed",
-	    "closed" };
+	    "encrypted", "closed" };
 	struct {
 		int64_t conn;
 		int port;
@@ -442,7 +487,7 @@ static void random_ledger(int records)
 			    live[k].in ? "" : HASH, -2, ip, live[k].port,
 			    roll(4) ? "{\"transport\":\"tcp\",\"encryption\":"
 			    "\"none\"}" : "{\"transport\":\"utp\","
-			    "\"encryption\":\"rc4\"}");
+			    "\"encryption\":null}");
 			if (!live[k].in) {
 				bool up = roll(3);
 
@@ -454,23 +499,25 @@ static void random_ledger(int records)
 			}
 			continue;
 		}
-		what = roll(9);
+		what = roll(10);
 		kind = step[what];
 		snprintf(detail, sizeof(detail), "{\"by\":\"%s\",\"infohash\":"
 		    "\"" HASH "\",\"peer_id\":\"%040u\",\"client\":\"c%u\","
 		    "\"expected\":%s,\"port\":%u,\"claimed\":%u,\"pieces\":10,"
 		    "\"piece\":%u,\"came\":%u,\"complete\":%s,\"match\":%s,"
-		    "\"why\":\"w%u\",\"rx_bytes\":%u,\"tx_bytes\":1}",
+		    "\"why\":\"w%u\",\"rx_bytes\":%u,\"tx_bytes\":1,"
+		    "\"select\":%u}",
 		    roll(5) ? "peer" : "us", roll(99), roll(9),
 		    roll(3) ? "true" : "false", roll(3) * 1000, roll(11),
 		    roll(10), roll(3) * 8, roll(2) ? "true" : "false",
-		    roll(2) ? "true" : "false", roll(9), roll(999));
+		    roll(2) ? "true" : "false", roll(9), roll(999),
+		    roll(2) + 1);
 		if (what == 0 && strstr(detail, "d\":true") &&
 		    strstr(detail, "\"peer\""))
 			live[k].greeted = true;
 		add(at, kind, live[k].in && !live[k].greeted ? "" : HASH,
 		    live[k].conn, ip, live[k].port, detail);
-		if (what == 8)
+		if (what == 9)
 			live[k].conn = 0;
 	}
 	run(ev, "COMMIT");
@@ -631,6 +678,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		T(a_whole_conversation), T(levels), T(ourselves), T(incoming),
+		T(encrypted),
 		T(any_steps_give_the_same), T(updates_and_rebuilds),
 		T(refusals),
 	};

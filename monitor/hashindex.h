@@ -1,0 +1,33 @@
+/*
+ * Finds what belongs to a 20-byte hash: which swarm an infohash names, which
+ * one an encrypted handshake means. The hashes are spread evenly by nature,
+ * and those that are put in are the operator's.
+ */
+#ifndef MONITOR_HASHINDEX_H
+#define MONITOR_HASHINDEX_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct hashindex_row {
+	uint8_t hash[20];
+	void *value;		/* NULL: free */
+	int n;			/* the caller's, kept beside the value */
+};
+
+struct hashindex {
+	struct hashindex_row *row;
+	uint32_t count, room;	/* room: a power of two, or 0 */
+};
+
+/* Of two rows with one hash the first put in stands. -1: no memory. */
+int hashindex_add(struct hashindex *t, const uint8_t hash[20], void *value,
+    int n);
+/* Only if it is there with this value. */
+void hashindex_remove(struct hashindex *t, const uint8_t hash[20],
+    const void *value);
+const struct hashindex_row *hashindex_find(const struct hashindex *t,
+    const uint8_t hash[20]);
+void hashindex_fini(struct hashindex *t);
+
+#endif
