@@ -9,8 +9,9 @@ Q := $(if $(filter 1,$(V)),,@)
 
 # A stamp that is the same for the same commit: nothing else enters a build.
 VERSION := 0.1
-COMMIT := $(shell git rev-parse --short=12 HEAD 2>/dev/null)$(shell \
-	git diff --quiet HEAD -- 2>/dev/null || echo +changed)
+COMMIT := $(shell c=$$(git rev-parse --short=12 HEAD 2>/dev/null) || \
+	{ echo unknown; exit; }; git diff --quiet HEAD -- 2>/dev/null || \
+	c=$$c+changed; echo $$c)
 
 ROOMS := wire schema capture monitor report
 SRC := $(wildcard $(ROOMS:%=%/*.c))

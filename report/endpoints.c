@@ -16,6 +16,14 @@
 	"r WHERE r.swarm = e.swarm AND r.ip = e.ip AND r.port = e.port AND " \
 	"r.port_kind = 'remote' AND r.utc_day = e.utc_day)) "
 
+/* When it was named that day, for one that never answered: how long we tried
+ * is no time at which it was seen. */
+#define NAMED_AT(column) \
+	"CASE WHEN e.level = 0 THEN coalesce((SELECT l." column " FROM " \
+	"endpoint AS l WHERE l.swarm = e.swarm AND l.ip = e.ip AND l.port = " \
+	"e.port AND l.port_kind = 'listed' AND l.utc_day = e.utc_day), " \
+	"e." column ") ELSE e." column " END"
+
 /* Orders addresses by family, then numerically. */
 static void ip_key(sqlite3_context *ctx, int n, sqlite3_value **v)
 {
@@ -85,8 +93,8 @@ void endpoints_open(struct endpoints *e, const struct facts *c,
 {
 	*e = (struct endpoints){ .facts = c, .swarm = swarm };
 	rows_open(&e->rows, c->db, "SELECT e.ip, e.port, e.port_kind, "
-	    "e.utc_day, e.level, e.first_utc_ns, e.last_utc_ns, "
-	    "e.pieces_matched, e.pieces_failed, "
+	    "e.utc_day, e.level, " NAMED_AT("first_utc_ns") ", "
+	    NAMED_AT("last_utc_ns") ", e.pieces_matched, e.pieces_failed, "
 	    "coalesce((SELECT l.sightings FROM endpoint AS l WHERE l.swarm = "
 	    "e.swarm AND l.ip = e.ip AND l.port = e.port AND l.port_kind = "
 	    "'listed' AND l.utc_day = e.utc_day), 0), "

@@ -60,12 +60,27 @@ static void write_torrent(FILE *f, const struct rows *q)
 	    f);
 }
 
+/* A tracker names the one who asks, too. */
+static int64_t own_addresses(const struct facts *c, const char *swarm)
+{
+	struct rows q;
+	int64_t n = 0;
+
+	rows_open(&q, c->db, "SELECT DISTINCT ip FROM endpoint "
+	    "WHERE swarm = ?1", swarm);
+	while (rows_next(&q))
+		n += facts_own(c, rows_text(&q, 0));
+	rows_close(&q);
+	return n;
+}
+
 static int write_levels(FILE *f, const struct facts *c, const char *swarm)
 {
-	int64_t over[LADDER_TOP + 1], addresses, all = 0;
+	int64_t over[LADDER_TOP + 1], addresses, own, all = 0;
 
 	if (endpoints_count(c, swarm, over, &addresses))
 		return -1;
+	own = own_addresses(c, swarm);
 	for (int i = 0; i <= LADDER_TOP; i++)
 		all += over[i];
 	fputs("<p class=lead>", f);
@@ -73,6 +88,10 @@ static int write_levels(FILE *f, const struct facts *c, const char *swarm)
 	fputs(", ", f);
 	html_count(f, all, "endpoint", "endpoints");
 	fputs(" (an address and port on one UTC day)", f);
+	if (own > 0) {
+		fputs("; of these the observer’s own: ", f);
+		html_count(f, own, "address", "addresses");
+	}
 	fputs(".</p>\n<table class=counts><caption>Endpoints by the highest "
 	    "level observed</caption>\n<thead><tr>", f);
 	for (int i = LADDER_TOP; i >= 0; i--)
