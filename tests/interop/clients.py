@@ -1,8 +1,9 @@
 """The lab's tracker and BitTorrent clients, and what each says it holds.
 
 Every client runs on one host of the lab (lab.Host) with DHT, PEX, local
-discovery and uTP off, so that who can know whom is known. `pieces()` is the
-client's own account, over its own interface.
+discovery, uTP and encryption off unless its settings say otherwise, so that
+who can know whom is known. `pieces()` is the client's own account, over its
+own interface.
 """
 import base64
 import json
@@ -19,11 +20,13 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 class Client:
-	"""role: seed, partial or leech. held: pieces on its disk at start."""
+	"""role: seed, partial or leech. held: pieces on its disk at start.
+	settings: in the client's own words, instead of the usual ones."""
 	name = "?"
 
 	def __init__(self, host, content, role="seed", held=None, port=6881,
-	    rate=0, v6=False):
+	    rate=0, v6=False, settings=None):
+		self.settings = settings or {}
 		self.host, self.content, self.role = host, content, role
 		self.address = host.address6 if v6 else host.address
 		self.port, self.rate = port, rate
@@ -45,8 +48,8 @@ class Libtorrent(Client):
 		    ("[%s]:%d" if ":" in self.address else "%s:%d") %
 		    (self.address, self.port), self.host.lab.torrent,
 		    self.host.folder, self.role,
-		    str(self.rate)], stdin=subprocess.PIPE,
-		    stdout=subprocess.PIPE, text=True)
+		    str(self.rate), json.dumps(self.settings)],
+		    stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 		threading.Thread(target=self.read, daemon=True).start()
 
 	def read(self):
@@ -75,6 +78,7 @@ class Aria2(Client):
 		    "--bt-save-metadata=false", "--bt-max-peers=0",
 		    "--max-overall-download-limit=%d" % self.rate,
 		    "--enable-rpc", "--rpc-listen-port=6800",
+		    *("--%s=%s" % o for o in self.settings.items()),
 		    self.host.lab.torrent])
 
 	def pieces(self):
@@ -95,7 +99,8 @@ class Transmission(Client):
 	def start(self):
 		folder = self.host.folder
 		with open(os.path.join(folder, "settings.json"), "w") as f:
-			json.dump({"dht-enabled": False, "lpd-enabled": False,
+			json.dump(dict({"dht-enabled": False,
+			    "lpd-enabled": False,
 			    "pex-enabled": False, "utp-enabled": False,
 			    "encryption": 0, "peer-port": self.port,
 			    "port-forwarding-enabled": False,
@@ -104,7 +109,8 @@ class Transmission(Client):
 			    "bind-address-ipv4": self.host.address,
 			    "rpc-whitelist-enabled": False,
 			    "speed-limit-down": max(self.rate // 1000, 1),
-			    "speed-limit-down-enabled": bool(self.rate)}, f)
+			    "speed-limit-down-enabled": bool(self.rate)},
+			    **self.settings), f)
 		self.process = self.host.run(["transmission-daemon", "-f",
 		    "--config-dir", folder, "--log-error"])
 		self.session = None
@@ -132,6 +138,40 @@ class Transmission(Client):
 			return bits(base64.b64decode(
 			    t["torrents"][0]["pieces"]), self.content.pieces)
 		except (OSError, LookupError, ValueError):
+			return frozenset()
+
+
+class QBittorrent(Client):
+	"""Needs a seed's content: it is told not to check it."""
+	name = "qBittorrent"
+
+	def start(self):
+		config = os.path.join(self.host.folder, "qBittorrent/config")
+		os.makedirs(config)
+		session = dict({"Port": self.port, "DHTEnabled": False,
+		    "LSDEnabled": False, "PeXEnabled": False,
+		    "BTProtocol": "TCP", "Encryption": 2}, **self.settings)
+		with open(os.path.join(config, "qBittorrent.conf"), "w") as f:
+			f.write("[LegalNotice]\nAccepted=true\n\n[BitTorrent]\n")
+			f.writelines("Session\\%s=%s\n" %
+			    (k, str(v).lower() if isinstance(v, bool) else v)
+			    for k, v in session.items())
+			f.write("\n[Preferences]\nWebUI\\Address=127.0.0.1\n"
+			    "WebUI\\LocalHostAuth=false\nWebUI\\Port=8080\n"
+			    "WebUI\\UseUPnP=false\n")
+		self.process = self.host.run(["env", "HOME=" +
+		    self.host.folder, "qbittorrent-nox", "--profile=" +
+		    self.host.folder, "--save-path=" + self.host.folder,
+		    "--skip-hash-check", "--add-paused=false",
+		    self.host.lab.torrent])
+
+	def pieces(self):
+		try:
+			r = self.host.http(8080, "GET", "/api/v2/torrents/"
+			    "pieceStates?hash=" + self.content.info_hash.hex())
+			return frozenset(i for i, s in enumerate(json.loads(r))
+			    if s == 2)
+		except (OSError, ValueError, TypeError):
 			return frozenset()
 
 

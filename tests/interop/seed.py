@@ -1,10 +1,11 @@
 #!/usr/bin/python3
 """A libtorrent peer of the lab: seed, holder of some pieces, or leech.
 
-    seed.py LISTEN TORRENT FOLDER ROLE [BYTES_PER_SECOND]
+    seed.py LISTEN TORRENT FOLDER ROLE BYTES_PER_SECOND [SETTINGS]
 
 ROLE is seed, partial (asks nobody for anything) or leech. Half-second lines
-of JSON on stdout say what it holds by its own account. Ends on end of stdin.
+of JSON on stdout say what it holds by its own account. SETTINGS, a JSON
+object, are libtorrent's and come before our own. Ends on end of stdin.
 """
 import json
 import select
@@ -13,7 +14,7 @@ import sys
 import libtorrent as lt
 
 listen, torrent, folder, role = sys.argv[1:5]
-session = lt.session({
+settings = {
 	"listen_interfaces": listen,
 	"enable_dht": False, "enable_lsd": False,
 	"enable_upnp": False, "enable_natpmp": False,
@@ -22,7 +23,9 @@ session = lt.session({
 	"allow_multiple_connections_per_ip": True,
 	"announce_to_all_tiers": True, "announce_to_all_trackers": True,
 	"alert_mask": 0,
-})
+}
+settings.update(json.loads(sys.argv[6]) if len(sys.argv) > 6 else {})
+session = lt.session(settings)
 p = lt.add_torrent_params()
 p.ti = lt.torrent_info(torrent)
 p.save_path = folder
