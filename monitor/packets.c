@@ -8,7 +8,7 @@
 #include "schema/log.h"
 
 #define END_WAIT (10 * NS_PER_S)
-#define LOOK_MS 60000
+#define LOOK_MS 10000
 
 /* --- what killed runs left ---------------------------------------------------- */
 

@@ -250,6 +250,8 @@ def itself(swarm, folder):
 	monitor = swarm.monitor(path)
 	waits(monitor, lambda: counts(path, swarm, "closed",
 	    ip=swarm.peers["mirror"].address) >= 2)
+	laboratory.ip(swarm.watch.ns, "addr add 10.77.9.9/16 dev eth0")
+	waits(monitor, lambda: counts(path, swarm, "no_packets"))
 	stop(monitor)
 	case = Case(path, swarm.content.pieces)
 	ip = swarm.peers["mirror"].address
@@ -263,6 +265,9 @@ def itself(swarm, folder):
 	tap.claim(filters and all(swarm.watch.address in f and
 	    swarm.watch.address6 in f for f in filters), "the packet filter "
 	    "names our addresses", filters)
+	late = [r.d["why"] for r in case.records("no_packets")]
+	tap.claim(len(late) == 1 and late[0].startswith("10.77.9.9 is new"),
+	    "an address that came later is said to be missing", late)
 	case.close()
 	holds(path, "itself")
 
@@ -301,6 +306,52 @@ def many(swarm, folder):
 	holds(path, "1600 torrents")
 
 
+def leaves(swarm, folder):
+	"""A swarm that is being talked to leaves the list and comes back."""
+	path = os.path.join(folder, "leaves")
+	other = os.path.join(folder, "other.torrent")
+	ip = swarm.peers["stays"].address
+	with open(other, "wb") as f:
+		f.write(bencode({"info": {"name": "other", "length": 1,
+		    "piece length": 16384, "pieces": bytes(20)}}))
+	listing(folder, swarm.torrent)
+	monitor = swarm.monitor(path, "--list", os.path.join(folder, "list"),
+	    targets=[other])
+	waits(monitor, lambda: counts(path, swarm, "handshake", ip=ip,
+	    by="peer"))
+	listing(folder)
+	monitor.send_signal(signal.SIGHUP)
+	waits(monitor, lambda: counts(path, swarm, "closed", ip=ip))
+	s = swarm.peers["stays"].host.socket()
+	s.connect((swarm.watch.address, PORT))
+	s.sendall(hostile.handshake(swarm.content.info_hash))
+	waits(monitor, lambda: counts(path, swarm, "closed", ip=ip) == 2)
+	listing(folder, swarm.torrent)
+	monitor.send_signal(signal.SIGHUP)
+	waits(monitor, lambda: counts(path, swarm, "torrent") == 3)
+	s = swarm.peers["stays"].host.socket()
+	s.connect((swarm.watch.address, PORT))
+	s.sendall(hostile.handshake(swarm.content.info_hash))
+	waits(monitor, lambda: counts(path, swarm, "handshake", ip=ip,
+	    by="peer") == 3)
+	monitor.send_signal(signal.SIGTERM)
+	time.sleep(0.1)
+	began = time.monotonic()
+	stop(monitor, signal.SIGTERM)
+	tap.claim(monitor.returncode == 0 and time.monotonic() - began < 3,
+	    "a second SIGTERM hurries it", monitor.returncode)
+	case = Case(path, swarm.content.pieces)
+	why = [r.d["why"] for r in case.records("closed", ip=ip)]
+	tap.equal(why, ["its torrent left the list",
+	    "the infohash is none of ours", "the run ended"], "a swarm leaves "
+	    "the list, is none of ours, and is again")
+	tap.equal([r.d["event"] for r in case.records("announce")
+	    if r.d["tracker"] == swarm.trackers.url("good")][:3],
+	    ["started", "stopped", "started"], "its tracker is told")
+	case.close()
+	holds(path, "hurried")
+
+
 def main():
 	laboratory.as_root()
 	only = sys.argv[1:]
@@ -309,7 +360,8 @@ def main():
 		os.chmod(folder, 0o755)
 		swarm = Swarm(lab, tells=tells, talks=talks, stays=stays,
 		    mirror=(mirror,))
-		for test in refused, killed, full, starved, itself, many:
+		for test in refused, killed, full, starved, itself, many, \
+		    leaves:
 			if only and test.__name__ not in only:
 				continue
 			try:
