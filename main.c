@@ -18,7 +18,7 @@ static const struct command {
 	const char *operands;
 	const char *does;
 } commands[] = {
-	{ "monitor", monitor_main, "[options] CASE TORRENT...",
+	{ "monitor", monitor_main, "[options] CASE TORRENT|MAGNET|INFOHASH...",
 	    "observe swarms until --duration, or a signal" },
 	{ "report", report_main, "[options] CASE... -o OUT",
 	    "what the evidence shows: HTML, CSV, JSON" },
@@ -32,8 +32,8 @@ static void usage(FILE *f)
 {
 	fputs("usage:\n", f);
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-		fprintf(f, "  swarmwitness %-8s %-26s %s\n", commands[i].name,
-		    commands[i].operands, commands[i].does);
+		fprintf(f, "  swarmwitness %-8s %s\n      %s\n",
+		    commands[i].name, commands[i].operands, commands[i].does);
 	fputs("  swarmwitness COMMAND --help     says a command's options\n"
 	    "  swarmwitness --version\n", f);
 }

@@ -24,7 +24,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from caseview import Case		# noqa: E402
 from content import bencode, bdecode, hashlib	# noqa: E402
-from lab import PROGRAM, ROOT		# noqa: E402
+from lab import PROGRAM, ROOT, as_root	# noqa: E402
 from tap import Tap			# noqa: E402
 
 DURATION_S = 37		# longer than HTTP's 30 s and UDP's first 15 s
@@ -553,6 +553,7 @@ def check_refused(folder):
 
 
 def main():
+	as_root()
 	with tempfile.TemporaryDirectory(prefix="sw-trackers-") as folder, \
 	    Servers(folder) as servers:
 		os.chmod(folder, 0o755)
