@@ -141,6 +141,30 @@ class Asker(threading.Thread):
 				pass
 
 
+class Noise(threading.Thread):
+	"""Local announcements: of a private torrent, senseless, too many."""
+
+	def __init__(self, host, plain, private):
+		super().__init__(daemon=True)
+		self.s = host.socket(socket.AF_INET, socket.SOCK_DGRAM)
+		self.s.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF,
+		    socket.inet_aton(host.address))
+		self.sent = [b"BT-SEARCH * HTTP/1.1\r\nPort: 0\r\n\r\n",
+		    b"\xff" * 5000, said(7, private), said(7, bytes(20))] + \
+		    [said(2000 + i, plain) for i in range(50)]
+		self.start()
+
+	def run(self):
+		for data in self.sent:
+			self.s.sendto(data, ("239.192.152.143", 6771))
+
+
+def said(port, infohash):
+	return ("BT-SEARCH * HTTP/1.1\r\nHost: 239.192.152.143:6771\r\n"
+	    "Port: %d\r\nInfohash: %s\r\n\r\n\r\n" % (port,
+	    infohash.hex())).encode()
+
+
 def write(lab, name, data):
 	path = os.path.join(lab.folder, name)
 	with open(path, "wb") as f:
@@ -293,6 +317,13 @@ def check_records(lab, path, case):
 	    for r in said) and all(lab.content.infohash in
 	    r.d["infohashes"] for r in said),
 	    "our local announcements are recorded, none of them private")
+	noise = case.records("listed", ip=lab.asker.address)
+	tap.claim([r.d["port"] for r in noise] == list(range(2000, 2006)),
+	    "of a flood of local announcements the first are read, and none "
+	    "of private or unknown torrents", [r.d["port"] for r in noise])
+	tap.equal([(r.d["by"], r.d["where"]) for r in case.records(
+	    "malformed", ip=lab.asker.address)], [("host", "lsd")] * 2,
+	    "senseless ones are recorded as malformed")
 	for n in ("dht4.nodes", "dht6.nodes"):
 		size = os.path.getsize(os.path.join(path, n))
 		tap.claim(size and size % (26 if "4" in n else 38) == 0,
@@ -342,9 +373,11 @@ def main():
 		def late():
 			lab.asking = Asker(lab.asker, (us, 6881),
 			    lab.content.info_hash)
+			time.sleep(2)
+			Noise(lab.asker, lab.content.info_hash, lab.private)
 			# We announce at the end of the first lookups, and do
 			# not ask again so soon.
-			time.sleep(17)
+			time.sleep(15)
 			lab.leech = start(lab, "leech", 31, "dht", lab.torrent)
 		monitor(lab, path, "--dht-node", "10.77.0.1:6881",
 		    "--dht-node", "[fd77::1]:6881", "--dht-node",

@@ -265,6 +265,49 @@ static void a_whole_conversation(void **state)
 	sqlite3_close(db);
 }
 
+/* The DHT and local discovery name peers too; what is no answer does not. */
+static void other_sources(void **state)
+{
+	sqlite3 *db;
+	int64_t seq;
+
+	(void)state;
+	torrent();
+	add(NIGHT, "dht", "", -1, "", -1, "{\"own_id\":\"00\"}");
+	for (int i = 0; i < 2; i++) {
+		seq = add(NIGHT + i * S, "dht", HASH, -1, i ? "2001:db8::9" :
+		    "1.2.3.4", 6881, "{\"query\":\"get_peers\"}");
+		name(seq, 0, "10.0.0.7", 7);
+		name(seq, 1, "10.0.0.8", 0);
+	}
+	add(NIGHT + 3 * S, "dht", HASH, -1, "", -1, "{\"lookup\":"
+	    "\"get_peers\",\"began_utc_ns\":1767225600000000000,"
+	    "\"answered\":2}");
+	add(NIGHT + 9 * S, "dht", HASH, -1, "", -1, "{\"lookup\":"
+	    "\"get_peers\",\"began_utc_ns\":1767225604000000000,"
+	    "\"answered\":0}");
+	seq = add(NIGHT + 4 * S, "listed", HASH, -1, "10.0.0.7", 6771,
+	    "{\"source\":\"lsd\",\"witness\":\"10.0.0.7:6771\"}");
+	name(seq, 0, "10.0.0.7", 7);
+	run(ev, "COMMIT");
+	db = derive_build(evidence, ":memory:");
+	assert_non_null(db);
+	expect(db, "SELECT ip, port, source, witness, times FROM sighting "
+	    "WHERE source <> 'tracker'",
+	    "10.0.0.7|7|dht|1.2.3.4:6881|1\n"
+	    "10.0.0.7|7|dht|[2001:db8::9]:6881|1\n"
+	    "10.0.0.7|7|lsd|10.0.0.7:6771|1\n"
+	    "10.0.0.8|0|dht|1.2.3.4:6881|1\n"
+	    "10.0.0.8|0|dht|[2001:db8::9]:6881|1\n");
+	expect(db, "SELECT ip, level, sightings FROM endpoint "
+	    "WHERE ip LIKE '10.0.0.%'", "10.0.0.7|0|3\n10.0.0.8|0|2\n");
+	expect(db, "SELECT source, polls, failures, (from_utc_ns - "
+	    "1767225600000000000) / 1000000000, (to_utc_ns - "
+	    "1767225600000000000) / 1000000000 FROM coverage "
+	    "WHERE source = 'dht'", "dht|2|1|0|9\n");
+	sqlite3_close(db);
+}
+
 /* Through an address translator the observer can meet itself. */
 static void ourselves(void **state)
 {
@@ -678,7 +721,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 		T(a_whole_conversation), T(levels), T(ourselves), T(incoming),
-		T(encrypted),
+		T(encrypted), T(other_sources),
 		T(any_steps_give_the_same), T(updates_and_rebuilds),
 		T(refusals),
 	};

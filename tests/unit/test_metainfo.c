@@ -509,6 +509,42 @@ static void test_trackers(void **state)
 	}
 }
 
+static void test_nodes(void **state)
+{
+	static const struct {
+		const char *nodes, *want;
+	} lists[] = {
+		{ "", "" },
+		{ "5:nodesle", "" },
+		{ "5:nodesi1e", "" },
+		{ "5:nodesll1:ai1eel3:::1i65535eee", "a 1;::1 65535;" },
+		{ "5:nodesll1:ai0eel1:bi65536eel0:i1eel1:celi1ei1eei7e1:x"
+		    "l1:d1:1el1:ei9e1:zee", "e 9;" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++) {
+		struct metainfo mi;
+		struct wire_error err;
+		struct span host;
+		struct cur c;
+		uint16_t port;
+		char file[512], got[128] = "";
+		size_t n = 0;
+
+		snprintf(file, sizeof(file), "d4:infod6:lengthi1e4:name1:a"
+		    "12:piece lengthi5e6:pieces20:" H20 "e%se",
+		    lists[i].nodes);
+		assert_int_equal(mi_read(span_str(file), &mi, &err), WIRE_OK);
+		c = cur_of(mi.nodes);
+		while (mi_node(&c, &host, &port))
+			n += (size_t)snprintf(got + n, sizeof(got) - n,
+			    "%.*s %u;", (int)host.n, (const char *)host.p,
+			    port);
+		assert_string_equal(got, lists[i].want);
+	}
+}
+
 static void test_notes(void **state)
 {
 	(void)state;
@@ -529,6 +565,7 @@ int main(void)
 		cmocka_unit_test(test_layer),
 		cmocka_unit_test(test_piece_bytes),
 		cmocka_unit_test(test_trackers),
+		cmocka_unit_test(test_nodes),
 		cmocka_unit_test(test_notes),
 	};
 

@@ -266,6 +266,21 @@ static void test_greeting(void **state)
 	}
 }
 
+/* BEP 5's bit asks for `port`; BEP 27: not in a private swarm. */
+static void test_dht_bit(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		rig_init(&r, 2, 4, false);
+		r.conf.dht = i & 1;
+		r.swarm.is_private = i & 2;
+		assert_string_equal(step(&r, IN_CONNECTED, NULL), "hello");
+		assert_int_equal(r.bytes[27] & 1, i == 1);
+	}
+}
+
 static void test_wrong_peers(void **state)
 {
 	struct event ev = { .kind = EV_HANDSHAKE, .by = SIDE_PEER };
@@ -678,6 +693,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_greeting),
+		cmocka_unit_test(test_dht_bit),
 		cmocka_unit_test(test_wrong_peers),
 		cmocka_unit_test(test_claims_settle),
 		cmocka_unit_test(test_sample),
