@@ -61,10 +61,10 @@ struct cipher *cipher_dial(const uint8_t infohash[20], unsigned offer,
 	return begin(&conf);
 }
 
-struct cipher *cipher_accept(mse_find *find, void *ctx, bool rc4_only)
+struct cipher *cipher_accept(mse_find *find, void *ctx)
 {
 	struct mse_conf conf = { .end = MSE_B, .prefer = MSE_PLAIN,
-		.allow = rc4_only ? MSE_RC4 : MSE_PLAIN | MSE_RC4,
+		.allow = MSE_PLAIN | MSE_RC4,
 		.find = find, .ctx = ctx };
 
 	return begin(&conf);

@@ -15,8 +15,8 @@ struct cipher;
 struct cipher *cipher_dial(const uint8_t infohash[20], unsigned offer,
     struct span first);
 /* The peer begins, its bytes to come; find says which swarm it means. We take
- * RC4 only, or whatever it offers, plain first. */
-struct cipher *cipher_accept(mse_find *find, void *ctx, bool rc4_only);
+ * what it offers, plain first: that keeps the packets readable. */
+struct cipher *cipher_accept(mse_find *find, void *ctx);
 void cipher_free(struct cipher *c);	/* NULL is allowed */
 
 /* Bytes of the peer, from its first, while the handshake lasts. NULL, or why

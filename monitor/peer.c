@@ -495,7 +495,7 @@ static bool decide(struct peer *p, struct span first)
 		break;
 	case MSE_START_CRYPT:
 		witness_encrypted(p->witness, SIDE_PEER);
-		p->cipher = cipher_accept(meant, p, false);
+		p->cipher = cipher_accept(meant, p);
 		if (!p->cipher)
 			p->why = "no keys could be made";
 		break;

@@ -23,7 +23,7 @@ def run(*args):
 
 
 def commands():
-    lines = re.findall(r"^  swarmwitness ([a-z]+) +(.*?)  ", run("--help").stdout, re.M)
+    lines = re.findall(r"^  swarmwitness ([a-z]+) +(.*)\n      ", run("--help").stdout, re.M)
     return {name: " ".join(operands.split()) for name, operands in lines}
 
 

@@ -341,9 +341,12 @@ def check_packets(lab, path):
 	    if d[:1] == b"d"]
 	tap.claim(len(queries) > 20, "the packets hold our queries",
 	    len(queries))
+	utp = [d for _, _, d in sent if len(d) >= 20 and d[0] & 15 == 1 and
+	    d[0] >> 4 < 5]
 	tap.claim(all(q.get(b"y") == b"q" and q.get(b"ro") == 1
-	    for _, _, q in queries) and len(queries) == len(sent),
-	    "all we sent are queries, marked read-only")
+	    for _, _, q in queries) and
+	    len(queries) + len(utp) == len(sent),
+	    "all we sent are uTP, and queries marked read-only")
 	tap.claim(not any(lab.private in (q[b"a"].get(b"info_hash"),
 	    q[b"a"].get(b"target")) for _, _, q in queries),
 	    "no query names the private torrent")

@@ -117,6 +117,19 @@ static void test_nodes(void **state)
 	    "--lsd"), OPTIONS_GO);
 	assert_true(o.announce_dht && o.lsd);
 	assert_int_equal(o.dht_nodes, 2);
+	assert_false(o.no_utp);
+	assert_int_equal(o.encryption, LADDER_ALLOW);
+	assert_int_equal(read_line(&o, "monitor case t --no-utp --encryption "
+	    "require"), OPTIONS_GO);
+	assert_true(o.no_utp);
+	assert_int_equal(o.encryption, LADDER_REQUIRE);
+	assert_int_equal(read_line(&o, "monitor case t --encryption off"),
+	    OPTIONS_GO);
+	assert_int_equal(o.encryption, LADDER_OFF);
+	assert_int_equal(read_line(&o, "monitor case t --encryption maybe"),
+	    OPTIONS_MISUSE);
+	assert_int_equal(read_line(&o, "monitor case t --dht-node "
+	    "dht.example.org:6881 --dht-node [2001:db8::1]:7"), OPTIONS_GO);
 	assert_true(options_node(o.dht_node[0], &host, &port));
 	assert_true(span_is(host, "dht.example.org"));
 	assert_int_equal(port, 6881);
