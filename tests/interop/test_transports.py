@@ -7,7 +7,9 @@ once. Each must reach level 5 the one way it can, and the case must say which.
 import hashlib
 import os
 import random
+import socket
 import sqlite3
+import struct
 import subprocess
 import sys
 import tempfile
@@ -46,6 +48,7 @@ def rows(few):
 	leech = {"role": "leech", "held": few, "rate": 30000}
 	return [
 	    lt("lt-utp", 11, ("out", "utp", "none"), UTP),
+	    lt("lt-tcp", 21, ("out", "tcp", "none"), {}),
 	    lt("lt-rc4", 12, ("out", "tcp", "rc4"), RC4),
 	    lt("lt-plaintext", 13, ("out", "tcp", "plaintext"), PLAINTEXT),
 	    lt("lt-utp-rc4", 14, ("out", "utp", "rc4"), dict(UTP, **RC4)),
@@ -91,6 +94,16 @@ def matched(path):
 		return set()
 
 
+def forge(lab):
+	"""A SYN of one that hears no answer, and a guess at what follows it."""
+	with lab.probe.socket(kind=socket.SOCK_DGRAM) as s:
+		for kind, number, ack, data in ((4, 5, 0, b""),
+		    (0, 6, 7, b"\x13BitTorrent protocol")):
+			s.sendto(struct.pack(">BBHIIIHH", kind << 4 | 1, 0,
+			    900 + (kind == 0), 1, 0, 65536, number, ack) +
+			    data, (lab.watch.address, PORT))
+
+
 def observe(lab, path):
 	lab.swarm(only=())
 	c = lab.content
@@ -102,7 +115,8 @@ def observe(lab, path):
 	lab.begin(*(p for p in lab.peers.values() if p.role == "seed"))
 	begun = time.monotonic()
 	monitor = lab.monitor(path, duration=LIMIT_S)
-	time.sleep(1)
+	time.sleep(2)
+	forge(lab)
 	lab.begin(*(p for p in lab.peers.values() if p.role != "seed"))
 	wanted = {(lab.peers[r.name].address, r.way[0]) for r in table}
 	while monitor.poll() is None and \
@@ -116,10 +130,60 @@ def observe(lab, path):
 	tap.claim(monitor.returncode == 0, "the monitor ends well in %d s" %
 	    took, err[-2000:])
 	print("# after %d s" % took)
+	restricted(lab, path)
 	return table, {r.name: lab.peers[r.name].address for r in table}, \
 	    (lab.watch.address, lab.watch.address6), \
 	    {name: p.last.get("met") for name, p in lab.peers.items()
 	    if isinstance(p, clients.Libtorrent)}
+
+
+def restricted(lab, path):
+	"""The same swarm, for a while, by fewer ways."""
+	for how, options in (("plain", ("--no-utp", "--encryption", "off")),
+	    ("sealed", ("--encryption", "require"))):
+		monitor = lab.monitor(path + how, *options, "--no-dht",
+		    duration=12)
+		_, err = monitor.communicate(timeout=40)
+		tap.claim(monitor.returncode == 0, "the monitor ends well "
+		    "with " + " ".join(options), err[-2000:])
+
+
+def check_restricted(path, address):
+	met = {how: {(ip, t, e) for _, ip, _, t, e, level, _ in
+	    contacts(path + how) if level >= 2}
+	    for how in ("plain", "sealed")}
+	tap.claim(met["plain"] and {w[1:] for w in met["plain"]} ==
+	    {("tcp", "none")}, "--no-utp --encryption off: TCP and plain, "
+	    "nothing else", met["plain"])
+	tap.claim(met["sealed"] and all(e in ("plaintext", "rc4")
+	    for _, _, e in met["sealed"]) and
+	    {t for _, t, _ in met["sealed"]} == {"tcp", "utp"},
+	    "--encryption require: TCP and uTP, all encrypted",
+	    met["sealed"])
+	case = Case(path + "plain", 1)
+	tap.equal({(r.d["transport"], r.d["encryption"])
+	    for r in case.records("dial", "accept")}, {("tcp", "none")},
+	    "--no-utp --encryption off: nothing else was tried")
+	case.close()
+	folder = os.path.join(path + "plain", "packets")
+	seen = pcap.Capture(*sorted(os.path.join(folder, f)
+	    for f in os.listdir(folder)))
+	tap.equal([a for _, a, _, _ in seen.datagrams if a[1] == PORT], [],
+	    "and no datagram left our listening port")
+	check_verifiers(path + "sealed")
+
+
+def check_forged(case, path, probe):
+	mine = case.records("accept", ip=probe)
+	tap.equal([r.d["transport"] for r in mine], ["utp"],
+	    "a forged SYN is on record")
+	tap.equal([r.kind for r in case.records("reached", "handshake",
+	    "malformed", conn=mine[0].seq)] if mine else None, [],
+	    "and nothing of what it claimed was believed")
+	tap.equal([(level, swarm) for level, swarm in sqlite3.connect(
+	    "file:%s?mode=ro" % os.path.join(path, "derived.db"),
+	    uri=True).execute("SELECT level, swarm FROM contact WHERE ip = ?",
+	    (probe,))], [(0, None)], "its level is 0, and it is in no swarm")
 
 
 def contacts(path):
@@ -171,9 +235,9 @@ def check_order(case, address):
 		    set(), "%s: every attempt's outcome is on record" % name)
 
 
-def check_accepts(case):
+def check_accepts(case, probe):
 	utp = [r for r in case.records("accept")
-	    if r.d["transport"] == "utp"]
+	    if r.d["transport"] == "utp" and r.ip != probe]
 	proven = {r.conn: r.seq for r in case.records("reached")}
 	said = {}
 	for r in case.records("handshake", by="peer"):
@@ -263,10 +327,13 @@ def main():
 		with laboratory.Lab("transports") as lab:
 			table, address, us, met = observe(lab, path)
 			pieces = lab.content.pieces
+			probe = lab.probe.address
 		case = Case(path, pieces)
 		check_levels(path, table, address)
 		check_order(case, address)
-		check_accepts(case)
+		check_accepts(case, probe)
+		check_forged(case, path, probe)
+		check_restricted(path, address)
 		check_conduct(case, us, met)
 		check_packets(path, case, address, us)
 		check_verifiers(path)
