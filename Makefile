@@ -96,6 +96,9 @@ build/embed: $(EMBED) build/embed/version.h
 			mv $@/$$n.h.new $@/$$n.h; \
 	done; touch $@
 
+# Looked at again once build/embed is made: what changed is compiled anew.
+$(foreach f,$(EMBED),build/embed/$(subst .,_,$(notdir $(f))).h): build/embed ;
+
 build/embed/version.h: FORCE
 	@mkdir -p $(@D)
 	@{ echo '#define SW_VERSION "$(VERSION)"'; \
