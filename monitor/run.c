@@ -538,6 +538,7 @@ static void open_timers(struct run *r)
 	packets_watch(&r->packets, &r->loop);
 	r->status.crowd = &r->crowd;
 	r->status.trackers = r->trackers;
+	r->status.finders = &r->finders;
 	r->status.ledger = r->ledger;
 	r->status.recorder = &r->packets.recorder;
 	status_start(&r->status, &r->loop);

@@ -58,6 +58,25 @@ static void put_records(struct status *s, struct rows *r, struct stamp now,
 	s->last_records = ls.records;
 }
 
+static void put_finders(const struct finders *f, struct rows *r)
+{
+	struct dht_count c;
+	struct datagrams_state u = { 0 };
+
+	if (f->net)
+		datagrams_state(f->net, &u);
+	if (f->dht) {
+		dht_counts(f->dht, &c);
+		put(r, "; DHT nodes %zu of %zu answer, %u lookups",
+		    c.good[0] + c.good[1], c.nodes[0] + c.nodes[1],
+		    c.lookups);
+	}
+	if (u.dropped || u.unsent)
+		put(r, "; datagrams lost %llu, not sent %llu",
+		    (unsigned long long)u.dropped,
+		    (unsigned long long)u.unsent);
+}
+
 static void tell(struct status *s, const char *between, char *buf, size_t n)
 {
 	struct stamp now = stamp_now();
@@ -71,6 +90,7 @@ static void tell(struct status *s, const char *between, char *buf, size_t n)
 	book_state(s->crowd->book, &bs);
 	put(&r, "swarms %u; %u of %u trackers answer",
 	    s->crowd->swarms.count, ts.working, ts.trackers);
+	put_finders(s->finders, &r);
 	put(&r, "%speers heard of %u, reached %lld, handshaked %lld, "
 	    "verified %lld; %u connected", r.between, bs.heard,
 	    (long long)e->reached_count, (long long)e->met,
@@ -95,7 +115,7 @@ static void tell(struct status *s, const char *between, char *buf, size_t n)
 
 void status_say(struct status *s)
 {
-	char text[768];
+	char text[1024];
 
 	tell(s, "; ", text, sizeof(text));
 	log_info("%s", text);
@@ -104,7 +124,7 @@ void status_say(struct status *s)
 static void on_timer(uv_timer_t *timer)
 {
 	struct status *s = timer->data;
-	char text[768];
+	char text[1024];
 
 	if (!s->live) {
 		status_say(s);

@@ -7,12 +7,14 @@
 
 #include "capture/recorder.h"
 #include "monitor/crowd.h"
+#include "monitor/finders.h"
 #include "monitor/trackers.h"
 
 struct status {
 	uv_timer_t timer;
 	const struct crowd *crowd;
 	const struct trackers *trackers;
+	const struct finders *finders;
 	const struct ledger *ledger;
 	struct recorder *const *recorder;	/* *recorder NULL: no packets */
 	bool live;		/* a terminal looks on */
