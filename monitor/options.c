@@ -6,7 +6,7 @@
 
 #include "schema/log.h"
 
-#define OUTSTANDING_MAX 8
+#define OUTSTANDING_MAX 32
 #define CONNECTIONS_MAX 100000
 #define DIAL_RATE_MAX 1000
 #define SAMPLE_MAX 100000
@@ -20,7 +20,7 @@
 	X(BIND,            "bind",            "ADDR",  "use this local address; once for IPv4, once for IPv6") \
 	X(PORTS,           "ports",           "A-B",   "local ports of outgoing connections (20000-29999)") \
 	X(SAMPLE,          "sample",          "N|all", "advertised pieces to ask each peer for (2)") \
-	X(OUTSTANDING,     "outstanding",     "N",     "requests in flight per peer, 1 to 8 (4)") \
+	X(OUTSTANDING,     "outstanding",     "N",     "requests in flight per peer, 1 to 32 (4)") \
 	X(OBSERVE_ONLY,    "observe-only",    NULL,    "ask for no piece at all") \
 	X(ALLOW_LOCAL,     "allow-local",     NULL,    "contact loopback, private and other special addresses") \
 	X(NO_PACKETS,      "no-packets",      NULL,    "record no packets") \

@@ -131,6 +131,22 @@ static void cut(struct session *s, struct session_out *out)
 	}
 }
 
+/* Pieces that requests under way are of. */
+static unsigned count_pieces(const struct session *s)
+{
+	unsigned n = 0;
+
+	for (int i = 0; i < SESSION_ASKS_MAX; i++) {
+		int k = 0;
+
+		while (k < i && (s->ask[k].state == ASK_FREE ||
+		    s->ask[k].piece != s->ask[i].piece))
+			k++;
+		n += s->ask[i].state != ASK_FREE && k == i;
+	}
+	return n;
+}
+
 /* Sends what may be sent now. */
 static void fill(struct session *s, const struct session_in *in,
     struct session_out *out)
@@ -147,8 +163,9 @@ static void fill(struct session *s, const struct session_in *in,
 		}
 	while (count_asks(s, ASK_FREE) > 0 && sent < s->conf->outstanding) {
 		if (!s->in_hand) {
-			if (s->choked || !pick(s, in, &d) ||
-			    unproven(in, d.piece))
+			if (s->choked ||
+			    count_pieces(s) >= SESSION_PIECES_MAX ||
+			    !pick(s, in, &d) || unproven(in, d.piece))
 				return;
 			choose(s, in, out, d.piece);
 			s->sample.draws = d.draws;

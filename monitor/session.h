@@ -11,9 +11,10 @@
 #include "monitor/sample.h"
 #include "wire/hashes.h"
 
-#define SESSION_ASKS_MAX 8
+#define SESSION_ASKS_MAX 32	/* 512 KiB under way */
+#define SESSION_PIECES_MAX 8	/* pieces they may be of: ASSEMBLY_LIVE */
 #define SESSION_FAST_MAX 16	/* allowed_fast pieces kept in mind */
-#define SESSION_OUT_MIN 512	/* room that one step may need */
+#define SESSION_OUT_MIN 1024	/* room that one step may need */
 
 /* What the swarm's torrent says, as far as the policy must know. */
 struct session_swarm {

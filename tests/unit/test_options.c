@@ -148,7 +148,7 @@ static void test_misuse(void **state)
 		"monitor case t --ports 20", "monitor case t --ports 1-65536",
 		"monitor case t --ports 6000-7000",
 		"monitor case t --sample 0", "monitor case t --sample some",
-		"monitor case t --outstanding 9",
+		"monitor case t --outstanding 33",
 		"monitor case t --outstanding 0",
 		"monitor case t --duration 0", "monitor case t --duration soon",
 		"monitor case t --bind host", "monitor case t --bind 1.2.3.4:5",

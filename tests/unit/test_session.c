@@ -20,7 +20,7 @@ struct rig {
 	struct session_swarm swarm;
 	struct session s;
 	uint8_t claimed[8], map[8];
-	uint32_t count, pieces_unknown;
+	uint32_t count, pieces_unknown, piece_max;
 	int64_t now;
 	uint8_t bytes[4096];
 	char said[2048];
@@ -40,6 +40,8 @@ static uint32_t piece_bytes(const void *ctx, uint32_t piece)
 
 	if (piece < r->pieces_unknown)
 		return 0;
+	if (r->piece_max)
+		return r->piece_max;
 	return piece == PIECES - 1 ? LAST : PIECE;
 }
 
@@ -427,6 +429,32 @@ static void test_all(void **state)
 	assert_string_equal(wait(&r), "");
 }
 
+/* Of pieces of one block each, no more are under way than the record keeps
+ * apart, however many requests may be. */
+static void test_small_pieces(void **state)
+{
+	struct rig r;
+	unsigned blocks = 0;
+
+	(void)state;
+	meet(&r, -1, SESSION_ASKS_MAX, false);
+	r.piece_max = PW_BLOCK;
+	wait(&r);
+	message(&r, PW_UNCHOKE, 0);
+	for (; r.open; blocks++) {
+		assert_true(r.open <= SESSION_PIECES_MAX);
+		assert_true(blocks || r.open == SESSION_PIECES_MAX);
+		deliver(&r);
+	}
+	assert_int_equal(blocks, PIECES);
+	/* Of large ones, as many requests as may be. */
+	meet(&r, -1, SESSION_ASKS_MAX, false);
+	r.piece_max = 4 << 20;
+	wait(&r);
+	message(&r, PW_UNCHOKE, 0);
+	assert_int_equal(r.open, SESSION_ASKS_MAX);
+}
+
 static void test_choked(void **state)
 {
 	struct rig r;
@@ -699,6 +727,7 @@ int main(void)
 		cmocka_unit_test(test_sample),
 		cmocka_unit_test(test_draws),
 		cmocka_unit_test(test_all),
+		cmocka_unit_test(test_small_pieces),
 		cmocka_unit_test(test_choked),
 		cmocka_unit_test(test_allowed_fast),
 		cmocka_unit_test(test_observing),
