@@ -326,6 +326,29 @@ static size_t say(struct utp *u, uint8_t *out, enum utp_type type,
 	return head(u, out, u->conf.mtu, type, u->out.next, now_us);
 }
 
+/* Our FIN has its number. */
+static bool is_finished(const struct utp *u)
+{
+	return !u->close_wanted && (u->state == UTP_CLOSING ||
+	    (u->state == UTP_CLOSED && u->end == UTP_END_FIN));
+}
+
+/* Behind a FIN a STATE bears the number that comes next, says BEP 29 and wants
+ * libutp; libtorrent goes by the FIN's own, and hears nothing beyond it, not
+ * even that its own FIN arrived. So it is said both ways. */
+static size_t say_state(struct utp *u, uint8_t *out, uint64_t now_us)
+{
+	uint16_t seq = u->out.next;
+
+	if (u->ack_due) {
+		u->ack_again = is_finished(u);
+	} else {
+		u->ack_again = false;
+		seq--;
+	}
+	return head(u, out, u->conf.mtu, UTP_ST_STATE, seq, now_us);
+}
+
 static size_t send_next(struct utp *u, uint8_t *out, uint64_t now_us)
 {
 	struct utp_sent *e;
@@ -357,15 +380,15 @@ size_t utp_output(struct utp *u, uint8_t *out, size_t room, uint64_t now_us)
 	if (room < u->conf.mtu)
 		return 0;
 	if (u->reset_due) {
-		u->reset_due = u->ack_due = false;
+		u->reset_due = u->ack_due = u->ack_again = false;
 		return say(u, out, UTP_ST_RESET, now_us);
 	}
 	/* Before it is proven nothing but the answer goes to that address. */
 	if (u->state != UTP_CLOSED && (u->proven || !u->accepted) &&
 	    (n = send_next(u, out, now_us)) != 0)
 		return n;
-	if (u->ack_due)
-		return say(u, out, UTP_ST_STATE, now_us);
+	if (u->ack_due || u->ack_again)
+		return say_state(u, out, now_us);
 	return 0;
 }
 

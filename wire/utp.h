@@ -100,6 +100,7 @@ struct utp {
 	bool accepted;		/* they began */
 	bool proven;
 	bool close_wanted, ack_due, reset_due, probe;
+	bool ack_again;		/* after a FIN: see say_state */
 	uint8_t strikes, timeouts;
 	uint32_t reply_us;	/* what we say of their last packet's delay */
 	uint32_t their_window, told_window;

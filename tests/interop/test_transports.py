@@ -139,8 +139,8 @@ def observe(lab, path):
 
 def restricted(lab, path):
 	"""The same swarm, for a while, by fewer ways."""
-	for how, options in (("plain", ("--no-utp", "--encryption", "off")),
-	    ("sealed", ("--encryption", "require"))):
+	for how, options in (("sealed", ("--encryption", "require")),
+	    ("plain", ("--no-utp", "--encryption", "off"))):
 		monitor = lab.monitor(path + how, *options, "--no-dht",
 		    duration=12)
 		_, err = monitor.communicate(timeout=40)
@@ -160,6 +160,9 @@ def check_restricted(path, address):
 	    {t for _, t, _ in met["sealed"]} == {"tcp", "utp"},
 	    "--encryption require: TCP and uTP, all encrypted",
 	    met["sealed"])
+	tap.claim((address["lt-utp-rc4"], "utp", "rc4") in met["sealed"],
+	    "libtorrent knew that the uTP conversation of a moment ago was "
+	    "over", met["sealed"])
 	case = Case(path + "plain", 1)
 	tap.equal({(r.d["transport"], r.d["encryption"])
 	    for r in case.records("dial", "accept")}, {("tcp", "none")},
