@@ -106,6 +106,8 @@ static void put_config(const struct account *a, struct json *j)
 	put_list(j, "dht_node", o->dht_node, o->dht_nodes);
 	json_bool(j, "announce_dht", o->announce_dht);
 	json_bool(j, "pex", !o->no_pex);
+	json_uint(j, "decoys", o->decoys);
+	json_bool(j, "decoy_endpoints", o->decoy_endpoints);
 	json_bool(j, "lsd", o->lsd);
 	json_bool(j, "utp", !o->no_utp);
 	json_str(j, "encryption", o->encryption == LADDER_OFF ? "off" :

@@ -17,7 +17,8 @@ enum book_source {
 	BOOK_DHT = 2,
 	BOOK_LSD = 4,
 	BOOK_PEX = 8,
-	BOOK_MAGNET = 16
+	BOOK_MAGNET = 16,
+	BOOK_DECOY = 32
 };
 
 struct book_conf {

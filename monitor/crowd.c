@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "monitor/fetch.h"
+#include "monitor/learn.h"
 #include "monitor/now.h"
 #include "monitor/tcpstream.h"
 #include "schema/log.h"
@@ -145,6 +146,8 @@ static enum ladder_end way_end(const struct peer *p)
 
 static enum book_end end_of(const struct peer *p)
 {
+	if (p->swarm && p->swarm->decoy && p->connected)
+		return BOOK_SELF;	/* once is enough */
 	switch (p->session.outcome) {
 	case SESSION_SILENT:
 		return p->ladder.known & (LADDER_TCP | LADDER_UTP) ?
@@ -179,7 +182,8 @@ static void on_gone(void *ctx, struct peer *p)
 {
 	struct crowd *c = ctx;
 
-	peer_forget(p);
+	learn_forget(p);
+	decoys_gone(c->decoys, p, stamp_now());
 	if (p->incoming)
 		book_left(c->book, &p->who);
 	else
@@ -311,7 +315,11 @@ static void on_beat(uv_timer_t *beat)
 	struct crowd *c = beat->data;
 	struct swarm *next;
 
+	struct endpoint who;
+
 	c->beats++;
+	while (c->decoy && decoys_due(c->decoys, now_ns(), &who))
+		crowd_hear(c, c->decoy, &who, BOOK_DECOY);
 	resume(c);
 	dial_due(c);
 	for (struct swarm *s = c->swarms.first; s && c->fetching > 0;
@@ -399,6 +407,12 @@ int crowd_open(struct crowd *c, const struct crowd_conf *conf)
 		return -1;
 	if (conf->udp && open_utp(c, conf) < 0)
 		return -1;
+	c->decoys = conf->decoys;
+	c->decoy = decoys_swarm(c->decoys);
+	if (c->decoy && crowd_watch(c, c->decoy) < 0) {
+		log_warn("out of memory");
+		return -1;
+	}
 	uv_timer_init(conf->loop, &c->beat);
 	c->beat.data = c;
 	uv_timer_start(&c->beat, on_beat, BEAT_MS, BEAT_MS);

@@ -6,6 +6,7 @@
 #define MONITOR_CROWD_H
 
 #include "monitor/clock.h"
+#include "monitor/decoy.h"
 #include "monitor/listener.h"
 #include "monitor/peer.h"
 #include "schema/ledger.h"
@@ -13,6 +14,8 @@
 struct crowd {
 	struct peer_env env;
 	struct book *book;
+	struct decoys *decoys;		/* lent; NULL: none */
+	struct swarm *decoy;		/* the one offered to peers, or NULL */
 	struct swarms swarms;
 	struct peer *strangers;		/* incoming, before their handshake */
 	struct listener listen4, listen6;
@@ -41,6 +44,7 @@ struct crowd_conf {
 	struct clockwatch *clock;
 	const struct session_conf *policy;
 	struct book_conf book;
+	struct decoys *decoys;		/* NULL: none */
 	struct endpoint bind4, bind6;	/* family 0: no use of that family */
 	uint16_t listen_port, ports_from, ports_to;
 	struct datagrams *udp;		/* for uTP; NULL: none */

@@ -14,9 +14,21 @@
 #define ID_METADATA 2
 #define ID_DONTHAVE 7
 
-static size_t put_dict(const char *dict, int n, uint8_t *out)
+size_t extend_handshake(const uint8_t infohash[20], const uint8_t peer_id[20],
+    bool v2, bool dht, uint8_t *out)
 {
-	return pw_put_extended(out, EXTEND_ROOM, 0, span_of(dict, (size_t)n));
+	struct pw_handshake h = { .reserved = { [5] = 0x10, [7] = 0x04 } };
+
+	if (v2)
+		h.reserved[7] |= 0x10;
+	/* BEP 5: who sees it sends `port`. We send none: our node is read-
+	 * only. */
+	if (dht)
+		h.reserved[7] |= 0x01;
+	memcpy(h.infohash, infohash, sizeof(h.infohash));
+	memcpy(h.peer_id, peer_id, sizeof(h.peer_id));
+	pw_handshake_put(out, &h);
+	return PW_HANDSHAKE;
 }
 
 size_t extend_hello(const struct extend_offer *o, uint8_t *out)
@@ -24,24 +36,17 @@ size_t extend_hello(const struct extend_offer *o, uint8_t *out)
 	char dict[EXTEND_ROOM];
 	size_t version = strlen(o->version);
 	/* lt_donthave is a claim withdrawn, and worth hearing. reqq: the least
-	 * there is, since we answer no request. */
+	 * there is, since we answer no request. All is said again the second
+	 * time: libtorrent forgets what is not. */
 	int n = snprintf(dict, sizeof(dict), "d1:md11:lt_donthavei%de%s%se"
 	    "1:pi%ue4:reqqi1e1:v%zu:%.*se", ID_DONTHAVE, o->metadata ?
-	    "11:ut_metadatai2e" : "", o->pex ? "6:ut_pexi1e" : "", o->port,
+	    "11:ut_metadatai2e" : o->again ? "11:ut_metadatai0e" : "",
+	    o->pex ? "6:ut_pexi1e" : o->again ? "6:ut_pexi0e" : "", o->port,
 	    version < VERSION_MOST ? version : (size_t)VERSION_MOST, VERSION_MOST,
 	    o->version);
 
 	_Static_assert(ID_PEX == 1 && ID_METADATA == 2, "as in the text");
-	return put_dict(dict, n, out);
-}
-
-size_t extend_learnt(bool pex, uint8_t *out)
-{
-	char dict[EXTEND_ROOM];
-	int n = snprintf(dict, sizeof(dict), "d1:md11:ut_metadatai0e%see",
-	    pex ? "" : "6:ut_pexi0e");
-
-	return put_dict(dict, n, out);
+	return pw_put_extended(out, EXTEND_ROOM, 0, span_of(dict, (size_t)n));
 }
 
 static size_t put_metadata(const struct extend *x, enum metadata_type type,

@@ -22,14 +22,16 @@ struct extend_offer {
 	uint16_t port;
 	const char *version;
 	bool metadata;		/* we want it */
+	bool again;		/* not the first time: we have it now */
 	bool pex;		/* we hear it */
 };
 
 /* Each writes to out, which has EXTEND_ROOM, and returns how much. */
 
+/* The handshake before it; dht: we take part in the DHT. */
+size_t extend_handshake(const uint8_t infohash[20], const uint8_t peer_id[20],
+    bool v2, bool dht, uint8_t *out);
 size_t extend_hello(const struct extend_offer *o, uint8_t *out);
-/* We have the metadata now, and perhaps must not hear peer exchange. */
-size_t extend_learnt(bool pex, uint8_t *out);
 /* 0 if the peer has none to give. */
 size_t extend_fetch(struct extend *x, uint32_t block, uint8_t *out);
 

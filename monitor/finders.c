@@ -8,7 +8,8 @@ static void on_dht_peer(void *ctx, void *swarm, const struct endpoint *at)
 {
 	struct finders *f = ctx;
 
-	f->conf.found(f->conf.ctx, swarm, at, BOOK_DHT);
+	if (swarm)	/* a decoy has none */
+		f->conf.found(f->conf.ctx, swarm, at, BOOK_DHT);
 }
 
 static void on_lsd_peer(void *ctx, void *swarm, const struct endpoint *at)
@@ -113,6 +114,17 @@ void finders_unwatch(struct swarm *s)
 	lsd_unwatch(s->lsd);
 	s->dht = NULL;
 	s->lsd = NULL;
+}
+
+void finders_decoys(struct finders *f, const struct decoys *d)
+{
+	const uint8_t *hash;
+	const char *text;
+
+	for (unsigned i = 0; f->dht && decoys_hash(d, i, &hash, &text); i++)
+		if (!dht_watch(f->dht, text, (const uint8_t (*)[20])hash, 1,
+		    NULL))
+			log_die("out of memory");
 }
 
 void finders_node(struct finders *f, const struct swarm *s,

@@ -7,6 +7,7 @@
 
 #include "monitor/book.h"
 #include "monitor/datagram.h"
+#include "monitor/decoy.h"
 #include "monitor/dht.h"
 #include "monitor/lsd.h"
 #include "monitor/options.h"
@@ -43,6 +44,9 @@ int finders_open(struct finders *f, const struct finders_conf *conf);
 
 void finders_watch(struct finders *f, struct swarm *s);
 void finders_unwatch(struct swarm *s);
+
+/* The DHT is asked for decoys as for any torrent. d may be NULL. */
+void finders_decoys(struct finders *f, const struct decoys *d);
 
 /* A peer of s says that its DHT node is there. */
 void finders_node(struct finders *f, const struct swarm *s,

@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <stdlib.h>
 
+#include "monitor/decoy.h"
 #include "schema/log.h"
 
 #define OUTSTANDING_MAX 32
@@ -33,6 +34,8 @@
 	X(LSD,             "lsd",             NULL,    "find peers on the local links, and say there that we are here") \
 	X(NO_UTP,          "no-utp",          NULL,    "neither dial nor accept over uTP") \
 	X(ENCRYPTION,      "encryption",      "HOW",   "encrypted connections: off, allow or require (allow)") \
+	X(DECOYS,          "decoys",          "N",     "ask every source for N infohashes that nobody shares, 1 to 100") \
+	X(DECOY_ENDPOINTS, "decoy-endpoints", NULL,    "offer peers that claim pieces such an infohash, once") \
 	X(GEO,             "geo",             "FILE",  "record the digest of this MMDB database; repeatable") \
 	X(KEY,             "key",             "FILE",  "signing key, made on first use (~/.config/swarmwitness/key)") \
 	X(MAX_CONNECTIONS, "max-connections", "N",     "connections at a time (500)") \
@@ -203,6 +206,8 @@ static const char *wanted(enum option_id id)
 		return "a range of ports such as 20000-29999";
 	case OPT_SAMPLE:
 		return "a number from 1 to 100000, or all";
+	case OPT_DECOYS:
+		return "a number from 1 to 100";
 	case OPT_OUTSTANDING:
 		return "a number from 1 to 8";
 	case OPT_MAX_CONNECTIONS:
@@ -222,6 +227,7 @@ static const char *wanted(enum option_id id)
 	case OPT_LIST:
 	case OPT_NO_DHT:
 	case OPT_ANNOUNCE_DHT:
+	case OPT_DECOY_ENDPOINTS:
 	case OPT_NO_PEX:
 	case OPT_LSD:
 	case OPT_NO_UTP:
@@ -292,6 +298,13 @@ static bool take(struct options *o, enum option_id id, const char *arg)
 		return o->no_dht = true;
 	case OPT_ANNOUNCE_DHT:
 		return o->announce_dht = true;
+	case OPT_DECOYS:
+		if (!between(arg, 1, DECOYS_MOST, &v))
+			return false;
+		o->decoys = (unsigned)v;
+		return true;
+	case OPT_DECOY_ENDPOINTS:
+		return o->decoy_endpoints = true;
 	case OPT_NO_PEX:
 		return o->no_pex = true;
 	case OPT_LSD:

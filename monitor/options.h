@@ -32,6 +32,8 @@ struct options {
 	bool no_dht, announce_dht, no_pex, lsd;
 	bool no_utp;
 	enum ladder_crypt encryption;
+	unsigned decoys;
+	bool decoy_endpoints;
 	const char *geo[OPTIONS_GEO_MAX];
 	size_t geos;
 	const char *key;	/* NULL: the default */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "monitor/fetch.h"
+#include "monitor/learn.h"
 #include "monitor/now.h"
 #include "monitor/peerlog.h"
 #include "monitor/peerout.h"
@@ -75,6 +76,8 @@ static void finish(struct peer *p)
 	p->ended = true;
 	wait_no_more(p);
 	unlink_peer(p);
+	p->claimed = p->witness && claims_any(witness_claims(p->witness,
+	    SIDE_PEER));
 	stream_close(p->stream);
 	p->stream = NULL;
 	witness_free(p->witness);
@@ -133,7 +136,7 @@ static const char *broke_word(int error)
 
 /* --- the policy ---------------------------------------------------------------- */
 
-static void step_for(struct peer *p, enum session_in_kind kind,
+void peer_step(struct peer *p, enum session_in_kind kind,
     const struct event *ev, uint32_t block, int64_t now_ns)
 {
 	const struct claims *c = witness_claims(p->witness, SIDE_PEER);
@@ -158,7 +161,7 @@ static void step_for(struct peer *p, enum session_in_kind kind,
 static void step(struct peer *p, enum session_in_kind kind,
     const struct event *ev, int64_t now_ns)
 {
-	step_for(p, kind, ev, 0, now_ns);
+	peer_step(p, kind, ev, 0, now_ns);
 }
 
 /* Its witness is ticked in time. */
@@ -219,43 +222,7 @@ static void greeted(struct peer *p, const struct event *ev)
 		join(p);
 }
 
-/* --- what peers tell of the swarm ---------------------------------------------- */
-
-static void ask(struct peer *p, struct stamp at)
-{
-	uint32_t piece;
-
-	if (p->why || !fetch_next(p->swarm->fetch, p->slot, at, &piece))
-		return;
-	step_for(p, IN_FETCH, NULL, piece, at.mono_ns);
-}
-
-static void told(struct peer *p, const struct event *ev)
-{
-	struct stamp at = stamp_now();
-	struct fetch *f = p->swarm->fetch;
-
-	if (ev->ext == EXT_UT_PEX) {
-		if (p->session.extend.gossip)
-			p->env->gossip(p->env->ctx, p, &ev->pex);
-	} else if (f && ev->ext == EXT_HANDSHAKE && p->session.extend.metadata_id &&
-	    ev->xh.metadata_size != -1) {
-		peer_forget(p);
-		p->slot = fetch_join(f, ev->xh.metadata_size, p->conn,
-		    &p->who, at);
-	} else if (f && p->slot != FETCH_NONE && ev->ext == EXT_UT_METADATA) {
-		fetch_answer(f, p->slot, &ev->metadata, at);
-	}
-	if (f && p->slot != FETCH_NONE)
-		ask(p, at);
-}
-
-void peer_forget(struct peer *p)
-{
-	if (p->slot != FETCH_NONE && p->swarm && p->swarm->fetch)
-		fetch_leave(p->swarm->fetch, p->slot);
-	p->slot = FETCH_NONE;
-}
+/* --- what becomes known of the swarm ------------------------------------------- */
 
 void peer_fetch(struct peer *p)
 {
@@ -263,7 +230,7 @@ void peer_fetch(struct peer *p)
 
 	if (p->slot == FETCH_NONE)
 		return;
-	ask(p, at);
+	learn_ask(p, at);
 	settle(p, at);
 }
 
@@ -315,7 +282,7 @@ static void on_event(void *ctx, const struct event *ev)
 		greeted(p, ev);
 	step(p, IN_EVENT, ev, p->env->now_ns);
 	if (ev->kind == EV_EXTENDED && p->swarm && !p->why)
-		told(p, ev);
+		learn_told(p, ev);
 	if (!met && p->session.outcome == SESSION_MET)
 		p->env->met++;
 	if (p->swarm && ev->kind == EV_MESSAGE && ev->msg.id == PW_PORT)

@@ -93,6 +93,7 @@ struct peer {
 	uint8_t first_n;
 	bool undecided;			/* ... plain or encrypted */
 	bool incoming, connected, ended, matched;
+	bool claimed;		/* once it has ended: it claimed pieces */
 };
 
 /*
@@ -116,8 +117,10 @@ void peer_end(struct peer *p, const char *why);
 void peer_fetch(struct peer *p);
 /* Its swarm's metadata became known. */
 void peer_learnt(struct peer *p);
-/* It is over: nothing is expected of it any more. */
-void peer_forget(struct peer *p);
+/* An input to its policy, from within one of its hooks: what it answers goes
+ * out with the rest. */
+void peer_step(struct peer *p, enum session_in_kind kind,
+    const struct event *ev, uint32_t block, int64_t now_ns);
 
 /* env->paused changed: stop or go on reading. */
 void peer_resume(struct peer *p);

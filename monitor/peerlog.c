@@ -43,7 +43,7 @@ static void put_local(struct json *j, const struct endpoint *local)
 static void put_sources(struct json *j, unsigned sources)
 {
 	static const char *const word[] = { "tracker", "dht", "lsd",
-	    "pex", "magnet" };
+	    "pex", "magnet", "decoy" };
 	char text[64];
 	size_t n = 0;
 

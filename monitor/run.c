@@ -39,6 +39,7 @@ struct run {
 	struct clockwatch *clock;
 	struct trackers *trackers;
 	struct finders finders;
+	struct decoys *decoys;		/* NULL: none */
 	struct crowd crowd;
 	struct status status;
 	struct swarm *loaded;		/* before the crowd has them */
@@ -185,6 +186,7 @@ static void watch(struct run *r, struct swarm *s)
 		log_die("out of memory");
 	finders_watch(&r->finders, s);
 	hear_named(r, s);
+	decoys_ask(r->decoys, r->trackers, s);
 }
 
 static void unwatch(struct run *r, struct swarm *s, const char *why)
@@ -223,6 +225,7 @@ static void on_sighup(uv_signal_t *sig, int number)
 		else
 			watch(r, s);
 	}
+	finders_decoys(&r->finders, r->decoys);
 	log_info("list read again: %u swarms", r->crowd.swarms.count);
 }
 
@@ -443,8 +446,17 @@ static void on_named(void *ctx, void *list_ctx, const char *url, int64_t seq,
 {
 	(void)url;
 	(void)seq;
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n && list_ctx; i++)	/* a decoy has none */
 		on_found(ctx, list_ctx, &peers[i].at, BOOK_TRACKER);
+}
+
+static void open_decoys(struct run *r)
+{
+	struct decoys_conf conf = { .sources = r->opt.decoys,
+		.endpoints = r->opt.decoy_endpoints, .ctx = r, .add = on_add };
+
+	if (conf.sources || conf.endpoints)
+		r->decoys = decoys_new(&conf);
 }
 
 static int open_crowd(struct run *r)
@@ -460,6 +472,7 @@ static int open_crowd(struct run *r)
 		.ports_from = r->opt.ports_from, .ports_to = r->opt.ports_to,
 		.udp = r->opt.no_utp ? NULL : r->finders.net,
 		.crypt = r->opt.encryption,
+		.decoys = r->decoys,
 		.ctx = r, .node = on_node, .found = on_found,
 		.learnt = on_learnt };
 
@@ -567,6 +580,7 @@ static int observe(struct run *r)
 	r->clock = clockwatch_new(&clock);
 	if (!r->clock)
 		log_die("out of memory");
+	open_decoys(r);
 	if (open_finders(r) < 0 || open_crowd(r) < 0)
 		return -1;
 	open_trackers(r);
@@ -595,6 +609,7 @@ static void clear(struct run *r)
 	finders_free(&r->finders);
 	clockwatch_free(r->clock);
 	crowd_free(&r->crowd);
+	decoys_free(r->decoys);
 	note_key_close(&r->key);
 	free(r->keyfile);
 	packets_free(&r->packets);

@@ -141,3 +141,17 @@ void sample_take(struct sample *s, uint32_t piece)
 		s->chosen[s->count] = piece;
 	s->count++;
 }
+
+void sample_drop(struct sample *s, uint32_t piece)
+{
+	if (!is_chosen(s, piece))
+		return;
+	s->count--;
+	if (sample_is_large(s->want)) {
+		s->map[piece / 8] &= (uint8_t)~(0x80u >> piece % 8);
+		return;
+	}
+	for (uint32_t i = 0; i < s->count; i++)
+		if (s->chosen[i] == piece)
+			s->chosen[i] = s->chosen[s->count];
+}

@@ -52,6 +52,8 @@ bool sample_complete(const struct sample *s);
 bool sample_may(const struct sample *s, const struct sample_offer *o,
     uint32_t piece);
 void sample_take(struct sample *s, uint32_t piece);
+/* It would not be given: another may take its place, or the same again. */
+void sample_drop(struct sample *s, uint32_t piece);
 
 /* The number that the k-th draw yields for a peer (see above). */
 uint64_t sample_number(const uint8_t seed[SAMPLE_SEED],

@@ -13,6 +13,7 @@
 #define KEEPALIVE (90 * S)	/* clients close at 120 s of silence */
 
 #define REFUSED_MOST 3
+#define PICKY_MOST 40	/* requests */
 #define UNPROVED_MOST 3
 
 static void go(struct session *s, enum session_state to, int64_t until_ns)
@@ -49,7 +50,7 @@ static bool pick(const struct session *s, const struct session_in *in,
 {
 	struct sample_offer o = offer(in);
 
-	return s->refused < REFUSED_MOST && sample_next(&s->sample, &o, d);
+	return !s->picky && s->refused < REFUSED_MOST && sample_next(&s->sample, &o, d);
 }
 
 /* Nothing could tell whether it is right, but somebody can say. */
@@ -77,6 +78,9 @@ static void choose(struct session *s, const struct session_in *in,
 	if (in->swarm->hash_request && s->unproved < UNPROVED_MOST &&
 	    !sample_is_large(s->conf->sample))
 		ask_hashes(s, in, out, piece, true);
+	for (int i = 0; i < 2; i++)
+		if (s->newest[i] == piece)
+			s->newest[i] = UINT32_MAX;
 	sample_take(&s->sample, piece);
 	s->in_hand = true;
 	s->piece = piece;
@@ -97,15 +101,6 @@ static bool is_fast(const struct session *s, uint32_t piece)
 static bool may_ask(const struct session *s, uint32_t piece)
 {
 	return !s->choked || is_fast(s, piece);
-}
-
-static unsigned count_asks(const struct session *s, int state)
-{
-	unsigned n = 0;
-
-	for (int i = 0; i < SESSION_ASKS_MAX; i++)
-		n += (int)s->ask[i].state == state;
-	return n;
 }
 
 static void send_ask(struct session_ask *a, struct session_out *out)
@@ -131,27 +126,36 @@ static void cut(struct session *s, struct session_out *out)
 	}
 }
 
-/* Pieces that requests under way are of. */
-static unsigned count_pieces(const struct session *s)
+/* What it claims next it may give. */
+static bool hopes(const struct session *s)
 {
-	unsigned n = 0;
+	return s->picky && !sample_complete(&s->sample);
+}
 
-	for (int i = 0; i < SESSION_ASKS_MAX; i++) {
-		int k = 0;
+/* A super-seed gives the pieces that it told last. */
+static bool choose_newest(struct session *s, const struct session_in *in,
+    struct session_out *out)
+{
+	struct sample_offer o = offer(in);
 
-		while (k < i && (s->ask[k].state == ASK_FREE ||
-		    s->ask[k].piece != s->ask[i].piece))
-			k++;
-		n += s->ask[i].state != ASK_FREE && k == i;
+	for (int i = 0; i < 2; i++) {
+		uint32_t piece = s->newest[i];
+
+		s->newest[i] = UINT32_MAX;
+		if (piece < o.pieces && sample_may(&s->sample, &o, piece) &&
+		    !unproven(in, piece)) {
+			choose(s, in, out, piece);
+			return true;
+		}
 	}
-	return n;
+	return false;
 }
 
 /* Sends what may be sent now. */
 static void fill(struct session *s, const struct session_in *in,
     struct session_out *out)
 {
-	unsigned sent = count_asks(s, ASK_SENT);
+	unsigned sent = asks_count(s->ask, ASK_SENT);
 	struct sample_draw d;
 
 	for (int i = 0; i < SESSION_ASKS_MAX; i++)
@@ -161,11 +165,17 @@ static void fill(struct session *s, const struct session_in *in,
 			send_ask(&s->ask[i], out);
 			sent++;
 		}
-	while (count_asks(s, ASK_FREE) > 0 && sent < s->conf->outstanding) {
+	while (asks_count(s->ask, ASK_FREE) > 0 && sent < s->conf->outstanding) {
 		if (!s->in_hand) {
 			if (s->choked ||
-			    count_pieces(s) >= SESSION_PIECES_MAX ||
-			    !pick(s, in, &d) || unproven(in, d.piece))
+			    asks_pieces(s->ask) >= SESSION_PIECES_MAX)
+				return;
+			if (hopes(s)) {
+				if (!choose_newest(s, in, out))
+					return;
+				continue;
+			}
+			if (!pick(s, in, &d) || unproven(in, d.piece))
 				return;
 			choose(s, in, out, d.piece);
 			s->sample.draws = d.draws;
@@ -210,14 +220,14 @@ static void proceed(struct session *s, const struct session_in *in,
 	if (!s->interested || s->state == S_HASHES)
 		return;
 	fill(s, in, out);
-	if (count_asks(s, ASK_SENT) > 0) {
+	if (asks_count(s->ask, ASK_SENT) > 0) {
 		if (s->state != S_ASK)
 			go(s, S_ASK, in->now_ns + ASK_WAIT);
-	} else if (!s->in_hand && count_asks(s, ASK_AGAIN) == 0 &&
-	    !pick(s, in, &d)) {
+	} else if (!s->in_hand && asks_count(s->ask, ASK_AGAIN) == 0 &&
+	    !hopes(s) && !pick(s, in, &d)) {
 		linger(s, in, out);
-	} else if (!s->in_hand && count_asks(s, ASK_AGAIN) == 0 &&
-	    unproven(in, d.piece)) {
+	} else if (!s->in_hand && asks_count(s->ask, ASK_AGAIN) == 0 &&
+	    !hopes(s) && unproven(in, d.piece)) {
 		want_hashes(s, in, out, &d);
 	} else {
 		if (s->state != S_WANT) {
@@ -270,16 +280,6 @@ static bool fast_left(const struct session *s)
 	    s->fast_tried < s->fast_count;
 }
 
-static struct session_ask *find_ask(struct session *s, const struct pw_msg *m)
-{
-	for (int i = 0; i < SESSION_ASKS_MAX; i++)
-		if (s->ask[i].state == ASK_SENT &&
-		    s->ask[i].piece == m->index &&
-		    s->ask[i].begin == m->begin && s->ask[i].bytes == m->bytes)
-			return &s->ask[i];
-	return NULL;
-}
-
 /* It will not give this piece: the blocks still under way may come. */
 static void give_up(struct session *s, uint32_t piece)
 {
@@ -289,6 +289,9 @@ static void give_up(struct session *s, uint32_t piece)
 	if (s->in_hand && s->piece == piece)
 		s->in_hand = false;
 	s->refused++;
+	s->picky = s->bare && s->refused < PICKY_MOST;
+	if (s->bare)
+		sample_drop(&s->sample, piece);
 }
 
 /* --- what the peer says ------------------------------------------------------ */
@@ -316,6 +319,7 @@ static void put_extended(const struct session *s, const struct session_in *in,
 	struct extend_offer o = { .port = s->conf->listen_port,
 		.version = s->conf->version,
 		.metadata = in->swarm->pieces == 0,
+		.again = s->answered,
 		.pex = !s->conf->no_pex && !in->swarm->is_private };
 
 	out->n += extend_hello(&o, tail(out));
@@ -324,18 +328,8 @@ static void put_extended(const struct session *s, const struct session_in *in,
 static void put_handshake(const struct session *s, const struct session_in *in,
     const uint8_t infohash[20], struct session_out *out)
 {
-	struct pw_handshake h = { .reserved = { [5] = 0x10, [7] = 0x04 } };
-
-	if (in->swarm->v2)
-		h.reserved[7] |= 0x10;
-	/* BEP 5: who sees it sends `port`. We send none: our node is read-
-	 * only. */
-	if (s->conf->dht && !in->swarm->is_private)
-		h.reserved[7] |= 0x01;
-	memcpy(h.infohash, infohash, sizeof(h.infohash));
-	memcpy(h.peer_id, s->conf->peer_id, sizeof(h.peer_id));
-	pw_handshake_put(tail(out), &h);
-	out->n += PW_HANDSHAKE;
+	out->n += extend_handshake(infohash, s->conf->peer_id, in->swarm->v2,
+	    s->conf->dht && !in->swarm->is_private, tail(out));
 }
 
 static bool is_ours(const struct session_swarm *swarm,
@@ -377,7 +371,7 @@ static void on_handshake(struct session *s, const struct session_in *in,
 		put_extended(s, in, out);
 	if (s->fast)	/* rTorrent closes at once if it did not offer it */
 		out->n += pw_put_empty(tail(out), PW_HAVE_NONE);
-	s->answered = true;
+	s->answered = s->bare = true;
 	s->settled_ns = in->now_ns + SETTLE_MOST;
 	go(s, S_SETTLE, in->now_ns + SETTLE_WAIT);
 }
@@ -399,7 +393,7 @@ static void on_claim(struct session *s, const struct session_in *in)
 static void on_reject(struct session *s, const struct session_in *in,
     struct session_out *out)
 {
-	struct session_ask *a = find_ask(s, &in->ev->msg);
+	struct session_ask *a = asks_find(s->ask, &in->ev->msg);
 
 	if (!a)
 		return;
@@ -437,11 +431,22 @@ static void on_message(struct session *s, const struct session_in *in,
 		s->choked = false;
 		proceed(s, in, out);
 		break;
-	case PW_BITFIELD:
-	case PW_HAVE:
-	case PW_HAVE_ALL:
 	case PW_HAVE_NONE:
+		s->bare = true;
 		on_claim(s, in);
+		break;
+	case PW_BITFIELD:
+	case PW_HAVE_ALL:
+		s->bare = s->picky = false;
+		on_claim(s, in);
+		break;
+	case PW_HAVE:
+		s->newest[1] = s->newest[0];
+		s->newest[0] = m->index;
+		if (s->picky)
+			proceed(s, in, out);
+		else
+			on_claim(s, in);
 		break;
 	case PW_REQUEST:	/* without Fast it stays choked and knows */
 		if (s->fast)
@@ -477,7 +482,7 @@ static void on_message(struct session *s, const struct session_in *in,
 static void on_block(struct session *s, const struct session_in *in,
     struct session_out *out)
 {
-	struct session_ask *a = find_ask(s, &in->ev->msg);
+	struct session_ask *a = asks_find(s->ask, &in->ev->msg);
 
 	if (!a || !in->ev->last)
 		return;	/* bytes that trickle win no time */
@@ -509,7 +514,7 @@ static void on_learnt(struct session *s, const struct session_in *in,
 		return;
 	budget_claims(&s->budget, in->swarm->pieces);
 	if (s->extended)
-		out->n += extend_learnt(!in->swarm->is_private, tail(out));
+		put_extended(s, in, out);
 	s->leave_ns = 0;
 	s->settled_ns = in->now_ns + SETTLE_MOST;
 	go(s, S_SETTLE, in->now_ns + SETTLE_WAIT);
@@ -519,7 +524,7 @@ static void on_learnt(struct session *s, const struct session_in *in,
 static bool was_asked(struct session *s, const struct event *ev)
 {
 	if (ev->kind == EV_BLOCK)
-		return find_ask(s, &ev->msg) != NULL;
+		return asks_find(s->ask, &ev->msg) != NULL;
 	if (ev->kind == EV_MESSAGE && ev->msg.id == PW_HASHES &&
 	    s->hashes_due > 0) {
 		s->hashes_due--;
@@ -576,7 +581,8 @@ static void on_deadline(struct session *s, const struct session_in *in,
 		on_hashes(s, in, out);
 		break;
 	case S_WANT:
-		leave(s, out, "no unchoke within 600 s");
+		leave(s, out, s->choked ? "no unchoke within 600 s" :
+		    "it gives nothing of what it claims");
 		break;
 	case S_ASK:
 		leave(s, out, "a request unanswered for 60 s");
@@ -617,7 +623,7 @@ void session_init(struct session *s, const struct session_conf *conf,
     const struct endpoint *who, bool incoming, int64_t now_ns)
 {
 	*s = (struct session){ .conf = conf, .who = *who, .incoming = incoming,
-		.choked = true, .spoke_ns = now_ns,
+		.choked = true, .newest = { UINT32_MAX, UINT32_MAX }, .spoke_ns = now_ns,
 		.sample = { .want = conf->sample, .seed = conf->seed,
 			.who = *who } };
 	budget_init(&s->budget, now_ns);

@@ -6,12 +6,12 @@
 #ifndef MONITOR_SESSION_H
 #define MONITOR_SESSION_H
 
+#include "monitor/asks.h"
 #include "monitor/budget.h"
 #include "monitor/extend.h"
 #include "monitor/sample.h"
 #include "wire/hashes.h"
 
-#define SESSION_ASKS_MAX 32	/* 512 KiB under way */
 #define SESSION_PIECES_MAX 8	/* pieces they may be of: ASSEMBLY_LIVE */
 #define SESSION_FAST_MAX 16	/* allowed_fast pieces kept in mind */
 #define SESSION_OUT_MIN 1024	/* room that one step may need */
@@ -65,11 +65,6 @@ enum session_outcome {
 	SESSION_MET		/* a handshake for this swarm */
 };
 
-struct session_ask {
-	uint32_t piece, begin, bytes;
-	enum { ASK_FREE, ASK_SENT, ASK_AGAIN } state;
-};
-
 struct session {
 	const struct session_conf *conf;
 	enum session_state state;
@@ -87,6 +82,10 @@ struct session {
 	struct sample sample;
 	struct extend extend;
 	unsigned refused;	/* pieces it would not give */
+	uint32_t newest[2];	/* pieces it told last, not asked for since */
+	bool bare;		/* it claimed to have none at first */
+	bool picky;		/* it gives only what it claimed last, as super-
+				 * seeds do: of those refused, some return */
 	unsigned unproved;	/* hashes it would not give */
 	unsigned hashes_due;	/* answers to requests for hashes */
 	struct sample_draw wanted;	/* S_HASHES: the piece */

@@ -306,7 +306,7 @@ int swarms_add(struct swarms *set, struct swarm *s)
 	s->next = NULL;
 	*at = s;
 	set->by_book[s->book] = s;
-	set->count++;
+	set->count += !s->decoy;
 	return 0;
 }
 
@@ -319,8 +319,8 @@ void swarms_remove(struct swarms *set, struct swarm *s)
 	*at = s->next;
 	set->by_book[s->book] = NULL;
 	unindex_swarm(set, s);
-	set->count--;
-	if (set->count == 0) {
+	set->count -= !s->decoy;
+	if (!set->first) {
 		hashindex_fini(&set->by_hash);
 		hashindex_fini(&set->by_req2);
 		free(set->by_book);

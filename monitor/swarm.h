@@ -40,7 +40,7 @@ struct swarm {
 
 struct swarms {
 	struct swarm *first;
-	uint32_t count;
+	uint32_t count;			/* decoys are none */
 	struct swarm **by_book;		/* index: book number */
 	uint32_t room;
 	struct hashindex by_hash;	/* infohashes; n: which of a swarm's */

@@ -11,6 +11,14 @@
 	    "one who asked.") \
 	X(ONE_SOURCE, "one source", \
 	    "Only one source named this endpoint.") \
+	X(DECOY_SOURCE, "source made peers up", \
+	    "At least one source that named this endpoint also named peers " \
+	    "for an infohash drawn at random, which nobody shares. How often " \
+	    "each source did so stands in the table of sources.") \
+	X(DECOY_ANSWER, "answered to a decoy", \
+	    "It answered to an infohash drawn at random, which nobody shares. " \
+	    "It answers to any, so its handshake shows nothing of this " \
+	    "torrent.") \
 	X(EPHEMERAL, "its own port", \
 	    "It connected to the observer, so its side chose this port for " \
 	    "that one connection and need not accept others there.") \

@@ -102,7 +102,12 @@ void endpoints_open(struct endpoints *e, const struct facts *c,
 	    "(SELECT count(*) FROM sighting AS s WHERE s.swarm = e.swarm AND "
 	    "s.ip = e.ip AND s.port = e.port AND s.source <> 'incoming'), "
 	    "(SELECT min(first_seq) FROM sighting AS s WHERE s.swarm = e.swarm "
-	    "AND s.ip = e.ip AND s.port = e.port AND s.source <> 'incoming') "
+	    "AND s.ip = e.ip AND s.port = e.port AND s.source <> 'incoming'), "
+	    "EXISTS (SELECT 1 FROM sighting AS s JOIN decoy_source AS d ON "
+	    "d.source = s.source AND d.witness = s.witness WHERE s.swarm = "
+	    "e.swarm AND s.ip = e.ip AND s.port = e.port AND d.named > 0), "
+	    "EXISTS (SELECT 1 FROM decoy_endpoint AS d WHERE d.ip = e.ip AND "
+	    "d.port = e.port AND d.accepted) "
 	    LISTED
 	    "ORDER BY e.level DESC, ip_key(e.ip), e.ip, e.port, e.utc_day",
 	    swarm);
@@ -226,6 +231,8 @@ bool endpoints_next(struct endpoints *e, struct endpoint_row *r)
 	r->bound_ns = facts_bound(e->facts, r->first_utc_ns);
 	caution(r, CAUTION_OBSERVER, facts_own(e->facts, r->ip));
 	caution(r, CAUTION_ONE_SOURCE, r->sources == 1);
+	caution(r, CAUTION_DECOY_SOURCE, rows_int(q, 13) != 0);
+	caution(r, CAUTION_DECOY_ANSWER, rows_int(q, 14) != 0);
 	if (!r->listed_only) {
 		add_talks(e, r, rows_int(q, 10));
 		add_ids(e, r);

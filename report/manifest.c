@@ -25,7 +25,7 @@ bool manifest_ours(const char *name)
 {
 	static const char *const table[] = { "swarm.csv", "sighting.csv",
 	    "contact.csv", "piece_check.csv", "endpoint.csv",
-	    "coverage.csv" };
+	    "coverage.csv", "decoy_source.csv", "decoy_endpoint.csv" };
 	size_t n = strspn(name, "0123456789");
 
 	if (!strcmp(name, "index.html") || !strcmp(name, "report.json") ||

@@ -31,13 +31,18 @@ int page_swarm(FILE *f, const struct subject *s, const struct facts *c,
 	"FROM endpoint WHERE ?1 IN ('', swarm) AND swarm NOT IN " \
 	"(SELECT swarm FROM swarm) ORDER BY swarm"
 
-/* What each source named, tried and found to answer: ?1 the swarm. */
+/* What each source named, what of that was tried and answered, and for how
+ * many decoys it named peers of how many: ?1 the swarm. */
 #define SUBJECT_SOURCES \
 	"SELECT s.source, s.witness, count(*), sum(EXISTS (SELECT 1 FROM " \
 	"endpoint AS e WHERE e.swarm = s.swarm AND e.ip = s.ip AND e.port = " \
 	"s.port AND e.port_kind = 'remote')), sum(EXISTS (SELECT 1 FROM " \
 	"endpoint AS e WHERE e.swarm = s.swarm AND e.ip = s.ip AND e.port = " \
-	"s.port AND e.port_kind = 'remote' AND e.level > 0)) " \
+	"s.port AND e.port_kind = 'remote' AND e.level > 0)), " \
+	"coalesce((SELECT d.named FROM decoy_source AS d WHERE d.source = " \
+	"s.source AND d.witness = s.witness), 0), coalesce((SELECT d.asked " \
+	"FROM decoy_source AS d WHERE d.source = s.source AND d.witness = " \
+	"s.witness), 0) " \
 	"FROM sighting AS s WHERE s.swarm = ?1 AND s.source <> 'incoming' " \
 	"GROUP BY 1, 2 ORDER BY 1, 2"
 

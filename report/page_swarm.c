@@ -104,6 +104,17 @@ static int write_levels(FILE *f, const struct facts *c, const char *swarm)
 	return 0;
 }
 
+/* For infohashes that nobody shares. */
+static void cell_decoys(FILE *f, int64_t named, int64_t asked)
+{
+	if (asked == 0)
+		fputs("<td class=n>", f);
+	else
+		fprintf(f, "<td class=n>%lld of %lld decoys",
+		    (long long)named, (long long)asked);
+	fputs("</td>", f);
+}
+
 static int write_sources(FILE *f, const struct facts *c, const char *swarm)
 {
 	struct rows q;
@@ -117,7 +128,8 @@ static int write_sources(FILE *f, const struct facts *c, const char *swarm)
 			    "many of those answered at all</caption>\n<thead>"
 			    "<tr><th scope=col>Source</th><th scope=col class=n>"
 			    "Named</th><th scope=col class=n>Tried</th><th "
-			    "scope=col class=n>Answered</th></tr></thead>\n"
+			    "scope=col class=n>Answered</th><th scope=col "
+			    "class=n>Named peers for</th></tr></thead>\n"
 			    "<tbody>", f);
 		any = true;
 		fputs("<tr><th scope=row>", f);
@@ -127,6 +139,7 @@ static int write_sources(FILE *f, const struct facts *c, const char *swarm)
 		fputs("</th>", f);
 		for (int i = 2; i < 5; i++)
 			number_cell(f, rows_int(&q, i));
+		cell_decoys(f, rows_int(&q, 5), rows_int(&q, 6));
 		fputs("</tr>\n", f);
 	}
 	fputs(any ? "</tbody></table>\n" : "<p>No source named any endpoint."

@@ -30,6 +30,10 @@ static const struct {
 	    "ORDER BY swarm, ip, port, port_kind, utc_day" },
 	{ "coverage", "SELECT * FROM coverage WHERE ?1 IN ('', swarm) "
 	    "ORDER BY swarm, source, from_utc_ns, to_utc_ns" },
+	{ "decoy_source", "SELECT * FROM decoy_source WHERE ?1 IS NOT NULL "
+	    "ORDER BY source, witness" },
+	{ "decoy_endpoint", "SELECT * FROM decoy_endpoint WHERE ?1 IS NOT "
+	    "NULL ORDER BY conn" },
 };
 
 static void usage(FILE *f)

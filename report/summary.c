@@ -151,7 +151,7 @@ static int put_swarm(FILE *f, struct json *j, const struct subject *s,
 	static const char *const column[] = { "infohash", "name",
 	    "total_bytes", "piece_bytes", "pieces", "version", "private" };
 	static const char *const source[] = { "source", "witness", "named",
-	    "tried", "answered" };
+	    "tried", "answered", "decoys_named", "decoys_asked" };
 	static const char *const covered[] = { "source", "from_utc_ns",
 	    "to_utc_ns", "polls", "failures" };
 	const char *swarm = rows_text(q, 0);
@@ -169,7 +169,7 @@ static int put_swarm(FILE *f, struct json *j, const struct subject *s,
 	for (int i = 0; i <= LADDER_TOP; i++)
 		json_int(j, NULL, over[i]);
 	json_close(j, ']');
-	if (put_rows(j, c, "sources", SUBJECT_SOURCES, swarm, source, 5) ||
+	if (put_rows(j, c, "sources", SUBJECT_SOURCES, swarm, source, 7) ||
 	    put_rows(j, c, "coverage", SUBJECT_COVERAGE, swarm, covered, 5))
 		return -1;
 	json_open(j, "endpoints", '[');

@@ -57,6 +57,22 @@ static void early_fini(struct claims *c)
 	c->early = NULL;
 }
 
+static bool grown_any(const struct grown *g)
+{
+	for (size_t i = 0; i < g->n; i++)
+		if (g->bits[i])
+			return true;
+	return false;
+}
+
+bool claims_any(const struct claims *c)
+{
+	const struct claims_early *e = c->early;
+
+	return c->count > 0 || (e && (e->all || grown_any(&e->field) ||
+	    grown_any(&e->plus)));
+}
+
 /* Forgets what was said early: what is said now replaces it. */
 static struct claims_early *early_anew(struct claims *c)
 {

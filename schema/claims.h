@@ -27,6 +27,9 @@ static inline bool claims_has(const struct claims *c, uint32_t piece)
 	    (c->bits[piece / 8] & 0x80u >> piece % 8) != 0;
 }
 
+/* Something is claimed, or was before it could be counted. */
+bool claims_any(const struct claims *c);
+
 /* Zeroed claims are empty ones. */
 void claims_fini(struct claims *c);
 

@@ -24,8 +24,8 @@ CREATE TABLE IF NOT EXISTS sighting (
 	swarm TEXT NOT NULL,
 	ip TEXT NOT NULL,
 	port INTEGER NOT NULL,
-	source TEXT NOT NULL,			-- 'tracker', 'dht', 'lsd',
-						-- 'incoming'
+	source TEXT NOT NULL,			-- 'tracker', 'dht', 'pex',
+						-- 'lsd', 'magnet', 'incoming'
 	witness TEXT NOT NULL,			-- who named it; '' for incoming
 	first_utc_ns INTEGER NOT NULL,
 	last_utc_ns INTEGER NOT NULL,
@@ -89,6 +89,34 @@ CREATE TABLE IF NOT EXISTS endpoint (
 	PRIMARY KEY (swarm, ip, port, port_kind, utc_day)
 ) STRICT, WITHOUT ROWID;
 
+-- What sources answered when they were asked for an infohash that nobody
+-- shares: the observer itself is not counted, nor one endpoint with its port,
+-- which is taken to be the observer as others see it.
+CREATE TABLE IF NOT EXISTS decoy_answer (
+	source TEXT NOT NULL,			-- 'tracker' or 'dht'
+	witness TEXT NOT NULL,
+	infohash TEXT NOT NULL,
+	answers INTEGER NOT NULL,
+	named INTEGER NOT NULL,			-- most peers in one answer
+	PRIMARY KEY (source, witness, infohash)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS decoy_source (
+	source TEXT NOT NULL,
+	witness TEXT NOT NULL,
+	asked INTEGER NOT NULL,			-- decoys it answered for
+	named INTEGER NOT NULL,			-- and of these named peers for
+	PRIMARY KEY (source, witness)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS decoy_endpoint (
+	conn INTEGER PRIMARY KEY,
+	ip TEXT NOT NULL,
+	port INTEGER NOT NULL,
+	utc_ns INTEGER NOT NULL,
+	accepted INTEGER NOT NULL		-- 1: it answered to a decoy
+) STRICT;
+
 CREATE TABLE IF NOT EXISTS coverage (
 	swarm TEXT NOT NULL,
 	source TEXT NOT NULL,			-- the tracker's URL, or 'dht'
@@ -109,6 +137,11 @@ CREATE TABLE IF NOT EXISTS built (
 	script TEXT				-- SHA-256 of this text
 ) STRICT;
 INSERT OR IGNORE INTO built VALUES (1, 0, NULL, NULL, NULL);
+
+-- Infohashes that are nobody's.
+CREATE TABLE IF NOT EXISTS decoy (
+	infohash TEXT PRIMARY KEY NOT NULL
+) STRICT, WITHOUT ROWID;
 
 -- Where the few records about the run itself stand.
 CREATE TABLE IF NOT EXISTS about (
@@ -157,9 +190,9 @@ FROM evidence.record
 WHERE seq >= (SELECT a FROM temp.part) AND seq < (SELECT z FROM temp.part)
     AND CASE WHEN conn IS NULL
 	THEN kind IN ('announce', 'listed', 'dht', 'run', 'end', 'key', 'clock',
-	    'stall', 'torrent', 'geo', 'packets', 'no_packets', 'erased')
+	    'stall', 'torrent', 'geo', 'packets', 'no_packets', 'erased', 'decoy')
 	ELSE kind IN ('dial', 'accept', 'reached', 'unreached', 'encrypted',
-	    'closed')
+	    'closed', 'decoy')
 	    OR substr(detail, 1, 12) = '{"by":"peer"' END;
 
 INSERT INTO about SELECT kind, seq FROM temp.fact
@@ -185,23 +218,75 @@ ON CONFLICT DO UPDATE SET name = coalesce(name, excluded.name),
     version = coalesce(version, excluded.version),
     private = coalesce(private, excluded.private);
 
+INSERT OR IGNORE INTO decoy
+SELECT json_extract(r.detail, '$.infohash')
+FROM temp.fact AS f CROSS JOIN evidence.record AS r ON r.seq = f.seq
+WHERE f.kind = 'decoy' AND f.conn IS NULL;
+
+INSERT INTO decoy_endpoint
+SELECT f.conn, f.ip, f.port, f.utc_ns, json_extract(r.detail, '$.accepted')
+FROM temp.fact AS f CROSS JOIN evidence.record AS r ON r.seq = f.seq
+WHERE f.kind = 'decoy' AND f.conn IS NOT NULL;
+
 CREATE TEMP TABLE listing AS
 SELECT f.seq, f.utc_ns, r.swarm,
     json_extract(r.detail, '$.source') AS source,
-    coalesce(json_extract(r.detail, '$.witness'), '') AS witness
+    coalesce(json_extract(r.detail, '$.witness'), '') AS witness,
+    NULL AS most,				-- of those named; NULL: all
+    json_extract(r.detail, '$.failure') IS NULL AS answered
 FROM temp.fact AS f CROSS JOIN evidence.record AS r ON r.seq = f.seq
 WHERE f.kind = 'listed' AND r.swarm IS NOT NULL
 UNION ALL
-SELECT f.seq, f.utc_ns, r.swarm, 'dht',
-    iif(instr(f.ip, ':'), '[' || f.ip || ']', f.ip) || ':' || f.port
+SELECT f.seq, f.utc_ns, r.swarm, f.kind,
+    iif(instr(f.ip, ':'), '[' || f.ip || ']', f.ip) || ':' || f.port,
+    json_extract(r.detail, '$.named_added'),	-- dropped: it is gone
+    json_extract(r.detail, '$.error') IS NULL
 FROM temp.fact AS f CROSS JOIN evidence.record AS r ON r.seq = f.seq
-WHERE f.kind = 'dht' AND r.swarm IS NOT NULL AND f.ip IS NOT NULL;
+WHERE f.kind IN ('dht', 'pex') AND r.swarm IS NOT NULL AND f.ip IS NOT NULL;
+
+-- Answers about decoys say something of their sources, and nothing of peers.
+CREATE TEMP TABLE vantage AS
+SELECT a.seq AS run, json_extract(r.detail, '$.config.listen') AS port,
+    r.detail
+FROM about AS a CROSS JOIN evidence.record AS r ON r.seq = a.seq
+WHERE a.kind = 'run' AND EXISTS (SELECT 1 FROM decoy);
+
+CREATE TEMP TABLE decoyed AS
+SELECT l.source, l.witness, l.swarm AS infohash,
+    count(n.seq) - coalesce(sum(n.port = v.port AND n.ip IN (SELECT value
+	FROM json_each(v.detail, '$.vantage'))), 0) AS named,
+    coalesce(sum(n.port = v.port AND n.ip NOT IN (SELECT value
+	FROM json_each(v.detail, '$.vantage'))), 0) AS perhaps
+FROM temp.listing AS l
+LEFT JOIN evidence.named AS n ON n.seq = l.seq
+LEFT JOIN temp.vantage AS v ON v.run = (SELECT max(run) FROM temp.vantage
+    WHERE run < l.seq)
+WHERE l.swarm IN (SELECT infohash FROM decoy) AND l.answered
+GROUP BY l.seq;
+
+INSERT INTO decoy_answer
+SELECT source, witness, infohash, count(*), max(named - (perhaps = 1))
+FROM temp.decoyed
+WHERE true
+GROUP BY source, witness, infohash
+ON CONFLICT DO UPDATE SET answers = answers + excluded.answers,
+    named = max(named, excluded.named);
+
+DELETE FROM decoy_source
+WHERE (source, witness) IN (SELECT source, witness FROM temp.decoyed);
+INSERT INTO decoy_source
+SELECT source, witness, count(*), sum(named > 0)
+FROM decoy_answer
+WHERE (source, witness) IN (SELECT source, witness FROM temp.decoyed)
+GROUP BY source, witness;
+
+DELETE FROM temp.listing WHERE swarm IN (SELECT infohash FROM decoy);
 
 INSERT INTO sighting
 SELECT l.swarm, n.ip, n.port, l.source, l.witness, min(l.utc_ns),
     max(l.utc_ns), count(*), min(l.seq)
 FROM temp.listing AS l CROSS JOIN evidence.named AS n ON n.seq = l.seq
-WHERE true
+WHERE l.most IS NULL OR n.n < l.most
 GROUP BY l.swarm, n.ip, n.port, l.source, l.witness
 ON CONFLICT DO UPDATE SET
     first_utc_ns = min(first_utc_ns, excluded.first_utc_ns),
@@ -214,7 +299,7 @@ SELECT l.swarm, n.ip, n.port, 'listed',
     date(l.utc_ns / 1000000000, 'unixepoch') AS day, 0, min(l.utc_ns),
     max(l.utc_ns), count(*), 0, 0, 0
 FROM temp.listing AS l CROSS JOIN evidence.named AS n ON n.seq = l.seq
-WHERE true
+WHERE l.most IS NULL OR n.n < l.most
 GROUP BY l.swarm, n.ip, n.port, day
 ON CONFLICT DO UPDATE SET
     first_utc_ns = min(first_utc_ns, excluded.first_utc_ns),
@@ -231,6 +316,7 @@ SELECT r.swarm, json_extract(r.detail, '$.tracker') AS source,
     f.utc_ns, json_extract(r.detail, '$.outcome') IS NOT 'ok' AS failed
 FROM temp.fact AS f CROSS JOIN evidence.record AS r ON r.seq = f.seq
 WHERE f.kind = 'announce' AND r.swarm IS NOT NULL
+    AND r.swarm NOT IN (SELECT infohash FROM decoy)
 UNION ALL
 SELECT r.swarm, 'dht', coalesce((SELECT max(seq) FROM about
 	WHERE kind = 'run' AND seq < f.seq), 0),
@@ -238,6 +324,7 @@ SELECT r.swarm, 'dht', coalesce((SELECT max(seq) FROM about
     coalesce(json_extract(r.detail, '$.answered'), 0) = 0
 FROM temp.fact AS f CROSS JOIN evidence.record AS r ON r.seq = f.seq
 WHERE f.kind = 'dht' AND r.swarm IS NOT NULL
+    AND r.swarm NOT IN (SELECT infohash FROM decoy)
     AND json_extract(r.detail, '$.lookup') IS NOT NULL;
 
 INSERT INTO poll
@@ -338,7 +425,7 @@ INSERT INTO sighting
 SELECT swarm, ip, port, 'incoming', '', min(opened_utc_ns),
     max(opened_utc_ns), count(*), min(conn)
 FROM temp.joined
-WHERE true
+WHERE swarm NOT IN (SELECT infohash FROM decoy)
 GROUP BY swarm, ip, port
 ON CONFLICT DO UPDATE SET
     first_utc_ns = min(first_utc_ns, excluded.first_utc_ns),
@@ -403,7 +490,8 @@ FROM temp.fact AS f
 CROSS JOIN evidence.record AS r ON r.seq = f.seq
 LEFT JOIN temp.greeted AS g
     ON g.conn = f.conn AND g.ip = f.ip AND g.port = f.port
-WHERE f.kind IN ('bitfield', 'have', 'have_all', 'have_none', 'donthave')
+WHERE f.kind IN ('bitfield', 'have', 'have_all', 'have_none', 'donthave',
+	'claims')
     AND (g.seq IS NULL OR f.seq > g.seq);
 
 INSERT INTO piece_check
@@ -441,6 +529,9 @@ FROM (SELECT f.conn, f.ip, f.port, c.swarm, f.utc_ns,
 	    WHEN p.ok THEN 5
 	    WHEN p.seq AND p.ok IS NULL AND p.bytes > 0 THEN 4
 	    WHEN k.claimed > 0 THEN 3
+	    -- Before the metadata is known nobody can count.
+	    WHEN k.seq AND k.claimed IS NULL AND f.kind IN ('have', 'have_all')
+	    THEN 3
 	    ELSE 2 END AS level,
 	f.kind = 'dial' AS opened,
 	CASE WHEN p.seq IS NULL
@@ -459,8 +550,9 @@ FROM (SELECT f.conn, f.ip, f.port, c.swarm, f.utc_ns,
 	ON t.conn = f.conn AND t.ip = f.ip AND t.port = f.port
     LEFT JOIN temp.claim AS k ON k.seq = f.seq
     LEFT JOIN piece_check AS p ON f.kind = 'piece' AND p.seq = f.seq
-    WHERE f.kind NOT IN ('closed', 'encrypted') OR (SELECT substr(detail, 1, 12)
-	FROM evidence.record WHERE seq = f.seq) = '{"by":"peer"')
+    WHERE f.kind <> 'decoy' AND (f.kind NOT IN ('closed', 'encrypted')
+	OR (SELECT substr(detail, 1, 12) FROM evidence.record
+	    WHERE seq = f.seq) = '{"by":"peer"'))
 GROUP BY conn, ip, port, day, listen_port, early;
 
 UPDATE contact SET level = max(contact.level, e.level),
@@ -515,13 +607,16 @@ SELECT swarm, ip, port, port_kind, date(day * 86400, 'unixepoch'), max(level),
 FROM (SELECT swarm, ip, port, 'remote' AS port_kind, day, level, first_utc_ns,
 	last_utc_ns, lived_first_utc_ns, lived_last_utc_ns, opened, matched,
 	failed
-    FROM temp.event WHERE swarm IS NOT NULL AND NOT early
+    FROM temp.event
+    WHERE swarm IS NOT NULL AND swarm NOT IN (SELECT infohash FROM decoy)
+	AND NOT early
     UNION ALL
     SELECT swarm, ip, listen_port, 'listen', day, level, first_utc_ns,
 	last_utc_ns, lived_first_utc_ns, lived_last_utc_ns, told, matched,
 	failed
     FROM temp.event
-    WHERE swarm IS NOT NULL AND NOT early AND listen_port IS NOT NULL)
+    WHERE swarm IS NOT NULL AND swarm NOT IN (SELECT infohash FROM decoy)
+	AND NOT early AND listen_port IS NOT NULL)
 WHERE true
 GROUP BY swarm, ip, port, port_kind, day
 ON CONFLICT DO UPDATE SET
@@ -548,6 +643,8 @@ FROM temp.part;
 DROP TABLE temp.part;
 DROP TABLE temp.fact;
 DROP TABLE temp.listing;
+DROP TABLE temp.vantage;
+DROP TABLE temp.decoyed;
 DROP TABLE temp.asked;
 DROP TABLE temp.greeted;
 DROP TABLE temp.joined;

@@ -38,6 +38,8 @@ TABLES = {
 	"endpoint": "swarm,ip,port,port_kind,utc_day,level,first_utc_ns,"
 	    "last_utc_ns,sightings,contacts,pieces_matched,pieces_failed",
 	"coverage": "swarm,source,from_utc_ns,to_utc_ns,polls,failures",
+	"decoy_source": "source,witness,asked,named",
+	"decoy_endpoint": "conn,ip,port,utc_ns,accepted",
 }
 LAB = {
 	"10.77.0.0/16": {"country": "DE", "asn": 64512, "org": "<b>Lab & one"},

@@ -123,7 +123,8 @@ static void expect(sqlite3 *db, const char *sql, const char *want)
 static char *dump_all(sqlite3 *db)
 {
 	static const char *const table[] = { "swarm", "sighting", "contact",
-	    "piece_check", "endpoint", "coverage", "about", "poll",
+	    "piece_check", "endpoint", "coverage", "decoy_answer",
+	    "decoy_source", "decoy_endpoint", "about", "poll",
 	    "built" };
 	char *out = strdup("");
 
@@ -692,6 +693,103 @@ static void updates_and_rebuilds(void **state)
 	assert_same_as_scratch();
 }
 
+/* Who made peers up, and who answers to anything. */
+static void decoys(void **state)
+{
+	static const char decoy[] = "00112233445566778899aabbccddeeff00112233";
+	static const char other[] = "ff112233445566778899aabbccddeeff00112233";
+	static const struct {
+		const char *hash, *witness, *ip[3];
+		int port[3];
+	} answers[] = {
+		/* the observer, and once more as others see it */
+		{ decoy, "http://true/", { "192.0.2.1", "203.0.113.1" },
+		    { 6881, 6881 } },
+		{ other, "http://true/", { NULL }, { 0 } },
+		{ decoy, "http://false/", { "192.0.2.1", "10.9.9.9" },
+		    { 6881, 1 } },
+		{ other, "http://false/", { "10.9.9.8", "10.9.9.7" },
+		    { 6881, 6881 } },
+	};
+	char detail[300];
+	sqlite3 *db;
+	int64_t seq;
+
+	(void)state;
+	add(NIGHT - 100 * S, "run", "", -1, "", -1, "{\"vantage\":"
+	    "[\"192.0.2.1\"],\"config\":{\"listen\":6881}}");
+	for (int i = 0; i < 2; i++) {
+		snprintf(detail, sizeof(detail), "{\"infohash\":\"%s\","
+		    "\"number\":%d,\"use\":\"sources\"}", i ? other : decoy,
+		    i);
+		add(NIGHT - 99 * S, "decoy", "", -1, "", -1, detail);
+	}
+	for (size_t i = 0; i < sizeof(answers) / sizeof(answers[0]); i++) {
+		add(NIGHT, "announce", answers[i].hash, -1, "10.0.0.1", 6969,
+		    "{\"tracker\":\"http://t/a\",\"outcome\":\"ok\"}");
+		snprintf(detail, sizeof(detail), "{\"source\":\"tracker\","
+		    "\"witness\":\"%s\",\"failure\":null}",
+		    answers[i].witness);
+		seq = add(NIGHT, "listed", answers[i].hash, -1, "10.0.0.1",
+		    6969, detail);
+		for (int k = 0; answers[i].ip[k]; k++)
+			name(seq, k, answers[i].ip[k], answers[i].port[k]);
+	}
+	/* One that refuses says nothing of decoys. */
+	add(NIGHT, "listed", decoy, -1, "10.0.0.1", 6969, "{\"source\":"
+	    "\"tracker\",\"witness\":\"http://shut/\",\"failure\":\"no\"}");
+	seq = add(NIGHT, "dial", decoy, -2, "10.0.0.2", 6881,
+	    "{\"transport\":\"tcp\",\"encryption\":\"none\"}");
+	add(NIGHT, "reached", decoy, seq, "10.0.0.2", 6881, "{}");
+	handshake(NIGHT, decoy, seq, "10.0.0.2", 6881, true);
+	add(NIGHT, "decoy", decoy, seq, "10.0.0.2", 6881,
+	    "{\"infohash\":\"x\",\"accepted\":true}");
+	run(ev, "COMMIT");
+	db = derive_build(evidence, ":memory:");
+	assert_non_null(db);
+	expect(db, "SELECT witness, asked, named FROM decoy_source",
+	    "http://false/|2|2\nhttp://true/|2|0\n");
+	expect(db, "SELECT ip, port, accepted FROM decoy_endpoint",
+	    "10.0.0.2|6881|1\n");
+	expect(db, "SELECT count(*) FROM sighting", "0\n");
+	expect(db, "SELECT count(*) FROM endpoint", "0\n");
+	expect(db, "SELECT count(*) FROM coverage", "0\n");
+	sqlite3_close(db);
+}
+
+/* Peers that peers name, and claims that nobody could count. */
+static void gossip(void **state)
+{
+	sqlite3 *db;
+	int64_t c, seq;
+
+	(void)state;
+	torrent();
+	c = add(NIGHT, "dial", HASH, -2, "10.0.0.2", 6881,
+	    "{\"transport\":\"tcp\",\"encryption\":\"none\"}");
+	add(NIGHT, "reached", HASH, c, "10.0.0.2", 6881, "{}");
+	handshake(NIGHT, HASH, c, "10.0.0.2", 6881, true);
+	seq = add(NIGHT, "pex", HASH, c, "10.0.0.2", 6881, "{\"by\":\"peer\","
+	    "\"added\":2,\"dropped\":1,\"named_added\":2}");
+	name(seq, 0, "10.0.0.3", 1);
+	name(seq, 1, "2001:db8::3", 2);
+	name(seq, 2, "10.0.0.4", 3);
+	seq = add(NIGHT, "listed", HASH, -1, "", -1, "{\"source\":\"magnet\","
+	    "\"witness\":\"magnet:?x\"}");
+	name(seq, 0, "10.0.0.5", 4);
+	add(NIGHT, "have_all", HASH, c, "10.0.0.2", 6881,
+	    "{\"by\":\"peer\",\"claimed\":null,\"pieces\":null}");
+	run(ev, "COMMIT");
+	db = derive_build(evidence, ":memory:");
+	assert_non_null(db);
+	expect(db, "SELECT ip, source, witness FROM sighting",
+	    "10.0.0.3|pex|10.0.0.2:6881\n10.0.0.5|magnet|magnet:?x\n"
+	    "2001:db8::3|pex|10.0.0.2:6881\n");
+	expect(db, "SELECT ip, level FROM endpoint", "10.0.0.2|3\n"
+	    "10.0.0.3|0\n10.0.0.5|0\n2001:db8::3|0\n");
+	sqlite3_close(db);
+}
+
 static void refusals(void **state)
 {
 	sqlite3 *db;
@@ -723,7 +821,7 @@ int main(void)
 		T(a_whole_conversation), T(levels), T(ourselves), T(incoming),
 		T(encrypted), T(other_sources),
 		T(any_steps_give_the_same), T(updates_and_rebuilds),
-		T(refusals),
+		T(decoys), T(gossip), T(refusals),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

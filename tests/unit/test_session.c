@@ -112,6 +112,7 @@ static void listen_to_us(struct rig *r, size_t n)
 		case PW_NOT_INTERESTED:
 		case PW_HAVE_NONE:
 		case PW_EXTENDED:
+		case PW_HASH_REQUEST:
 			w = snprintf(p, room, "%s ", pw_name(m.id));
 			break;
 		default:
@@ -717,6 +718,115 @@ static void test_anything(void **state)
 	}
 }
 
+/* Hashes of v2 pieces: what the swarm says of them. */
+static unsigned proven_from;	/* pieces from here on are proven */
+
+static bool unproven(const void *ctx, uint32_t piece)
+{
+	(void)ctx;
+	return piece < proven_from;
+}
+
+static size_t hash_request(const void *ctx, uint32_t piece, bool blocks,
+    uint8_t out[HASHES_REQUEST_BYTES])
+{
+	(void)ctx;
+	(void)piece;
+	if (blocks)
+		return 0;
+	memset(out, 0, HASHES_REQUEST_BYTES);
+	out[3] = HASHES_REQUEST_BYTES - 4;
+	out[4] = PW_HASH_REQUEST;
+	return HASHES_REQUEST_BYTES;
+}
+
+static void test_hashes(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	proven_from = PIECES;
+	meet(&r, 2, 4, true);
+	r.swarm.unproven = unproven;
+	r.swarm.hash_request = hash_request;
+	/* Interested only when ready: the hashes come first. */
+	assert_string_equal(wait(&r), "hash_request");
+	assert_int_equal(r.s.state, S_HASHES);
+	assert_string_equal(message(&r, PW_UNCHOKE, 0), "");
+	proven_from = 0;
+	assert_int_equal(strncmp(message(&r, PW_HASHES, 0),
+	    "interested ask:", 15), 0);
+	/* One that gives none is not asked for ever. */
+	proven_from = PIECES;
+	meet(&r, 2, 4, true);
+	r.swarm.unproven = unproven;
+	r.swarm.hash_request = hash_request;
+	assert_string_equal(wait(&r), "hash_request");
+	assert_string_equal(message(&r, PW_HASH_REJECT, 0), "hash_request");
+	assert_string_equal(wait(&r), "hash_request");
+	assert_int_equal(r.now, 1023 * S);
+	assert_string_equal(message(&r, PW_HASH_REJECT, 0), "");
+	assert_int_equal(r.s.state, S_LINGER);
+	assert_string_equal(message(&r, PW_HASHES, 0), "");
+}
+
+static void test_metadata(void **state)
+{
+	struct event ev = { .kind = EV_EXTENDED, .ext = EXT_HANDSHAKE };
+	struct rig r;
+
+	(void)state;
+	rig_init(&r, 2, 4, false);
+	r.swarm.pieces = 0;
+	step(&r, IN_CONNECTED, NULL);
+	assert_string_equal(handshake(&r, 0x11, true, true),
+	    "extended have_none");
+	ev.xh.m = span_str("11:ut_metadatai3e");
+	step(&r, IN_EVENT, &ev);
+	assert_string_equal(step(&r, IN_FETCH, NULL), "extended");
+	assert_string_equal(message(&r, PW_HAVE_ALL, 0), "");
+	wait(&r);
+	assert_int_equal(r.s.state, S_LINGER);
+	assert_true(session_deadline(&r.s) > r.now + 60 * S);
+	assert_string_equal(wait(&r), "keepalive");
+	r.swarm.pieces = PIECES;
+	memset(r.claimed, 0xff, 2);
+	r.count = 16;
+	assert_string_equal(step(&r, IN_LEARNT, NULL), "extended");
+	assert_string_equal(wait(&r), "interested");
+	/* A decoy is done once it is answered. */
+	rig_init(&r, 2, 4, false);
+	r.swarm.decoy = true;
+	r.swarm.pieces = 0;
+	step(&r, IN_CONNECTED, NULL);
+	assert_string_equal(handshake(&r, 0x11, true, true), "");
+	assert_string_equal(r.closed, "it answered to a decoy infohash");
+	assert_int_equal(r.s.outcome, SESSION_MET);
+}
+
+static void test_super_seed(void **state)
+{
+	struct rig r;
+
+	(void)state;
+	rig_init(&r, 1, 4, false);
+	step(&r, IN_CONNECTED, NULL);
+	handshake(&r, 0x11, true, true);
+	message(&r, PW_HAVE_NONE, 0);
+	claim_one(&r, 3);
+	assert_string_equal(wait(&r), "interested");
+	message(&r, PW_UNCHOKE, 0);
+	assert_int_equal(r.open, 3);
+	while (r.open)	/* it gives only what it tells next */
+		assert_string_equal(reject(&r), "");
+	assert_null(r.closed);
+	assert_int_equal(strncmp(claim_one(&r, 9), "ask:0", 5), 0);
+	assert_int_equal(r.asked[0].piece, 9);
+	while (r.open)
+		deliver(&r);
+	assert_int_equal(r.s.state, S_LINGER);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -736,6 +846,9 @@ int main(void)
 		cmocka_unit_test(test_costs),
 		cmocka_unit_test(test_end),
 		cmocka_unit_test(test_anything),
+		cmocka_unit_test(test_hashes),
+		cmocka_unit_test(test_metadata),
+		cmocka_unit_test(test_super_seed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -121,12 +121,125 @@ static void test_selftest(void **state)
 	rmdir(folder);
 }
 
+#define V1 "00112233445566778899aabbccddeeff00112233"
+#define V2 "ffeeddccbbaa99887766554433221100ffeeddccbbaa99887766554433221100"
+
+static void test_links(void **state)
+{
+	static const struct {
+		const char *text;
+		bool link;
+		const char *swarm;	/* NULL: refused */
+		int hashes;
+	} cases[] = {
+		{ V1, true, V1, 1 },
+		{ V2, true, V2, 1 },
+		{ "magnet:?xt=urn:btih:" V1, true, V1, 1 },
+		{ "MAGNET:?xt=urn:btmh:1220" V2, true, V2, 1 },
+		{ "magnet:?xt=urn:btih:" V1 "&xt=urn:btmh:1220" V2, true, V1,
+		    2 },
+		{ "magnet:?dn=x", true, NULL, 0 },
+		{ "a.torrent", false, NULL, 0 },
+		{ V1 "0", false, NULL, 0 },
+		{ "0x112233445566778899aabbccddeeff00112233", false, NULL, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct swarm *s;
+
+		assert_int_equal(swarm_is_link(cases[i].text), cases[i].link);
+		if (!cases[i].link)
+			continue;
+		s = swarm_new_magnet(cases[i].text);
+		assert_int_equal(s != NULL, cases[i].swarm != NULL);
+		if (!s)
+			continue;
+		assert_string_equal(s->ref.swarm, cases[i].swarm);
+		assert_int_equal(s->ref.wire_hashes, cases[i].hashes);
+		assert_int_equal(s->policy.hashes, cases[i].hashes);
+		assert_int_equal(s->policy.pieces, 0);
+		assert_int_equal(swarm_left(s), 1);
+		swarm_free(s);
+	}
+}
+
+static void test_same(void **state)
+{
+	struct swarm *a = swarm_new_magnet("magnet:?xt=urn:btih:" V1
+	    "&xt=urn:btmh:1220" V2);
+	struct swarm *b = swarm_new_magnet(V1);
+	struct swarm *c = swarm_new_magnet(V2);
+
+	(void)state;
+	assert_true(swarm_same(a, b) && swarm_same(b, a));
+	assert_true(swarm_same(a, c) && swarm_same(c, a));
+	assert_false(swarm_same(b, c));
+	swarm_free(a);
+	swarm_free(b);
+	swarm_free(c);
+}
+
+static void test_link_says(void **state)
+{
+	struct swarm *s = swarm_new_magnet("magnet:?xt=urn:btih:" V1
+	    "&tr=http%3A%2F%2Fa%2Fx&x.pe=192.0.2.1:6881&tr=udp://b:1"
+	    "&x.pe=host:1&x.pe=[2001:db8::1]:2");
+	struct swarm_urls u = { .swarm = s };
+	struct endpoint at;
+	struct span url;
+	unsigned tier;
+
+	(void)state;
+	assert_true(swarm_url(&u, &url, &tier));
+	assert_true(span_is(url, "http://a/x"));
+	assert_int_equal(tier, 0);
+	assert_true(swarm_url(&u, &url, &tier));
+	assert_true(span_is(url, "udp://b:1"));
+	assert_int_equal(tier, 1);
+	assert_false(swarm_url(&u, &url, &tier));
+	assert_true(swarm_named(s, 0, &at));
+	assert_int_equal(at.family, 4);
+	assert_true(swarm_named(s, 1, &at));
+	assert_int_equal(at.family, 0);	/* a name */
+	assert_true(swarm_named(s, 2, &at));
+	assert_int_equal(at.family, 6);
+	assert_false(swarm_named(s, 3, &at));
+	swarm_free(s);
+}
+
+static void test_decoys_do_not_count(void **state)
+{
+	uint8_t hash[20] = { 7 };
+	struct swarms set = { 0 };
+	struct swarm *d = swarm_new_decoy(hash);
+	struct swarm *s = swarm_new_magnet(V1);
+
+	(void)state;
+	d->book = 0;
+	s->book = 1;
+	assert_int_equal(swarms_add(&set, d), 0);
+	assert_int_equal(swarms_add(&set, s), 0);
+	assert_int_equal(set.count, 1);
+	assert_ptr_equal(swarms_find(&set, hash), d);
+	swarms_remove(&set, s);
+	assert_int_equal(set.count, 0);
+	assert_ptr_equal(set.by_book[0], d);
+	swarms_remove(&set, d);
+	swarm_free(s);
+	swarm_free(d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_list),
 		cmocka_unit_test(test_find),
 		cmocka_unit_test(test_selftest),
+		cmocka_unit_test(test_links),
+		cmocka_unit_test(test_same),
+		cmocka_unit_test(test_link_says),
+		cmocka_unit_test(test_decoys_do_not_count),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
