@@ -365,8 +365,12 @@ static void on_handshake(struct session *s, const struct session_in *in,
 	s->fast = PW_HAS_FAST(h->reserved);
 	s->extended = PW_HAS_EXT(h->reserved);
 	budget_claims(&s->budget, in->swarm->pieces);
+	/* libtorrent wants a hybrid's v2 hash from whoever says that it knows
+	 * v2, though it came with the other (BEP 52 calls that an upgrade). */
 	if (s->incoming)
-		put_handshake(s, in, h->infohash, out);
+		put_handshake(s, in, in->swarm->hashes == 2 && in->swarm->v2 &&
+		    PW_HAS_V2(h->reserved) ? in->swarm->infohash[1] :
+		    h->infohash, out);
 	if (s->extended)
 		put_extended(s, in, out);
 	if (s->fast)	/* rTorrent closes at once if it did not offer it */

@@ -248,6 +248,7 @@ static void test_greeting(void **state)
 		{ true, false, "have_none", "hello have_none" },
 		{ false, false, "", "hello" },
 	};
+	struct event ev = { .kind = EV_HANDSHAKE, .by = SIDE_PEER };
 	struct rig r;
 
 	(void)state;
@@ -266,6 +267,19 @@ static void test_greeting(void **state)
 		/* Answered under the hash it came with. */
 		assert_memory_equal(r.bytes + 28, r.swarm.infohash[1], 20);
 		assert_int_equal(r.s.outcome, SESSION_MET);
+		/* Nor does who knows no v2 hear of that hash. */
+		rig_init(&r, 2, 4, true);
+		r.swarm.v2 = true;
+		step(&r, IN_CONNECTED, NULL);
+		handshake(&r, 0x11, cases[i].fast, cases[i].ext);
+		assert_memory_equal(r.bytes + 28, r.swarm.infohash[0], 20);
+		rig_init(&r, 2, 4, true);
+		r.swarm.v2 = true;
+		step(&r, IN_CONNECTED, NULL);
+		ev.hs.reserved[7] = 0x10;
+		memset(ev.hs.infohash, 0x11, 20);
+		step(&r, IN_EVENT, &ev);
+		assert_memory_equal(r.bytes + 28, r.swarm.infohash[1], 20);
 	}
 }
 
