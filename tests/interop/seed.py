@@ -3,9 +3,11 @@
 
     seed.py LISTEN TORRENT FOLDER ROLE BYTES_PER_SECOND [SETTINGS]
 
-ROLE is seed, partial (asks nobody for anything) or leech. Half-second lines
-of JSON on stdout say what it holds by its own account. SETTINGS, a JSON
-object, are libtorrent's and come before our own. Ends on end of stdin.
+ROLE is seed, partial (asks nobody for anything) or leech; "+pex" behind it
+lets it exchange peers, "+super" super-seed. Half-second lines of JSON on
+stdout say what it holds by its own account. SETTINGS, a JSON object, are
+libtorrent's and come before our own. A line "ADDRESS PORT" on stdin makes it
+dial that peer. Ends on end of stdin.
 """
 import json
 import select
@@ -30,8 +32,12 @@ p = lt.add_torrent_params()
 p.ti = lt.torrent_info(torrent)
 p.save_path = folder
 p.flags &= ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
-p.flags |= lt.torrent_flags.disable_pex | lt.torrent_flags.disable_dht | \
-    lt.torrent_flags.disable_lsd
+p.flags |= lt.torrent_flags.disable_dht | lt.torrent_flags.disable_lsd
+role, *more = role.split("+")
+if "pex" not in more:
+	p.flags |= lt.torrent_flags.disable_pex
+if "super" in more:
+	p.flags |= lt.torrent_flags.super_seeding
 if role == "partial":
 	p.flags |= lt.torrent_flags.upload_mode
 if role == "leech":
@@ -52,4 +58,7 @@ while True:
 	    "error": s.errc.message() if s.errc.value() else None}),
 	    flush=True)
 	if select.select([sys.stdin], [], [], 0.5)[0]:
-		break
+		peer = sys.stdin.readline().split()
+		if not peer:
+			break
+		handle.connect_peer((peer[0], int(peer[1])))
