@@ -5,6 +5,12 @@ reaches beside the one that the truth allows, and who named it.
 One run watches a swarm of each kind: v1, multi-file, hybrid, v2 only, private
 and two by magnet alone. The truth is what each client is and holds, what our
 own trackers say they told, and the packets.
+
+The firewall and the address translator are the kernel's nf_tables, spoken to
+directly. Where it has none, that is said: the two clients behind one address
+are left out, and the one that only connects out just does not listen. Decoys
+are offered a minute after a conversation, so here only the peer that takes
+any hash, which goes soon, is offered one.
 """
 import glob
 import os
