@@ -308,26 +308,10 @@ void book_close(struct book *b, uint32_t swarm)
 	b->swarm[swarm].open = false;
 }
 
-static const char *forbidden(const struct book *b, const struct endpoint *at)
-{
-	static const char *const never[] = { "multicast", "unspecified",
-	    "broadcast" };
-	const char *special = endpoint_special(at);
-
-	if (at->port == 0 || at->family == 0)
-		return "no port or no address";
-	if (at->family == 4 && at->addr[0] == 0)
-		return "unspecified";
-	for (size_t i = 0; special && i < sizeof(never) / sizeof(never[0]); i++)
-		if (strcmp(special, never[i]) == 0)
-			return special;
-	return b->conf.allow_local ? NULL : special;
-}
-
 const char *book_hear(struct book *b, uint32_t swarm,
     const struct endpoint *at, enum book_source source, int64_t now_ns)
 {
-	const char *special = forbidden(b, at);
+	const char *special = endpoint_forbidden(at, b->conf.allow_local);
 	struct room *r = &b->swarm[swarm];
 	uint32_t i;
 

@@ -145,8 +145,3 @@ void status_start(struct status *s, uv_loop_t *loop)
 	s->timer.data = s;
 	uv_timer_start(&s->timer, on_timer, ms, ms);
 }
-
-void status_stop(struct status *s)
-{
-	uv_close((uv_handle_t *)&s->timer, NULL);
-}

@@ -23,7 +23,6 @@ struct status {
 
 /* The pointers are set by the caller before. */
 void status_start(struct status *s, uv_loop_t *loop);
-void status_stop(struct status *s);
 
 /* A line now. */
 void status_say(struct status *s);
