@@ -130,9 +130,15 @@ tests: $(UNIT:%=build/san/unit/%) build/san/swarmwitness \
 # Both compilers, no warning.
 warnings: $(SRC:%.c=build/clang/%.o) build/clang/main.o
 
+# Of a test that T names only what it needs is built, all else for all.
+NAMED := $(T) $(T:%=test_%)
+NEEDS := $(if $(T),$(patsubst %,build/san/unit/%,$(filter $(UNIT),$(NAMED))) \
+	build/san/swarmwitness build/release/swarmwitness,tests) \
+	$(if $(T),$(if $(filter fuzz,$(T)),$(FUZZ:%=build/fuzz/run/%)), \
+	$(FUZZ:%=build/fuzz/run/%))
+
 check: deps
-	$(Q)$(MAKE) --no-print-directory -j2 tests warnings \
-		$(FUZZ:%=build/fuzz/run/%)
+	$(Q)$(MAKE) --no-print-directory -j2 warnings $(NEEDS)
 	$(Q)tests/run $(T)
 
 fuzz: deps
