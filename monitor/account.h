@@ -9,27 +9,19 @@
 #include "monitor/options.h"
 #include "monitor/session.h"
 #include "monitor/vantage.h"
-#include "schema/ledger.h"
-#include "schema/runs.h"
-#include "schema/torrent.h"
+#include "schema/runlog.h"
 
 struct account {
-	struct ledger *ledger;
+	struct runlog run;
 	const struct options *options;
-	const struct note_key *key;
 	const struct session_conf *policy;
 	const struct vantage *vantage;
-	int argc;
-	char **argv;
 	const char *filter;	/* of the packets; NULL: none are kept */
 	const char *interface;
 	uint32_t tracker_key;
-	int64_t first;		/* seq of this run's first record */
-	struct stamp began;
 };
 
-/* `run`, `key`, `selftest`: false if the self-test failed, which is recorded.
- * keyfile is where the key lies; -1 logged. */
+/* Fills the rest of run, and begins it: schema/runlog.h. */
 int account_begin(struct account *a, const struct ledger_past *past,
     const char *keyfile, bool *sound);
 
@@ -42,15 +34,8 @@ void account_no_packets(struct account *a, const char *why);
 int account_check_geo(const char *file);
 int account_geo(struct account *a, const char *file);
 
-void account_torrent(struct account *a, const char *swarm,
-    const struct torrent *t, const char *source);
-
 /* `listed`: peers that a magnet link names. */
 void account_named(struct account *a, const char *swarm, const char *link,
     const struct named *named, size_t n);
-
-/* `selftest` once more and `end`. */
-void account_end(struct account *a, const char *why, int64_t connections,
-    int64_t piece_bytes_sent, bool *sound);
 
 #endif

@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <sys/timex.h>
 
-#include "monitor/now.h"
 #include "monitor/ntp.h"
 #include "schema/json.h"
 #include "schema/log.h"
+#include "schema/now.h"
 
 #define BEAT_MS 100
 #define LATE_NS (250 * NS_PER_MS)	/* a loop later than this has stalled */

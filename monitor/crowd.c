@@ -6,9 +6,9 @@
 
 #include "monitor/fetch.h"
 #include "monitor/learn.h"
-#include "monitor/now.h"
 #include "monitor/tcpstream.h"
 #include "schema/log.h"
+#include "schema/now.h"
 
 #define BEAT_MS 50
 #define FETCH_BEATS 5		/* who is silent is noticed after so many */

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "monitor/now.h"
 #include "schema/log.h"
+#include "schema/now.h"
 
 #define EACH 65536u		/* no datagram is longer */
 #define PER_TURN 8		/* batches, before others have their turn */

@@ -2,10 +2,10 @@
 
 #include <stdlib.h>
 
-#include "monitor/now.h"
 #include "monitor/sock.h"
 #include "schema/json.h"
 #include "schema/log.h"
+#include "schema/now.h"
 
 #define WAIT_NS (61 * NS_PER_S)
 #define QUEUE 1024u		/* peers that wait; more are not asked */

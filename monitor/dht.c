@@ -6,9 +6,9 @@
 
 #include "monitor/dhtboot.h"
 #include "monitor/dhthunt.h"
-#include "monitor/now.h"
 #include "monitor/vote.h"
 #include "schema/log.h"
+#include "schema/now.h"
 #include "wire/dhtnode.h"
 
 #define BEAT_MS 100

@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 
-#include "monitor/now.h"
 #include "schema/log.h"
+#include "schema/now.h"
 
 #define CHAINS 256u
 #define PACES 4096u		/* addresses that share one are asked slower */

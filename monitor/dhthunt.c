@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "monitor/now.h"
+#include "schema/now.h"
 
 #define CLOSING_SCRAPE 1000u	/* slots beyond those of the lookup */
 #define CLOSING_ANNOUNCE 1001u

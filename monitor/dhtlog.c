@@ -1,7 +1,7 @@
 #include "monitor/dhtlog.h"
 
-#include "monitor/now.h"
 #include "schema/log.h"
+#include "schema/now.h"
 #include "wire/bloom.h"
 
 #define FAULT_BYTES 4096u	/* of a malformed datagram that are kept */

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "monitor/now.h"
 #include "schema/log.h"
+#include "schema/now.h"
 
 #define BLOCKS (FETCH_MOST / METADATA_BLOCK)
 #define SOURCE_MOST 4096u

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "monitor/now.h"
 #include "monitor/sock.h"
+#include "schema/now.h"
 
 #define REQUEST_MAX 32768u	/* request heads, redirects' included */
 #define REDIRECTS_MAX 3l

@@ -1,7 +1,7 @@
 #include "monitor/learn.h"
 
 #include "monitor/fetch.h"
-#include "monitor/now.h"
+#include "schema/now.h"
 
 void learn_ask(struct peer *p, struct stamp at)
 {

@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "monitor/now.h"
 #include "schema/json.h"
 #include "schema/log.h"
+#include "schema/now.h"
 #include "wire/lsd.h"
 
 #define BEAT_MS 1000

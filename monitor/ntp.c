@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "monitor/now.h"
 #include "monitor/sock.h"
+#include "schema/now.h"
 
 #define TRIES 2
 #define LEAST_NS (15 * NS_PER_S)	/* RFC 4330 section 10 */

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "monitor/now.h"
 #include "schema/log.h"
+#include "schema/now.h"
 
 #define END_WAIT (10 * NS_PER_S)
 #define LOOK_MS 10000

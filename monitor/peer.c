@@ -6,11 +6,11 @@
 
 #include "monitor/fetch.h"
 #include "monitor/learn.h"
-#include "monitor/now.h"
 #include "monitor/peerlog.h"
 #include "monitor/peerout.h"
 #include "monitor/tcpstream.h"
 #include "schema/log.h"
+#include "schema/now.h"
 
 #define CONNECT_WAIT (10 * NS_PER_S)
 #define STALL_LOOK (60 * NS_PER_S)

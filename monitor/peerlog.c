@@ -2,8 +2,8 @@
 
 #include <stdio.h>
 
-#include "monitor/now.h"
 #include "schema/json.h"
+#include "schema/now.h"
 
 static int64_t put(struct peer *p, const char *kind, int64_t conn,
     struct json *j, struct stamp at)

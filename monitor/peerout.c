@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 
-#include "monitor/now.h"
 #include "schema/log.h"
+#include "schema/now.h"
 
 /* What the stream would not take waits. */
 static void keep(struct peer *p, const uint8_t *bytes, size_t n)

@@ -10,13 +10,13 @@
 #include "capture/privilege.h"
 #include "monitor/crowd.h"
 #include "monitor/finders.h"
-#include "monitor/now.h"
 #include "monitor/packets.h"
 #include "monitor/sock.h"
 #include "monitor/status.h"
 #include "monitor/trackers.h"
 #include "schema/derive.h"
 #include "schema/log.h"
+#include "schema/now.h"
 #include "version.h"
 
 #define TRACKERS_WAIT_MS 5000
@@ -121,7 +121,7 @@ static void keep_torrent(struct run *r, const struct swarm *s,
 {
 	char name[128];
 
-	account_torrent(&r->account, s->ref.swarm, s->torrent, source);
+	runlog_torrent(&r->account.run, s->ref.swarm, s->torrent, source);
 	snprintf(name, sizeof(name), "torrents/%s.torrent", s->ref.swarm);
 	casedir_put(&r->dir, name, s->torrent->mi.file);
 }
@@ -291,11 +291,11 @@ static int seal(struct run *r)
 	char digest[65] = "", note[NOTE_MAX] = "";
 	int rc = r->sound ? 0 : 1;
 
-	if (r->account.first < 0) {	/* not even that */
+	if (r->account.run.first < 0) {	/* not even that */
 		ledger_close(r->ledger, NULL, NULL);
 		return 1;
 	}
-	account_end(&r->account, r->why, r->crowd.env.dialled +
+	runlog_end(&r->account.run, r->why, r->crowd.env.dialled +
 	    r->crowd.env.accepted, r->crowd.env.piece_bytes_sent, &r->sound);
 	if (ledger_close(r->ledger, digest, note) < 0)
 		rc = 1;
@@ -401,9 +401,9 @@ static int open_case(struct run *r)
 	r->ledger = ledger_open(&conf, &past);
 	if (!r->ledger)
 		return -1;
-	r->account.ledger = r->ledger;
+	r->account.run.ledger = r->ledger;
 	r->account.options = &r->opt;
-	r->account.key = &r->key;
+	r->account.run.key = &r->key;
 	r->account.policy = &r->policy;
 	r->account.vantage = &r->vantage;
 	if (account_begin(&r->account, &past, r->keyfile, &r->sound) < 0)
@@ -623,7 +623,7 @@ int monitor_main(int argc, char **argv)
 	int rc;
 
 	*r = (struct run){ .sound = true, .dir = { .lock = -1 },
-		.account = { .first = -1 } };
+		.account = { .run = { .first = -1 } } };
 	switch (options_read(&r->opt, argc, argv)) {
 	case OPTIONS_HELP:
 		options_help(stdout);
@@ -633,8 +633,8 @@ int monitor_main(int argc, char **argv)
 	case OPTIONS_GO:
 		break;
 	}
-	r->account.argc = argc;
-	r->account.argv = argv;
+	r->account.run.argc = argc;
+	r->account.run.argv = argv;
 	if (raise_limits(&r->opt) < 0)
 		return 1;
 	make_policy(r);

@@ -5,8 +5,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#include "monitor/now.h"
 #include "schema/log.h"
+#include "schema/now.h"
 
 void sock_random(void *p, size_t n)
 {

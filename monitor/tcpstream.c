@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "monitor/now.h"
 #include "monitor/sock.h"
+#include "schema/now.h"
 
 #define IN_ROOM 65536u		/* read at once: a peer's share of a turn */
 

@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 
-#include "monitor/now.h"
 #include "schema/log.h"
+#include "schema/now.h"
 
 #define FAULT_BYTES 4096u	/* of a malformed reply that are kept */
 

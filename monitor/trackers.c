@@ -4,13 +4,13 @@
 #include <stdlib.h>
 
 #include "monitor/http.h"
-#include "monitor/now.h"
 #include "monitor/sock.h"
 #include "monitor/tier.h"
 #include "monitor/trackerlog.h"
 #include "monitor/trackerurl.h"
 #include "monitor/udptrack.h"
 #include "schema/log.h"
+#include "schema/now.h"
 
 #define URL_MAX 8192u			/* with our query */
 #define TRACKERID_MAX 512u

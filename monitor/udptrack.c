@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "monitor/now.h"
 #include "monitor/sock.h"
+#include "schema/now.h"
 
 #define IDS 64		/* connection ids remembered */
 #define ID_NS (60 * NS_PER_S)

@@ -6,8 +6,8 @@
 #include <sys/queue.h>
 #include <unistd.h>
 
-#include "monitor/now.h"
 #include "monitor/utptable.h"
+#include "schema/now.h"
 #include "wire/utp.h"
 
 #define RING 16384u		/* of bytes said and not acknowledged */

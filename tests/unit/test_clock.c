@@ -11,7 +11,7 @@
 #include <unistd.h>
 #include <cmocka.h>
 
-#include "monitor/now.h"
+#include "schema/now.h"
 
 #define MOST 64
 

@@ -6,7 +6,7 @@
 #include <sys/resource.h>
 
 #include "ledger_case.h"
-#include "monitor/now.h"
+#include "schema/now.h"
 #include "tests/torrent_kit.h"
 
 #define HAVES 50000

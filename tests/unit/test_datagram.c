@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "monitor/datagram.h"
-#include "monitor/now.h"
+#include "schema/now.h"
 
 static struct seen {
 	unsigned dht, queue, udp;

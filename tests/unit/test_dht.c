@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "monitor/dht.h"
-#include "monitor/now.h"
+#include "schema/now.h"
 #include "wire/krpc.h"
 
 #define NODES 12u

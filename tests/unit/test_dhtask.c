@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "monitor/dhtask.h"
-#include "monitor/now.h"
+#include "schema/now.h"
 
 static struct seen {
 	char text[256];

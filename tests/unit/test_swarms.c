@@ -8,8 +8,8 @@
 
 #include <cmocka.h>
 
-#include "monitor/selftest.h"
 #include "monitor/swarm.h"
+#include "schema/selftest.h"
 
 static int collect(void *ctx, const char *path)
 {

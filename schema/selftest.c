@@ -1,4 +1,4 @@
-#include "monitor/selftest.h"
+#include "schema/selftest.h"
 
 #include <openssl/evp.h>
 #include <openssl/sha.h>

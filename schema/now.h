@@ -1,9 +1,9 @@
 /*
- * The time, asked for here and nowhere else in the monitor: bytes are stamped
+ * The time, asked for here and nowhere else: bytes are stamped
  * once, on arrival.
  */
-#ifndef MONITOR_NOW_H
-#define MONITOR_NOW_H
+#ifndef SCHEMA_NOW_H
+#define SCHEMA_NOW_H
 
 #include <time.h>
 

@@ -2,8 +2,8 @@
  * Known answers of what the evidence rests on: the hashes, the tree, the
  * signature. Asked before and after each run, and recorded.
  */
-#ifndef MONITOR_SELFTEST_H
-#define MONITOR_SELFTEST_H
+#ifndef SCHEMA_SELFTEST_H
+#define SCHEMA_SELFTEST_H
 
 #include "schema/json.h"
 #include "schema/note.h"
