@@ -58,6 +58,7 @@ CREATE TABLE IF NOT EXISTS contact (
 	level INTEGER NOT NULL,			-- of the ladder, 0 .. 5
 	PRIMARY KEY (conn, ip, port)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS contact_ip ON contact (ip, port);
 
 CREATE TABLE IF NOT EXISTS piece_check (
 	seq INTEGER PRIMARY KEY,		-- of the piece record
@@ -150,6 +151,13 @@ CREATE TABLE IF NOT EXISTS about (
 	PRIMARY KEY (kind, seq)
 ) STRICT, WITHOUT ROWID;
 
+-- How far a conversation's records reach: to its end, or while it has none to
+-- the last thing that the far end did. Its records lie in [conn, last_seq].
+CREATE TABLE IF NOT EXISTS extent (
+	conn INTEGER PRIMARY KEY,
+	last_seq INTEGER NOT NULL
+) STRICT;
+
 -- coverage, with the run (seq of its record) that keeps periods apart.
 CREATE TABLE IF NOT EXISTS poll (
 	swarm TEXT NOT NULL,
@@ -198,6 +206,10 @@ WHERE seq >= (SELECT a FROM temp.part) AND seq < (SELECT z FROM temp.part)
 INSERT INTO about SELECT kind, seq FROM temp.fact
 WHERE kind IN ('run', 'end', 'key', 'clock', 'stall', 'torrent', 'geo',
     'packets', 'no_packets', 'erased');
+
+INSERT INTO extent
+SELECT conn, max(seq) FROM temp.fact WHERE conn IS NOT NULL GROUP BY conn
+ON CONFLICT DO UPDATE SET last_seq = max(last_seq, excluded.last_seq);
 
 -- 2. Torrents, and who named whom.
 
