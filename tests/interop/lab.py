@@ -210,7 +210,7 @@ class Lab:
 		self.probe = self.host("probe", 99)
 		self.dead = {"silent": (self.host("silent", 66), 6666),
 		    "refusing": (self.host("refusing", 67), 6667)}
-		self.wait(self.announce_dead, 5, "tracker")
+		self.wait(self.announce_dead, 60, "tracker")
 		say("%d hosts are up; the clients check what they hold" %
 		    len(self.hosts))
 		# Leeches last: the less they have got when we look, the better.
@@ -220,7 +220,7 @@ class Lab:
 		v4 = [p for p in now if ":" not in p.address]
 		seeds = sum(p.role == "seed" for p in v4)
 		self.wait(lambda: self.tracker.counts() == (seeds,
-		    len(v4) - seeds + len(self.dead)), 15,
+		    len(v4) - seeds + len(self.dead)), 90,
 		    "announces of all clients")
 
 	def late(self):
@@ -231,7 +231,14 @@ class Lab:
 		for p in peers:
 			p.start()
 		for p in peers:
-			self.wait(p.ready, 20, p.host.name)
+			self.wait(p.ready, 90, p.host.name)
+
+	def listed(self, *seeds):
+		"""Waits until the tracker lists as many: a client that is ready
+		may have announced nothing yet, and the monitor asks once."""
+		n = sum(":" not in p.address for p in seeds)
+		self.wait(lambda: self.tracker.counts()[0] >= n, 90,
+		    "announces of %d seeds" % n)
 
 	def announce_dead(self):
 		"""Lists the dead; then one refuses, one answers nothing."""

@@ -13,7 +13,6 @@ import struct
 import subprocess
 import sys
 import tempfile
-import time
 from collections import namedtuple
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -23,8 +22,8 @@ import lab as laboratory		# noqa: E402
 import pcap				# noqa: E402
 from caseview import Case		# noqa: E402
 from tap import Tap			# noqa: E402
+from watching import LIMIT_S, Watch	# noqa: E402
 
-LIMIT_S = 90
 PORT = 6881
 tap = Tap()
 Row = namedtuple("Row", "name number kind options way")
@@ -77,21 +76,12 @@ def rows(few):
 	]
 
 
-def matched(path):
+def matched(case):
 	"""(ip, direction) of those that gave a whole right piece so far."""
-	try:
-		db = sqlite3.connect("file:%s?mode=ro" % os.path.join(path,
-		    "evidence.db"), uri=True)
-		try:
-			return {(ip, "in" if kind == "accept" else "out")
-			    for ip, kind in db.execute("SELECT p.ip, d.kind "
-			    "FROM record p JOIN record d ON d.seq = p.conn "
-			    "WHERE p.kind = 'piece' AND "
-			    "json_extract(p.detail, '$.match')")}
-		finally:
-			db.close()
-	except sqlite3.Error:
-		return set()
+	return {(ip, "in" if kind == "accept" else "out")
+	    for ip, kind in case.db.execute("SELECT p.ip, d.kind FROM record p "
+	    "JOIN record d ON d.seq = p.conn WHERE p.kind = 'piece' AND "
+	    "json_extract(p.detail, '$.match')")}
 
 
 def forge(lab):
@@ -112,24 +102,20 @@ def observe(lab, path):
 	for r in table:
 		lab.peers[r.name] = r.kind(lab.host(r.name, r.number), c,
 		    **dict({"port": 6900 + r.number}, **r.options))
-	lab.begin(*(p for p in lab.peers.values() if p.role == "seed"))
-	begun = time.monotonic()
-	monitor = lab.monitor(path, duration=LIMIT_S)
-	time.sleep(2)
+	seeds = [p for p in lab.peers.values() if p.role == "seed"]
+	lab.begin(*seeds)
+	lab.listed(*seeds)
+	watch = Watch(lab.monitor(path, duration=LIMIT_S), path, c.pieces)
+	watch.until("run", lambda case: case.records("announce"))
 	forge(lab)
 	lab.begin(*(p for p in lab.peers.values() if p.role != "seed"))
 	wanted = {(lab.peers[r.name].address, r.way[0]) for r in table}
-	while monitor.poll() is None and \
-	    time.monotonic() - begun < LIMIT_S and \
-	    wanted - matched(path):
-		time.sleep(1)
-	took = time.monotonic() - begun
-	time.sleep(1)
-	monitor.terminate()
-	out, err = monitor.communicate(timeout=30)
-	tap.claim(monitor.returncode == 0, "the monitor ends well in %d s" %
-	    took, err[-2000:])
-	print("# after %d s" % took)
+	watch.until("piece of each", lambda case: wanted <= matched(case) and
+	    case.records("accept", ip=lab.probe.address))
+	_, err = watch.end()
+	tap.equal(watch.monitor.returncode, 0, "the monitor ends well")
+	if watch.monitor.returncode:
+		print(err[-2000:])
 	restricted(lab, path)
 	return table, {r.name: lab.peers[r.name].address for r in table}, \
 	    (lab.watch.address, lab.watch.address6), \
@@ -139,13 +125,23 @@ def observe(lab, path):
 
 def restricted(lab, path):
 	"""The same swarm, for a while, by fewer ways."""
-	for how, options in (("sealed", ("--encryption", "require")),
-	    ("plain", ("--no-utp", "--encryption", "off"))):
-		monitor = lab.monitor(path + how, *options, "--no-dht",
-		    duration=12)
-		_, err = monitor.communicate(timeout=40)
-		tap.claim(monitor.returncode == 0, "the monitor ends well "
-		    "with " + " ".join(options), err[-2000:])
+	quiet = lab.peers["lt-utp-rc4"].address
+	for how, wanted, options in (
+	    ("sealed", {"tcp", "utp"}, ("--encryption", "require")),
+	    ("plain", {"tcp"}, ("--no-utp", "--encryption", "off"))):
+		watch = Watch(lab.monitor(path + how, *options, "--no-dht",
+		    duration=LIMIT_S), path + how, lab.content.pieces)
+
+		def met(case):
+			hands = case.records("handshake", by="peer")
+			over = {r.seq: r.d["transport"]
+			    for r in case.records("dial", "accept")}
+			return {over[r.conn] for r in hands} >= wanted and \
+			    (how == "plain" or quiet in {r.ip for r in hands})
+		watch.until("handshakes over " + " and ".join(wanted), met)
+		_, err = watch.end()
+		tap.claim(watch.monitor.returncode == 0, "the monitor ends "
+		    "well with " + " ".join(options), err[-2000:])
 
 
 def check_restricted(path, address):
