@@ -73,6 +73,60 @@ CREATE TABLE checkpoint (
 	note TEXT NOT NULL		-- signed note; UTF-8 for its one dash
 ) STRICT;
 
+-- What an `index` record commits to: its subjects (docs/evidence-format.md).
+CREATE TABLE subject (
+	seq INTEGER NOT NULL REFERENCES record (seq),	-- the index record
+	subject TEXT NOT NULL		-- ip|UTC-date
+		CHECK (subject GLOB '?*|????-??-??'
+		    AND subject NOT GLOB '*[^0-9a-f:.|-]*'
+		    AND length(subject) = length(CAST(subject AS BLOB))),
+	salt TEXT			-- NULL: absent (excerpts)
+		CHECK (length(salt) = 32 AND salt NOT GLOB '*[^0-9a-f]*'
+		    AND length(CAST(salt AS BLOB)) = 32),
+	seqs TEXT			-- decimal, by commas; NULL: as the
+					-- records have it
+		CHECK (seqs NOT GLOB '*[^0-9,]*'
+		    AND length(seqs) = length(CAST(seqs AS BLOB))),
+	path BLOB CHECK (length(path) % 32 = 0),	-- in excerpts
+	PRIMARY KEY (seq, subject)
+) STRICT, WITHOUT ROWID;
+
+-- In excerpts: inclusion paths, of records (n NULL) and of rows of named.
+CREATE TABLE proof (
+	seq INTEGER NOT NULL,
+	n INTEGER CHECK (n >= 0),
+	path BLOB NOT NULL CHECK (length(path) % 32 = 0)
+) STRICT;
+CREATE UNIQUE INDEX proof_of ON proof (seq, coalesce(n, -1));
+
+-- What was erased, each thing under the `erased` record that says why.
+CREATE TABLE gone (
+	seq INTEGER NOT NULL,		-- of the record that it was, or was of
+	what TEXT NOT NULL
+		CHECK (what IN ('record', 'named', 'raw', 'subject')),
+	n INTEGER NOT NULL CHECK (n >= 0),	-- row of named; node of the
+					-- index's tree, its root is 1; else 0
+	hash BLOB CHECK (length(hash) = 32),	-- leaf, or node; NULL: raw,
+					-- whose digest is the record's
+	erased INTEGER NOT NULL REFERENCES record (seq),
+	PRIMARY KEY (seq, what, n),
+	CHECK ((hash IS NULL) = (what = 'raw'))
+) STRICT, WITHOUT ROWID;
+
+-- In excerpts: what would be here, and why it is not.
+CREATE TABLE omitted (
+	seq INTEGER NOT NULL,		-- of the record; of a packet its
+					-- savefile's record
+	what TEXT NOT NULL CHECK (what IN ('record', 'raw', 'packet')),
+	n INTEGER NOT NULL CHECK (n >= 0),	-- packet of the savefile,
+					-- from 1; else 0
+	sha256 TEXT			-- leaf hash; digest of the bytes
+		CHECK (length(sha256) = 64 AND sha256 NOT GLOB '*[^0-9a-f]*'
+		    AND length(CAST(sha256 AS BLOB)) = 64),
+	why TEXT NOT NULL,
+	PRIMARY KEY (seq, what, n)
+) STRICT, WITHOUT ROWID;
+
 -- The triggers prevent accidents; the tree detects tampering. Those on INSERT
 -- roll back rather than abort, and so does the writer's INSERT OR ROLLBACK:
 -- then SQLite keeps no journal of each statement.
@@ -82,6 +136,7 @@ BEGIN SELECT raise(ROLLBACK, 'record: seq must follow the last'); END;
 CREATE TRIGGER record_update BEFORE UPDATE ON record
 BEGIN SELECT raise(ABORT, 'record: evidence is append-only'); END;
 CREATE TRIGGER record_delete BEFORE DELETE ON record
+WHEN NOT EXISTS (SELECT 1 FROM gone WHERE seq = old.seq AND what = 'record')
 BEGIN SELECT raise(ABORT, 'record: evidence is append-only'); END;
 
 CREATE TRIGGER raw_new BEFORE INSERT ON raw
@@ -90,6 +145,8 @@ BEGIN SELECT raise(ROLLBACK, 'raw: evidence is append-only'); END;
 CREATE TRIGGER raw_update BEFORE UPDATE ON raw
 BEGIN SELECT raise(ABORT, 'raw: evidence is append-only'); END;
 CREATE TRIGGER raw_delete BEFORE DELETE ON raw
+WHEN NOT EXISTS (SELECT 1 FROM gone WHERE seq = old.seq
+    AND what IN ('raw', 'record'))
 BEGIN SELECT raise(ABORT, 'raw: evidence is append-only'); END;
 
 CREATE TRIGGER named_new BEFORE INSERT ON named
@@ -98,6 +155,8 @@ BEGIN SELECT raise(ROLLBACK, 'named: evidence is append-only'); END;
 CREATE TRIGGER named_update BEFORE UPDATE ON named
 BEGIN SELECT raise(ABORT, 'named: evidence is append-only'); END;
 CREATE TRIGGER named_delete BEFORE DELETE ON named
+WHEN NOT EXISTS (SELECT 1 FROM gone WHERE seq = old.seq
+    AND (what = 'record' OR what = 'named' AND n = old.n))
 BEGIN SELECT raise(ABORT, 'named: evidence is append-only'); END;
 
 CREATE TRIGGER tile_new BEFORE INSERT ON tile
@@ -128,3 +187,48 @@ CREATE TRIGGER meta_update BEFORE UPDATE ON meta
 BEGIN SELECT raise(ABORT, 'meta: never changed'); END;
 CREATE TRIGGER meta_delete BEFORE DELETE ON meta
 BEGIN SELECT raise(ABORT, 'meta: never changed'); END;
+
+-- Rows of these two follow the record that owns them, in its transaction.
+CREATE TRIGGER subject_new BEFORE INSERT ON subject
+WHEN EXISTS (SELECT 1 FROM subject
+	WHERE seq = new.seq AND subject = new.subject)
+    OR NOT EXISTS (SELECT 1 FROM record
+	WHERE seq = new.seq AND kind = 'index')
+BEGIN SELECT raise(ROLLBACK, 'subject: evidence is append-only'); END;
+-- A list that follows from the records no more, some of them being erased, is
+-- written down.
+CREATE TRIGGER subject_update BEFORE UPDATE ON subject
+WHEN old.seqs IS NOT NULL OR new.seqs IS NULL OR new.seq IS NOT old.seq
+    OR new.subject IS NOT old.subject OR new.salt IS NOT old.salt
+    OR new.path IS NOT old.path
+    OR NOT EXISTS (SELECT 1 FROM gone WHERE what = 'record')
+BEGIN SELECT raise(ABORT, 'subject: evidence is append-only'); END;
+CREATE TRIGGER subject_delete BEFORE DELETE ON subject
+WHEN NOT EXISTS (SELECT 1 FROM gone WHERE seq = old.seq AND what = 'subject')
+BEGIN SELECT raise(ABORT, 'subject: evidence is append-only'); END;
+
+CREATE TRIGGER gone_new BEFORE INSERT ON gone
+WHEN EXISTS (SELECT 1 FROM gone
+	WHERE seq = new.seq AND what = new.what AND n = new.n)
+    OR NOT EXISTS (SELECT 1 FROM record
+	WHERE seq = new.erased AND kind = 'erased' AND (new.what <> 'record'
+	    OR new.seq IN (SELECT value FROM json_each(detail, '$.records'))))
+BEGIN SELECT raise(ROLLBACK, 'gone: no erased record names it'); END;
+CREATE TRIGGER gone_update BEFORE UPDATE ON gone
+BEGIN SELECT raise(ABORT, 'gone: evidence is append-only'); END;
+CREATE TRIGGER gone_delete BEFORE DELETE ON gone
+BEGIN SELECT raise(ABORT, 'gone: evidence is append-only'); END;
+
+-- An excerpt is filled before its triggers are made.
+CREATE TRIGGER proof_new BEFORE INSERT ON proof
+BEGIN SELECT raise(ROLLBACK, 'proof: of excerpts, which are made whole'); END;
+CREATE TRIGGER proof_update BEFORE UPDATE ON proof
+BEGIN SELECT raise(ABORT, 'proof: never changed'); END;
+CREATE TRIGGER proof_delete BEFORE DELETE ON proof
+BEGIN SELECT raise(ABORT, 'proof: never changed'); END;
+CREATE TRIGGER omitted_new BEFORE INSERT ON omitted
+BEGIN SELECT raise(ROLLBACK, 'omitted: of excerpts, which are made whole'); END;
+CREATE TRIGGER omitted_update BEFORE UPDATE ON omitted
+BEGIN SELECT raise(ABORT, 'omitted: never changed'); END;
+CREATE TRIGGER omitted_delete BEFORE DELETE ON omitted
+BEGIN SELECT raise(ABORT, 'omitted: never changed'); END;
