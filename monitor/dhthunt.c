@@ -135,11 +135,21 @@ static void take_filters(struct hunt *h, const struct krpc_msg *m)
 	h->sum.peers = bloom_estimate(h->peers);
 }
 
+static struct dhtlog_told told(const struct dht_ask *ask,
+    const struct dht_answer *a)
+{
+	return (struct dhtlog_told){ .method = ask->method,
+	    .scrape = ask->scrape, .target = ask->target,
+	    .request = span_of(ask->out, ask->out_n), .sent = ask->sent,
+	    .from = a->d->from, .bytes = a->d->bytes, .at = a->at,
+	    .msg = a->msg, .err = a->err };
+}
+
 static void answered(struct hunt *h, const struct dht_ask *ask,
     const struct dht_answer *a)
 {
 	const struct krpc_msg *m = a->msg;
-	const uint8_t *named_as = NULL;
+	struct dhtlog_told t = told(ask, a);
 	struct dhtlog *log = &h->env->log;
 	unsigned fresh, slot = ask->slot;
 
@@ -155,13 +165,13 @@ static void answered(struct hunt *h, const struct dht_ask *ask,
 		h->sum.silent -= h->l.node[slot].state == LOOKUP_LOST;
 		lookup_answered(&h->l, slot, m, &fresh);
 		if (h->l.node[slot].renamed)
-			named_as = h->l.node[slot].old_id;
+			t.named_as = h->l.node[slot].old_id;
 	}
 	if (h->swarm == NULL)
 		return;
 	if (m->type == KRPC_REPLY)
 		take_filters(h, m);
-	dhtlog_answer(log, h->swarm, ask, a, named_as);
+	dhtlog_answer(log, h->swarm, &t);
 	h->sum.values += log->names;
 	for (size_t i = 0; i < log->names; i++)
 		h->env->peer(h->env->ctx, h->owner, &log->named[i].at);
@@ -171,6 +181,7 @@ void hunt_told(struct hunt *h, const struct dht_ask *ask,
     const struct dht_answer *a)
 {
 	bool closing = ask->slot >= LOOKUP_NODES;
+	struct dhtlog_told t;
 
 	switch (a->end) {
 	case DHT_ANSWERED:
@@ -178,8 +189,9 @@ void hunt_told(struct hunt *h, const struct dht_ask *ask,
 		break;
 	case DHT_MALFORMED:
 		h->sum.malformed++;
+		t = told(ask, a);
 		if (h->swarm)
-			dhtlog_malformed(&h->env->log, h->swarm, ask, a);
+			dhtlog_malformed(&h->env->log, h->swarm, &t);
 		return;
 	case DHT_SILENT:
 		h->sum.silent += closing;	/* else the lookup says so */

@@ -7,7 +7,8 @@
 #ifndef MONITOR_DHTHUNT_H
 #define MONITOR_DHTHUNT_H
 
-#include "monitor/dhtlog.h"
+#include "monitor/dhtask.h"
+#include "schema/dhtlog.h"
 #include "wire/bloom.h"
 #include "wire/lookup.h"
 

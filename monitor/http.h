@@ -8,7 +8,7 @@
 
 #include <uv.h>
 
-#include "monitor/exchange.h"
+#include "schema/exchange.h"
 
 #define HTTP_BODY_MAX (1u << 20)	/* after decoding */
 #define HTTP_WAIT_MS 30000

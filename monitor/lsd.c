@@ -8,10 +8,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "schema/json.h"
 #include "schema/log.h"
+#include "schema/lsdlog.h"
 #include "schema/now.h"
-#include "wire/lsd.h"
 
 #define BEAT_MS 1000
 #define MINUTE (60 * NS_PER_S)
@@ -55,27 +54,19 @@ struct lsd {
 	unsigned heard, ignored;
 	unsigned count[COUNTS];	/* by address; some share one */
 	uint64_t key;
-	struct json json;
+	struct lsdlog log;
 	bool stopped;
 	uint8_t in[IN_MAX];
 };
 
 /* --- records --------------------------------------------------------------- */
 
-static void put(struct lsd *l, struct record *r)
-{
-	json_close(&l->json, '}');
-	r->conn = CONN_NONE;
-	r->detail = json_done(&l->json);
-	if (r->detail == NULL)
-		log_die("LSD record too long");
-	l->conf.add(l->conf.ctx, r);
-}
-
 static void record_said(struct lsd *l, const struct link *k, int family,
     struct span out, const uint8_t (*hash)[20], size_t n, const char *error)
 {
-	struct json *j = &l->json;
+	struct json *j = &l->log.json;
+	struct record r = { .at = stamp_now(), .kind = "lsd",
+		.conn = CONN_NONE, .raw = out };
 
 	json_reset(j);
 	json_open(j, NULL, '{');
@@ -90,52 +81,11 @@ static void record_said(struct lsd *l, const struct link *k, int family,
 	json_close(j, ']');
 	json_str(j, "error", error);
 	json_uint(j, "ignored", l->ignored);
-	put(l, &(struct record){ .at = stamp_now(), .kind = "lsd",
-	    .raw = out });
-}
-
-static void record_listed(struct lsd *l, const struct lsd_swarm *s,
-    const struct sock_datagram *d, const struct lsd_msg *m,
-    const uint8_t hash[20], const struct endpoint *peer)
-{
-	static const char *const odd[] = { "lines", "infohash", "repeated" };
-	struct json *j = &l->json;
-	char text[ENDPOINT_TEXT_MAX];
-	struct named named = { .at = *peer };
-
-	json_reset(j);
-	json_open(j, NULL, '{');
-	json_str(j, "source", "lsd");
-	json_str(j, "witness", endpoint_text(&d->from, text));
-	json_hex(j, "infohash", span_of(hash, 20));
-	json_uint(j, "port", m->port);
-	if (m->cookie.p)
-		json_text(j, "cookie", m->cookie);
-	else
-		json_null(j, "cookie");
-	json_open(j, "odd", '[');
-	for (unsigned i = 0; i < sizeof(odd) / sizeof(odd[0]); i++)
-		if (m->odd >> i & 1)
-			json_str(j, NULL, odd[i]);
-	json_close(j, ']');
-	put(l, &(struct record){ .at = { d->utc_ns, d->mono_ns },
-	    .kind = "listed", .swarm = s->swarm, .who = &d->from,
-	    .raw = d->bytes, .named = &named, .names = 1 });
-}
-
-static void record_malformed(struct lsd *l, const struct sock_datagram *d,
-    const struct wire_error *err)
-{
-	struct json *j = &l->json;
-
-	json_reset(j);
-	json_open(j, NULL, '{');
-	json_str(j, "by", "host");
-	json_str(j, "where", "lsd");
-	json_str(j, "reason", err->reason);
-	json_uint(j, "offset", err->offset);
-	put(l, &(struct record){ .at = { d->utc_ns, d->mono_ns },
-	    .kind = "malformed", .who = &d->from, .raw = d->bytes });
+	json_close(j, '}');
+	r.detail = json_done(j);
+	if (r.detail == NULL)
+		log_die("LSD record too long");
+	l->conf.add(l->conf.ctx, &r);
 }
 
 /* --- hearing --------------------------------------------------------------- */
@@ -175,6 +125,8 @@ static struct lsd_swarm *find(struct lsd *l, const uint8_t hash[20])
 
 static void hear(struct lsd *l, const struct sock_datagram *d)
 {
+	struct lsd_heard heard = { .from = d->from, .bytes = d->bytes,
+		.at = { d->utc_ns, d->mono_ns } };
 	struct endpoint peer = d->from;
 	struct wire_error err = { "longer than 4 KiB", IN_MAX };
 	struct lsd_swarm *s;
@@ -183,7 +135,7 @@ static void hear(struct lsd *l, const struct sock_datagram *d)
 	uint8_t hash[20];
 
 	if (d->cut || lsd_read(d->bytes, &m, &err) != WIRE_OK) {
-		record_malformed(l, d, &err);
+		lsdlog_malformed(&l->log, &heard, &err);
 		return;
 	}
 	if (span_is(m.cookie, l->cookie))
@@ -197,7 +149,7 @@ static void hear(struct lsd *l, const struct sock_datagram *d)
 		if (s == NULL || s->named)
 			continue;
 		s->named = true;
-		record_listed(l, s, d, &m, hash, &peer);
+		lsdlog_listed(&l->log, s->swarm, &heard, &m, hash);
 		l->conf.peer(l->conf.ctx, s->ctx, &peer);
 	}
 }
@@ -416,7 +368,9 @@ struct lsd *lsd_new(const struct lsd_conf *conf)
 		free(l);
 		return NULL;
 	}
-	json_init(&l->json, JSON_MOST);
+	l->log.ctx = l->conf.ctx;
+	l->log.add = l->conf.add;
+	json_init(&l->log.json, JSON_MOST);
 	for (int side = 0; side < 2; side++) {
 		if (l->fd[side] < 0)
 			continue;
@@ -480,6 +434,6 @@ void lsd_free(struct lsd *l)
 		return;
 	while (l->first != NULL)
 		lsd_unwatch(l->first);
-	json_fini(&l->json);
+	json_fini(&l->log.json);
 	free(l);
 }

@@ -6,11 +6,11 @@
 #include "monitor/http.h"
 #include "monitor/sock.h"
 #include "monitor/tier.h"
-#include "monitor/trackerlog.h"
 #include "monitor/trackerurl.h"
 #include "monitor/udptrack.h"
 #include "schema/log.h"
 #include "schema/now.h"
+#include "schema/trackerlog.h"
 
 #define URL_MAX 8192u			/* with our query */
 #define TRACKERID_MAX 512u

@@ -13,7 +13,7 @@
 
 #include <uv.h>
 
-#include "monitor/exchange.h"
+#include "schema/exchange.h"
 #include "wire/tracker.h"
 
 #define UDPTRACK_TRIES 3

@@ -11,11 +11,10 @@ const char *describe_side(enum side by)
 	return by == SIDE_US ? "us" : "peer";
 }
 
-static const char *put_handshake(const struct event *ev, bool expected,
-    struct json *j)
+static const char *put_handshake(const struct event *ev, bool us,
+    bool expected, struct json *j)
 {
 	const struct pw_handshake *h = &ev->hs;
-	bool us = ev->by == SIDE_US;
 	char client[PW_CLIENT_MAX];
 
 	json_hex(j, "infohash", span_of(h->infohash, 20));
@@ -105,13 +104,13 @@ static void put_claimed(struct json *j, const struct claims *claims,
 		json_null(j, "pieces");
 }
 
-void describe_hashes(const struct event *ev, const bool *verified,
-    const char *why, struct json *j)
+void describe_hashes(const struct event *ev, enum side by,
+    const bool *verified, const char *why, struct json *j)
 {
 	const struct pw_msg *m = &ev->msg;
 
 	json_open(j, NULL, '{');
-	json_str(j, "by", describe_side(ev->by));
+	json_str(j, "by", describe_side(by));
 	json_str(j, "message", m->id == PW_HASH_REQUEST ? "request" :
 	    m->id == PW_HASHES ? "hashes" : "reject");
 	json_hex(j, "root", m->root);
@@ -191,22 +190,37 @@ static const char *put_malformed(const struct event *ev, struct json *j)
 
 static const char *put_gap(const struct event *ev, struct json *j)
 {
-	json_uint(j, "bytes", ev->at);
+	if (ev->at)
+		json_uint(j, "bytes", ev->at);
+	else
+		json_null(j, "bytes");	/* not known how many */
 	json_uint(j, "stream_offset", ev->offset);
 	json_bool(j, "fatal", ev->fatal);
 	return "gap";
 }
 
-const char *describe_event(const struct event *ev, bool expected,
-    const struct claims *claims, struct json *j)
+void describe_overlap(enum side by, uint64_t offset, uint64_t n,
+    uint64_t frame, struct json *j)
+{
+	json_open(j, NULL, '{');
+	json_str(j, "by", describe_side(by));
+	json_uint(j, "bytes", n);
+	json_uint(j, "stream_offset", offset);
+	json_str(j, "used", "first");
+	json_uint(j, "frame", frame);
+	json_close(j, '}');
+}
+
+const char *describe_event(const struct event *ev, enum side by,
+    bool expected, const struct claims *claims, struct json *j)
 {
 	const char *kind = NULL;
 
 	json_open(j, NULL, '{');
-	json_str(j, "by", describe_side(ev->by));
+	json_str(j, "by", describe_side(by));
 	switch (ev->kind) {
 	case EV_HANDSHAKE:
-		kind = put_handshake(ev, expected, j);
+		kind = put_handshake(ev, by == SIDE_US, expected, j);
 		break;
 	case EV_MESSAGE:
 		kind = put_message(ev, claims, j);

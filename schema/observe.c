@@ -30,11 +30,17 @@ void observe_target(struct witness *w, const struct swarmref *target)
 
 /* --- writing down ---------------------------------------------------------- */
 
-static void put_names(struct witness *w, struct record *r, struct json *detail)
+enum side observe_as(const struct witness *w, enum side by)
+{
+	return w->between ? SIDE_PEER : by;
+}
+
+static void put_names(struct witness *w, enum side by, struct record *r,
+    struct json *detail)
 {
 	r->swarm = w->target ? w->target->swarm : NULL;
 	r->conn = w->conn;
-	r->who = &w->who;
+	r->who = w->between ? &w->between->end[by] : &w->who;
 	r->detail = json_done(detail);
 	if (!r->detail)
 		log_die("the detail of a %s record does not fit", r->kind);
@@ -42,13 +48,14 @@ static void put_names(struct witness *w, struct record *r, struct json *detail)
 	json_fini(detail);
 }
 
-void observe_put(struct witness *w, struct stamp at, const char *kind,
-    struct json *detail, struct span raw, const uint8_t *raw_sha256)
+void observe_put(struct witness *w, enum side by, struct stamp at,
+    const char *kind, struct json *detail, struct span raw,
+    const uint8_t *raw_sha256)
 {
 	struct record r = { .at = at, .kind = kind, .raw = raw,
 		.raw_sha256 = raw_sha256 };
 
-	put_names(w, &r, detail);
+	put_names(w, by, &r, detail);
 }
 
 /* The side's claims, if they are about the torrent. */
@@ -67,8 +74,8 @@ void observe_flush(struct witness *w, enum side by)
 		return;
 	f->burst = (struct burst){ 0 };
 	json_init(&j, JSON_MOST);
-	burst_detail(&b, describe_side(by), told(f), &j);
-	observe_put(w, b.first, b.key.kind, &j, span_of(b.raw, b.n), NULL);
+	burst_detail(&b, describe_side(observe_as(w, by)), told(f), &j);
+	observe_put(w, by, b.first, b.key.kind, &j, span_of(b.raw, b.n), NULL);
 	burst_fini(&b);
 }
 
@@ -85,8 +92,8 @@ static void join(struct witness *w, enum side by, const struct burst_key *key,
 		return;
 	}
 	json_init(&j, JSON_MOST);
-	burst_detail(&one, describe_side(by), told(f), &j);
-	observe_put(w, at, key->kind, &j, raw, NULL);
+	burst_detail(&one, describe_side(observe_as(w, by)), told(f), &j);
+	observe_put(w, by, at, key->kind, &j, raw, NULL);
 }
 
 static void note_pex(struct witness *w, const struct event *ev,
@@ -98,8 +105,9 @@ static void note_pex(struct witness *w, const struct event *ev,
 	struct json j;
 
 	json_init(&j, JSON_MOST);
-	r.names = gossip_pex(&ev->pex, describe_side(ev->by), &j, names);
-	put_names(w, &r, &j);
+	r.names = gossip_pex(&ev->pex, describe_side(observe_as(w, ev->by)),
+	    &j, names);
+	put_names(w, ev->by, &r, &j);
 }
 
 /* --- hashes of v2 files ------------------------------------------------------ */
@@ -152,8 +160,9 @@ static void note_hashes(struct witness *w, const struct event *ev,
 		v = judge(w, ev, &why);
 	proven = v == HASHES_PROVEN;
 	json_init(&j, JSON_MOST);
-	describe_hashes(ev, v == HASHES_OPEN ? NULL : &proven, why, &j);
-	observe_put(w, at, "hashes", &j, describe_raw(ev), NULL);
+	describe_hashes(ev, observe_as(w, ev->by), v == HASHES_OPEN ? NULL :
+	    &proven, why, &j);
+	observe_put(w, ev->by, at, "hashes", &j, describe_raw(ev), NULL);
 }
 
 /* An event with a record of its own; its claims are applied already. */
@@ -173,9 +182,10 @@ static void note(struct witness *w, const struct event *ev, struct stamp at)
 		return;
 	}
 	json_init(&j, JSON_MOST);
-	kind = describe_event(ev, f->counts, told(f), &j);
+	kind = describe_event(ev, observe_as(w, ev->by), f->counts, told(f),
+	    &j);
 	if (kind)
-		observe_put(w, at, kind, &j, describe_raw(ev), NULL);
+		observe_put(w, ev->by, at, kind, &j, describe_raw(ev), NULL);
 	json_fini(&j);
 }
 
@@ -194,7 +204,7 @@ void observe_piece(struct witness *w, enum side by, struct underway *u,
 	struct json j;
 
 	/* What we were asked for and never gave is told by `request`. */
-	if (by == SIDE_US && underway_came(u) == 0) {
+	if (observe_as(w, by) == SIDE_US && underway_came(u) == 0) {
 		underway_free(u);
 		return;
 	}
@@ -204,8 +214,9 @@ void observe_piece(struct witness *w, enum side by, struct underway *u,
 	    !w->flow[by].unchoked ? ", choked" :
 	    underway_rejected(u) ? ", rejected" : "");
 	json_init(&j, JSON_MOST);
-	underway_detail(u, w->torrent, describe_side(by), state, &j);
-	observe_put(w, at, "piece", &j, span_of(NULL, 0), underway_sha256(u));
+	underway_detail(u, w->torrent, describe_side(observe_as(w, by)), state,
+	    &j);
+	observe_put(w, by, at, "piece", &j, span_of(NULL, 0), underway_sha256(u));
 	underway_free(u);
 	if (report && by == SIDE_PEER && w->hooks.piece)
 		w->hooks.piece(w->hooks.ctx, &r);

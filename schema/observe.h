@@ -29,6 +29,13 @@ struct flow {
 	bool fast;		/* its handshake has the Fast bit (BEP 6) */
 };
 
+/* Of a conversation of two others, by enum side. */
+struct between {
+	struct endpoint end[2];
+	uint64_t missing[2];	/* bytes not captured */
+	uint64_t unlike[2];	/* bytes that came again and differ */
+};
+
 struct witness {
 	struct witness_hooks hooks;
 	struct swarmref own;	/* where we were given a torrent only */
@@ -40,6 +47,7 @@ struct witness {
 	uint64_t roots;		/* files looked at */
 	int64_t conn;
 	struct endpoint who;
+	struct between *between;	/* NULL: one end is us */
 	struct talk talk;
 	struct flow flow[2];	/* by enum side */
 	bool closed;
@@ -64,8 +72,12 @@ void observe_flush(struct witness *w, enum side by);
 void observe_piece(struct witness *w, enum side by, struct underway *u,
     const char *reason, bool report, struct stamp at);
 
-/* Hands a record of this conversation to the hook; detail is finished. */
-void observe_put(struct witness *w, struct stamp at, const char *kind,
-    struct json *detail, struct span raw, const uint8_t *raw_sha256);
+/* How records call that side: "us" only where it is. */
+enum side observe_as(const struct witness *w, enum side by);
+
+/* Hands a record of what that side said to the hook; detail is finished. */
+void observe_put(struct witness *w, enum side by, struct stamp at,
+    const char *kind, struct json *detail, struct span raw,
+    const uint8_t *raw_sha256);
 
 #endif

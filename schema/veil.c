@@ -184,18 +184,26 @@ static bool read_past(const struct mse_flow *f, enum mse_state state)
 	return f->state > state && f->state != MSE_AT_FAULT;
 }
 
-void veil_detail(const struct veil *v, const char *outcome, struct json *j)
+static const char *end_name(const struct veil *v, enum mse_end end,
+    bool between)
+{
+	if (between)
+		return end == MSE_A ? "initiator" : "responder";
+	return side_of(v, end) == SIDE_US ? "us" : "peer";
+}
+
+void veil_detail(const struct veil *v, const char *outcome, bool between,
+    struct json *j)
 {
 	const struct mse *m = &v->mse;
 	const struct mse_flow *a = &m->flow[MSE_A], *b = &m->flow[MSE_B];
 
 	json_open(j, NULL, '{');
-	json_str(j, "by", v->initiator == SIDE_US ? "us" : "peer");
+	json_str(j, "by", between ? "peer" : end_name(v, MSE_A, false));
 	json_str(j, "outcome", outcome ? outcome : m->fault.reason ?
 	    m->fault.reason : "ok");
 	if (m->fault.reason) {
-		json_str(j, "fault_by", side_of(v, m->fault_by) == SIDE_US ?
-		    "us" : "peer");
+		json_str(j, "fault_by", end_name(v, m->fault_by, between));
 		json_uint(j, "fault_offset", m->fault.offset);
 	} else {
 		json_null(j, "fault_by");

@@ -44,6 +44,19 @@ struct witness *witness_new(const struct witness_hooks *hooks,
 	return w;
 }
 
+struct witness *witness_between(const struct witness_hooks *hooks,
+    const struct swarmref *swarm, int64_t conn, const struct endpoint end[2])
+{
+	struct witness *w = witness_begin(hooks, swarm, conn,
+	    &end[SIDE_PEER]);
+
+	if (!w)
+		return NULL;
+	w->between = must(calloc(1, sizeof(*w->between)));
+	memcpy(w->between->end, end, sizeof(w->between->end));
+	return w;
+}
+
 void witness_free(struct witness *w)
 {
 	if (!w)
@@ -60,6 +73,7 @@ void witness_free(struct witness *w)
 		claims_fini(&f->claims);
 	}
 	proven_free(w->proven);
+	free(w->between);
 	veil_free(w->veil);
 	free(w);
 }
@@ -142,8 +156,8 @@ static void record_veil(struct witness *w, const char *outcome,
 	struct json j;
 
 	json_init(&j, JSON_MOST);
-	veil_detail(w->veil, outcome, &j);
-	observe_put(w, at, "encrypted", &j, span_of(raw, n), NULL);
+	veil_detail(w->veil, outcome, w->between != NULL, &j);
+	observe_put(w, w->veil->initiator, at, "encrypted", &j, span_of(raw, n), NULL);
 	veil_recorded(w->veil);
 	free(raw);
 }
@@ -217,6 +231,8 @@ void witness_gap(struct witness *w, enum side by, uint64_t n, struct stamp at)
 	if (w->closed)
 		return;
 	f->gap = true;
+	if (w->between)
+		w->between->missing[by] += n;
 	if (w->veil) {
 		veil_gap(w->veil, by, n);
 		if (veil_due(w->veil))
@@ -229,6 +245,21 @@ void witness_gap(struct witness *w, enum side by, uint64_t n, struct stamp at)
 	ev.offset += f->n;	/* talk has not seen what is kept */
 	drop_kept(f);
 	observe_event(w, &ev, at);
+}
+
+void witness_overlap(struct witness *w, enum side by, uint64_t offset,
+    uint64_t n, uint64_t frame, struct stamp at)
+{
+	struct json j;
+
+	if (w->closed)
+		return;
+	if (w->between)
+		w->between->unlike[by] += n;
+	observe_flush(w, by);
+	json_init(&j, JSON_MOST);
+	describe_overlap(observe_as(w, by), offset, n, frame, &j);
+	observe_put(w, by, at, "overlap", &j, span_of(NULL, 0), NULL);
 }
 
 /* --- what is learnt from elsewhere ------------------------------------------- */
@@ -280,13 +311,14 @@ void witness_metadata(struct witness *w, struct stamp at)
 		observe_flush(w, (enum side)i);
 		json_init(&j, JSON_MOST);
 		json_open(&j, NULL, '{');
-		json_str(&j, "by", describe_side((enum side)i));
+		json_str(&j, "by", describe_side(observe_as(w,
+		    (enum side)i)));
 		json_str(&j, "fault", claims_pieces(&f->claims, pieces));
 		json_uint(&j, "claimed", f->claims.count);
 		json_uint(&j, "pieces", pieces);
 		json_close(&j, '}');
 		if (any)
-			observe_put(w, at, "claims", &j, span_of(NULL, 0), NULL);
+			observe_put(w, (enum side)i, at, "claims", &j, span_of(NULL, 0), NULL);
 		json_fini(&j);
 	}
 	/* Until it greets, the peer is taken to speak of our torrent. */
@@ -323,6 +355,35 @@ static void put_digest(struct json *j, const char *key, struct flow *f)
 		json_hex(j, key, span_of(digest, sizeof(digest)));
 }
 
+static void put_ours(struct json *j, struct flow *rx, struct flow *tx)
+{
+	json_uint(j, "rx_bytes", rx->bytes);
+	json_uint(j, "tx_bytes", tx->bytes);
+	put_digest(j, "rx_sha256", rx);
+	put_digest(j, "tx_sha256", tx);
+	json_uint(j, "keepalives_rx", rx->keepalives);
+	json_uint(j, "keepalives_tx", tx->keepalives);
+	json_uint(j, "piece_bytes_tx", tx->piece_bytes);
+}
+
+/* a opened the conversation, or spoke first. */
+static void put_theirs(struct json *j, const struct between *w,
+    struct flow *a, struct flow *b)
+{
+	json_uint(j, "initiator_bytes", a->bytes);
+	json_uint(j, "responder_bytes", b->bytes);
+	put_digest(j, "initiator_sha256", a);
+	put_digest(j, "responder_sha256", b);
+	json_uint(j, "initiator_keepalives", a->keepalives);
+	json_uint(j, "responder_keepalives", b->keepalives);
+	json_uint(j, "initiator_piece_bytes", a->piece_bytes);
+	json_uint(j, "responder_piece_bytes", b->piece_bytes);
+	json_uint(j, "initiator_missing", w->missing[SIDE_US]);
+	json_uint(j, "responder_missing", w->missing[SIDE_PEER]);
+	json_uint(j, "initiator_overlaps", w->unlike[SIDE_US]);
+	json_uint(j, "responder_overlaps", w->unlike[SIDE_PEER]);
+}
+
 void witness_close(struct witness *w, const char *by, const char *why,
     struct stamp at)
 {
@@ -350,15 +411,12 @@ void witness_close(struct witness *w, const char *by, const char *why,
 	json_open(&j, NULL, '{');
 	json_str(&j, "by", by);
 	json_str(&j, "why", why);
-	json_uint(&j, "rx_bytes", rx->bytes);
-	json_uint(&j, "tx_bytes", tx->bytes);
-	put_digest(&j, "rx_sha256", rx);
-	put_digest(&j, "tx_sha256", tx);
-	json_uint(&j, "keepalives_rx", rx->keepalives);
-	json_uint(&j, "keepalives_tx", tx->keepalives);
-	json_uint(&j, "piece_bytes_tx", tx->piece_bytes);
+	if (w->between)
+		put_theirs(&j, w->between, tx, rx);
+	else
+		put_ours(&j, rx, tx);
 	json_close(&j, '}');
-	observe_put(w, at, "closed", &j, span_of(NULL, 0), NULL);
+	observe_put(w, SIDE_US, at, "closed", &j, span_of(NULL, 0), NULL);
 }
 
 const struct claims *witness_claims(const struct witness *w, enum side by)

@@ -63,6 +63,10 @@ struct witness *witness_begin(const struct witness_hooks *hooks,
 /* The same for a swarm whose torrent is at hand. */
 struct witness *witness_new(const struct witness_hooks *hooks,
     const struct torrent *torrent, int64_t conn, const struct endpoint *who);
+/* The same of a conversation of two others (captures): end by enum side, SIDE_US
+ * being the end that opened it, and every record bears the end that spoke. */
+struct witness *witness_between(const struct witness_hooks *hooks,
+    const struct swarmref *swarm, int64_t conn, const struct endpoint end[2]);
 /* Without witness_close nothing more is recorded. NULL is allowed. */
 void witness_free(struct witness *w);
 
@@ -91,8 +95,12 @@ void witness_secret(struct witness *w, const uint8_t secret[MSE_KEY],
  */
 void witness_metadata(struct witness *w, struct stamp at);
 
-/* n bytes of a side are missing (captures only). */
+/* n bytes of a side are missing (captures only); 0: it is not known how many. */
 void witness_gap(struct witness *w, enum side by, uint64_t n, struct stamp at);
+/* Bytes [offset, offset + n) of a side came again in that frame, and differed
+ * (captures only). */
+void witness_overlap(struct witness *w, enum side by, uint64_t offset,
+    uint64_t n, uint64_t frame, struct stamp at);
 
 /* Time passed: runs older than BURST_NS are written down. */
 void witness_tick(struct witness *w, struct stamp at);
@@ -103,7 +111,8 @@ bool witness_waiting(const struct witness *w);
 /*
  * The conversation ended: writes down what is open (runs, unfinished pieces
  * with the reason), then `closed` with byte counts and the digest of each
- * direction. by: "us", "peer" or "error"; why in a few words. Bytes that come
+ * direction. by: "us", "peer" or "error", between others "initiator",
+ * "responder" or "capture"; why in a few words. Bytes that come
  * later are refused.
  */
 void witness_close(struct witness *w, const char *by, const char *why,

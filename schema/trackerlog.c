@@ -1,4 +1,4 @@
-#include "monitor/trackerlog.h"
+#include "schema/trackerlog.h"
 
 #include <stdlib.h>
 
@@ -13,7 +13,8 @@ static const char *const outcomes[] = {
 	[EXCHANGE_MALFORMED] = "malformed",
 	[EXCHANGE_TIMEOUT] = "timeout",
 	[EXCHANGE_ERROR] = "error",
-	[EXCHANGE_REFUSED] = "refused"
+	[EXCHANGE_REFUSED] = "refused",
+	[EXCHANGE_UNSEEN] = "unseen"
 };
 
 static const char *const events[] = { "none", "completed", "started",
@@ -40,13 +41,23 @@ static void put_span(struct json *j, const char *key, struct span s)
 		json_text(j, key, s);
 }
 
+/* by_client: it is what the asker said; else the tracker. */
 static int64_t put_record(struct trackerlog *l, const struct asked *a,
-    const struct exchange *x, struct record *r)
+    const struct exchange *x, bool by_client, struct record *r)
 {
+	struct overheard heard = { .file = x->file };
+
 	r->at = x->at;
 	r->swarm = a->swarm;
 	r->conn = CONN_NONE;
 	r->who = x->who.family ? &x->who : NULL;
+	if (x->client) {
+		heard.to = by_client ? x->who : *x->client;
+		heard.frame = by_client ? x->asked_frame : x->told_frame;
+		overheard_put(&l->json, &heard);
+		if (by_client)
+			r->who = x->client;
+	}
 	json_close(&l->json, '}');
 	r->detail = json_done(&l->json);
 	if (r->detail == NULL)
@@ -58,7 +69,8 @@ static void put_outcome(struct json *j, const struct exchange *x,
     enum exchange_outcome outcome)
 {
 	json_int(j, "sent_utc_ns", x->sent.utc_ns);
-	json_int(j, "took_ms", (x->at.mono_ns - x->sent.mono_ns) / NS_PER_MS);
+	json_int(j, "took_ms", (x->client ? x->at.utc_ns - x->sent.utc_ns :
+	    x->at.mono_ns - x->sent.mono_ns) / NS_PER_MS);
 	json_str(j, "outcome", outcomes[outcome]);
 	put_count(j, "http_status", x->http_status ? x->http_status : -1);
 	if (x->error[0])
@@ -80,7 +92,10 @@ static int64_t put_announce(struct trackerlog *l, const struct asked *a,
 	json_reset(j);
 	json_open(j, NULL, '{');
 	json_str(j, "tracker", a->url);
-	json_uint(j, "tier", a->tier);
+	if (x->client)
+		json_null(j, "tier");
+	else
+		json_uint(j, "tier", a->tier);
 	json_str(j, "transport", a->transport);
 	json_hex(j, "infohash", span_of(a->ask->infohash, 20));
 	json_str(j, "event", events[a->ask->event]);
@@ -90,12 +105,20 @@ static int64_t put_announce(struct trackerlog *l, const struct asked *a,
 	json_uint(j, "downloaded", a->ask->downloaded);
 	json_uint(j, "left", a->ask->left);
 	json_int(j, "numwant", a->ask->numwant);
-	json_hex(j, "key", span_of(key, sizeof(key)));
+	if (a->no_key)
+		json_null(j, "key");
+	else
+		json_hex(j, "key", span_of(key, sizeof(key)));
 	json_hex(j, "peer_id", span_of(a->ask->peer_id, 20));
 	put_outcome(j, x, outcome);
-	json_bool(j, "stalled", a->stalled);
-	json_uint(j, "ignored", x->ignored);
-	return put_record(l, a, x, &(struct record){ .kind = "announce",
+	if (x->client) {
+		json_null(j, "stalled");
+		json_null(j, "ignored");
+	} else {
+		json_bool(j, "stalled", a->stalled);
+		json_uint(j, "ignored", x->ignored);
+	}
+	return put_record(l, a, x, true, &(struct record){ .kind = "announce",
 	    .raw = x->request.n ? x->request : span_of(NULL, 0) });
 }
 
@@ -114,7 +137,7 @@ static void put_malformed(struct trackerlog *l, const struct asked *a,
 	json_str(j, "reason", err->reason);
 	json_uint(j, "offset", err->offset);
 	put_count(j, "announce", announce);
-	put_record(l, a, x, &(struct record){ .kind = "malformed",
+	put_record(l, a, x, false, &(struct record){ .kind = "malformed",
 	    .raw = head.n ? head : span_of(NULL, 0) });
 }
 
@@ -190,7 +213,7 @@ static void put_listed(struct trackerlog *l, const struct asked *a,
 	    endpoint_ip(&external, ip) : NULL);
 	json_uint(j, "odd_bytes", r->odd_bytes);
 	json_uint(j, "skipped", skipped);
-	t->listed = put_record(l, a, x, &(struct record){ .kind = "listed",
+	t->listed = put_record(l, a, x, false, &(struct record){ .kind = "listed",
 	    .raw = x->body, .named = t->peers, .names = t->n });
 }
 
@@ -297,7 +320,7 @@ void trackerlog_scrape(struct trackerlog *l, const struct asked *a,
 	put_count(j, "leechers", s.leechers);
 	put_count(j, "downloaded", s.downloaded);
 	put_span(j, "failure", s.failure);
-	put_record(l, a, x, &(struct record){ .kind = "scrape",
+	put_record(l, a, x, false, &(struct record){ .kind = "scrape",
 	    .raw = outcome == EXCHANGE_OK || outcome == EXCHANGE_FAILURE ?
 	    x->body : span_of(NULL, 0) });
 	if (bad)

@@ -2,10 +2,10 @@
  * Exchanges with trackers as records: `announce`, then what it brought,
  * `listed` or `malformed`; and `scrape`. See docs/evidence-format.md.
  */
-#ifndef MONITOR_TRACKERLOG_H
-#define MONITOR_TRACKERLOG_H
+#ifndef SCHEMA_TRACKERLOG_H
+#define SCHEMA_TRACKERLOG_H
 
-#include "monitor/exchange.h"
+#include "schema/exchange.h"
 #include "schema/json.h"
 #include "wire/tracker.h"
 
@@ -21,6 +21,7 @@ struct asked {
 	unsigned tier;
 	int family;
 	const struct tracker_ask *ask;
+	bool no_key;			/* the client sent none */
 	bool stalled;
 };
 

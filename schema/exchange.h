@@ -1,9 +1,10 @@
 /*
  * One question put to a tracker and what became of it, whatever carried it.
  */
-#ifndef MONITOR_EXCHANGE_H
-#define MONITOR_EXCHANGE_H
+#ifndef SCHEMA_EXCHANGE_H
+#define SCHEMA_EXCHANGE_H
 
+#include "schema/overheard.h"
 #include "schema/record.h"
 
 enum exchange_outcome {
@@ -12,7 +13,8 @@ enum exchange_outcome {
 	EXCHANGE_MALFORMED,
 	EXCHANGE_TIMEOUT,
 	EXCHANGE_ERROR,		/* of name, network, TLS or HTTP */
-	EXCHANGE_REFUSED	/* by us: an address or scheme we do not use */
+	EXCHANGE_REFUSED,	/* by us: an address or scheme we do not use */
+	EXCHANGE_UNSEEN		/* overheard, and no answer was */
 };
 
 struct exchange {
@@ -22,6 +24,10 @@ struct exchange {
 	int http_status;	/* 0: none */
 	char error[256];	/* empty: none; printable or not, escape it */
 	struct endpoint who;	/* the tracker; family 0: never known */
+	const struct endpoint *client;	/* who asked it; NULL: we did ... */
+	const char *file;	/* ... else in which savefile, and in which ... */
+	uint64_t asked_frame, told_frame;	/* ... frames the question
+				 * and the answer were whole */
 	struct span request;	/* as sent; empty: nothing was */
 	struct span body;	/* after transfer and content decoding */
 	uint32_t ignored;	/* datagrams of its address, no answer */

@@ -2,11 +2,12 @@
  * What the DHT said, as records of kind `dht`, and what it said wrongly, as
  * `malformed`. See docs/evidence-format.md.
  */
-#ifndef MONITOR_DHTLOG_H
-#define MONITOR_DHTLOG_H
+#ifndef SCHEMA_DHTLOG_H
+#define SCHEMA_DHTLOG_H
 
-#include "monitor/dhtask.h"
-#include "schema/json.h"
+#include "schema/overheard.h"
+#include "schema/record.h"
+#include "wire/krpc.h"
 
 #define DHTLOG_NAMED 256u	/* of one reply, that are named and dialled */
 
@@ -22,16 +23,34 @@ void dhtlog_init(struct dhtlog *l, void *ctx,
     int64_t (*add)(void *ctx, const struct record *r));
 void dhtlog_fini(struct dhtlog *l);
 
-/* An answer to a query about a swarm's infohash. named_as: the id under which
- * the node was known, if it answered under another; else NULL. Fills
- * l->named. */
-void dhtlog_answer(struct dhtlog *l, const char *swarm,
-    const struct dht_ask *ask, const struct dht_answer *a,
-    const uint8_t *named_as);
+/* A query about an infohash, and a datagram that came of it. */
+struct dhtlog_told {
+	enum krpc_method method;
+	bool scrape;
+	const uint8_t *target;		/* 20 bytes */
+	struct span request;		/* the query, as sent */
+	struct stamp sent;
+	struct endpoint from;
+	struct span bytes;
+	struct stamp at;
+	const struct krpc_msg *msg;	/* an answer, or an error */
+	const struct wire_error *err;	/* else why it is none */
+	const uint8_t *named_as;	/* the id under which the node was known,
+					 * if it answered under another */
+	const struct overheard *heard;	/* NULL: we asked */
+};
 
-/* Nonsense from a node that was asked; swarm may be NULL. */
+/* Fills l->named. swarm may be NULL. */
+void dhtlog_answer(struct dhtlog *l, const char *swarm,
+    const struct dhtlog_told *t);
+/* Nonsense from a node that was asked. */
 void dhtlog_malformed(struct dhtlog *l, const char *swarm,
-    const struct dht_ask *ask, const struct dht_answer *a);
+    const struct dhtlog_told *t);
+
+/* A query about an infohash that was overheard. */
+void dhtlog_asked(struct dhtlog *l, const char *swarm,
+    const struct krpc_msg *m, const struct endpoint *from, struct span bytes,
+    const struct overheard *heard, struct stamp at);
 
 /* What a lookup came to. */
 struct dhtlog_sum {

@@ -1,4 +1,4 @@
-#include "monitor/dhtlog.h"
+#include "schema/dhtlog.h"
 
 #include "schema/log.h"
 #include "schema/now.h"
@@ -120,17 +120,16 @@ static uint64_t count_nodes(const struct krpc_msg *m)
 	return n;
 }
 
-static void put_asked(struct json *j, const struct dht_ask *ask)
+static void put_asked(struct json *j, const struct dhtlog_told *t)
 {
-	json_str(j, "query", krpc_method_name(ask->method));
-	json_hex(j, "infohash", span_of(ask->target, 20));
+	json_str(j, "query", krpc_method_name(t->method));
+	json_hex(j, "infohash", span_of(t->target, 20));
 }
 
 void dhtlog_answer(struct dhtlog *l, const char *swarm,
-    const struct dht_ask *ask, const struct dht_answer *a,
-    const uint8_t *named_as)
+    const struct dhtlog_told *t)
 {
-	const struct krpc_msg *m = a->msg;
+	const struct krpc_msg *m = t->msg;
 	bool reply = m->type == KRPC_REPLY;
 	struct json *j = &l->json;
 	char ip[ENDPOINT_IP_MAX];
@@ -138,22 +137,22 @@ void dhtlog_answer(struct dhtlog *l, const char *swarm,
 	uint64_t values = collect(l, m, &skipped);
 
 	begin(l);
-	put_asked(j, ask);
-	json_bool(j, "scrape", ask->scrape);
+	put_asked(j, t);
+	json_bool(j, "scrape", t->scrape);
 	if (reply) {
 		json_hex(j, "node_id", span_of(m->id, NODEID_BYTES));
-		put_rule(j, m, &a->d->from);
+		put_rule(j, m, &t->from);
 	} else {
 		json_null(j, "node_id");
 		json_null(j, "node_id_ok");
 	}
-	if (named_as)
-		json_hex(j, "named_as", span_of(named_as, NODEID_BYTES));
+	if (t->named_as)
+		json_hex(j, "named_as", span_of(t->named_as, NODEID_BYTES));
 	else
 		json_null(j, "named_as");
 	put_span(j, "version", m->v);
-	json_int(j, "took_ms", (a->at.mono_ns - ask->sent.mono_ns) /
-	    NS_PER_MS);
+	json_int(j, "took_ms", (t->heard ? t->at.utc_ns - t->sent.utc_ns :
+	    t->at.mono_ns - t->sent.mono_ns) / NS_PER_MS);
 	json_str(j, "external_ip", m->ip.family ? endpoint_ip(&m->ip, ip) :
 	    NULL);
 	json_bool(j, "token", m->token.p != NULL);
@@ -168,28 +167,56 @@ void dhtlog_answer(struct dhtlog *l, const char *swarm,
 		json_null(j, "error");
 	put_span(j, "error_text", reply ? span_of(NULL, 0) : m->text);
 	put_odd(j, m);
-	json_hex(j, "request", span_of(ask->out, ask->out_n));
-	put(l, &(struct record){ .at = a->at, .kind = "dht", .swarm = swarm,
-	    .who = &a->d->from, .raw = a->d->bytes,
+	json_hex(j, "request", t->request);
+	overheard_put(j, t->heard);
+	put(l, &(struct record){ .at = t->at, .kind = "dht", .swarm = swarm,
+	    .who = &t->from, .raw = t->bytes,
 	    .named = l->names ? l->named : NULL, .names = l->names });
 }
 
 void dhtlog_malformed(struct dhtlog *l, const char *swarm,
-    const struct dht_ask *ask, const struct dht_answer *a)
+    const struct dhtlog_told *t)
 {
 	struct json *j = &l->json;
-	struct span head = a->d->bytes;
+	struct span head = t->bytes;
 
 	if (head.n > FAULT_BYTES)
 		head.n = FAULT_BYTES;
 	begin(l);
 	json_str(j, "by", "node");
 	json_str(j, "where", "dht");
-	json_str(j, "reason", a->err->reason);
-	json_uint(j, "offset", a->err->offset);
-	put_asked(j, ask);
-	put(l, &(struct record){ .at = a->at, .kind = "malformed",
-	    .swarm = swarm, .who = &a->d->from, .raw = head });
+	json_str(j, "reason", t->err->reason);
+	json_uint(j, "offset", t->err->offset);
+	put_asked(j, t);
+	overheard_put(j, t->heard);
+	put(l, &(struct record){ .at = t->at, .kind = "malformed",
+	    .swarm = swarm, .who = &t->from, .raw = head });
+}
+
+void dhtlog_asked(struct dhtlog *l, const char *swarm,
+    const struct krpc_msg *m, const struct endpoint *from, struct span bytes,
+    const struct overheard *heard, struct stamp at)
+{
+	struct json *j = &l->json;
+
+	begin(l);
+	json_str(j, "ask", krpc_method_name(m->method));
+	json_hex(j, "infohash", span_of(m->target, 20));
+	json_hex(j, "node_id", span_of(m->id, NODEID_BYTES));
+	put_rule(j, m, from);
+	put_span(j, "version", m->v);
+	json_bool(j, "read_only", m->read_only);
+	json_bool(j, "scrape", m->scrape);
+	if (m->port)
+		json_uint(j, "port", m->port);
+	else
+		json_null(j, "port");
+	json_bool(j, "implied_port", m->implied_port);
+	json_bool(j, "seed", m->seed);
+	put_odd(j, m);
+	overheard_put(j, heard);
+	put(l, &(struct record){ .at = at, .kind = "dht", .swarm = swarm,
+	    .who = from, .raw = bytes });
 }
 
 /* --- the node's own doings ------------------------------------------------- */
