@@ -8,6 +8,7 @@
 #include "version.h"
 
 #include "monitor/run.h"
+#include "monitor/stamp.h"
 #include "report/report.h"
 #include "report/torrent.h"
 #include "report/verify.h"
@@ -24,6 +25,8 @@ static const struct command {
 	    "what the evidence shows: HTML, CSV, JSON" },
 	{ "verify", verify_main, "[options] CASE",
 	    "check ledger, signatures, raw bytes and savefiles" },
+	{ "stamp", stamp_main, "[options] CASE",
+	    "ask time-stamping authorities about the newest checkpoint" },
 	{ "torrent", torrent_main, "[--json] FILE|MAGNET...",
 	    "what a torrent says: hashes, files, pieces, oddities" },
 };

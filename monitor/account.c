@@ -4,6 +4,8 @@
 #include <maxminddb.h>
 #include <stdlib.h>
 
+#include "monitor/tsa.h"
+#include "schema/catrust.h"
 #include "schema/log.h"
 #include "schema/now.h"
 
@@ -51,6 +53,12 @@ static void put_config(void *ctx, struct json *j)
 	json_bool(j, "no_packets", o->no_packets);
 	runlog_text(j, "interface", o->interface);
 	runlog_list(j, "ntp", o->ntp, o->ntps);
+	runlog_list(j, "tsa", o->tsa, o->tsas);
+	runlog_text(j, "tsa_policy", o->tsa_policy);
+	json_int(j, "stamp_every_s", o->stamp_every_s ? o->stamp_every_s :
+	    TSA_EVERY_S);
+	runlog_text(j, "on_checkpoint", o->on_checkpoint);
+	runlog_text(j, "ssl_cert_file", catrust_file());
 	runlog_list(j, "geo", o->geo, o->geos);
 	json_bool(j, "dht", !o->no_dht);
 	runlog_list(j, "dht_node", o->dht_node, o->dht_nodes);

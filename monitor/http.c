@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "monitor/sock.h"
+#include "schema/catrust.h"
 #include "schema/now.h"
 
 #define REQUEST_MAX 32768u	/* request heads, redirects' included */
@@ -354,6 +355,7 @@ static bool set_options(struct http_get *g, const char *url, int wait_ms)
 	SET(HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	SET(ACCEPT_ENCODING, "gzip");
 	SET(PROXY, "");
+	ok = catrust_set(e) == CURLE_OK && ok;
 	SET(NOSIGNAL, 1l);
 	SET(IPRESOLVE, g->family == 4 ? CURL_IPRESOLVE_V4 :
 	    CURL_IPRESOLVE_V6);

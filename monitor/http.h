@@ -1,7 +1,7 @@
 /*
  * HTTP and HTTPS GET for trackers: libcurl's multi-socket interface on the uv
  * loop. Bounded in time, bytes and redirects; no proxy, cookie or .netrc;
- * certificates checked against the system's.
+ * certificates checked as schema/catrust says.
  */
 #ifndef MONITOR_HTTP_H
 #define MONITOR_HTTP_H

@@ -6,6 +6,7 @@
 
 #include "monitor/decoy.h"
 #include "schema/log.h"
+#include "schema/stamping.h"
 
 #define OUTSTANDING_MAX 32
 #define CONNECTIONS_MAX 100000
@@ -27,6 +28,10 @@
 	X(NO_PACKETS,      "no-packets",      NULL,    "record no packets") \
 	X(INTERFACE,       "interface",       "IFACE", "record packets of this interface (any)") \
 	X(NTP,             "ntp",             "HOST",  "hold the clock against this SNTP server; repeatable") \
+	X(TSA,             "tsa",             "URL",   "ask this time-stamping authority (RFC 3161); repeatable") \
+	X(TSA_POLICY,      "tsa-policy",      "OID",   "ask for time-stamps under this policy") \
+	X(STAMP_EVERY,     "stamp-every",     "T",     "ask the authorities this often (1h)") \
+	X(ON_CHECKPOINT,   "on-checkpoint",   "CMD",   "hand each kept checkpoint to this shell command's input") \
 	X(DHT_NODE,        "dht-node",        "NODE",  "a DHT node to begin with, HOST:PORT; repeatable; none is built in") \
 	X(NO_DHT,          "no-dht",          NULL,    "take no part in the DHT") \
 	X(ANNOUNCE_DHT,    "announce-dht",    NULL,    "say in the DHT that we are here, so that peers dial us") \
@@ -197,6 +202,7 @@ static const char *wanted(enum option_id id)
 {
 	switch (id) {
 	case OPT_DURATION:
+	case OPT_STAMP_EVERY:
 		return "a time such as 90, 30m or 12h";
 	case OPT_LISTEN:
 		return "a port, 0 to 65535";
@@ -209,7 +215,7 @@ static const char *wanted(enum option_id id)
 	case OPT_DECOYS:
 		return "a number from 1 to 100";
 	case OPT_OUTSTANDING:
-		return "a number from 1 to 8";
+		return "a number from 1 to 32";
 	case OPT_MAX_CONNECTIONS:
 		return "a number from 1 to 100000";
 	case OPT_DIAL_RATE:
@@ -223,6 +229,7 @@ static const char *wanted(enum option_id id)
 		return "off, allow or require";
 	case OPT_NTP:
 	case OPT_GEO:
+	case OPT_TSA:
 		return "a value, and not so many of them";
 	case OPT_LIST:
 	case OPT_NO_DHT:
@@ -240,6 +247,8 @@ static const char *wanted(enum option_id id)
 	case OPT_PURPOSE:
 	case OPT_GROUND:
 	case OPT_RETENTION:
+	case OPT_TSA_POLICY:
+	case OPT_ON_CHECKPOINT:
 	case OPT_HELP:
 	case OPTION_COUNT:
 		break;
@@ -292,6 +301,17 @@ static bool take(struct options *o, enum option_id id, const char *arg)
 		return keep(o->ntp, OPTIONS_NTP_MAX, &o->ntps, arg);
 	case OPT_GEO:
 		return keep(o->geo, OPTIONS_GEO_MAX, &o->geos, arg);
+	case OPT_TSA:
+		return keep(o->tsa, OPTIONS_TSA_MAX, &o->tsas, arg);
+	case OPT_TSA_POLICY:
+		o->tsa_policy = arg;
+		return *arg != '\0';
+	case OPT_STAMP_EVERY:
+		o->stamp_every_s = options_time(arg);
+		return o->stamp_every_s > 0;
+	case OPT_ON_CHECKPOINT:
+		o->on_checkpoint = arg;
+		return *arg != '\0';
 	case OPT_DHT_NODE:
 		return read_node(o, arg);
 	case OPT_NO_DHT:
@@ -367,6 +387,12 @@ static enum options_result check(const struct options *o)
 	if (o->listen >= o->ports_from && o->listen <= o->ports_to)
 		return misuse("the --listen port lies in the --ports range",
 		    "");
+	if (!o->tsas && (o->tsa_policy || o->stamp_every_s))
+		return misuse("--tsa-policy and --stamp-every are of use with "
+		    "--tsa only", "");
+	if (!stamping_usable(&(struct stamping){ .url = o->tsa, .n = o->tsas,
+	    .policy = o->tsa_policy }, "monitor"))
+		return OPTIONS_MISUSE;
 	if (o->no_dht && (o->dht_nodes || o->announce_dht))
 		return misuse("--no-dht leaves no use for --dht-node and "
 		    "--announce-dht", "");

@@ -11,6 +11,7 @@
 #include "wire/endpoint.h"
 
 #define OPTIONS_NTP_MAX 16
+#define OPTIONS_TSA_MAX 16
 #define OPTIONS_GEO_MAX 8
 #define OPTIONS_NODES_MAX 16
 #define SAMPLE_ALL (-1)
@@ -27,6 +28,11 @@ struct options {
 	const char *interface;	/* NULL: any */
 	const char *ntp[OPTIONS_NTP_MAX];
 	size_t ntps;
+	const char *tsa[OPTIONS_TSA_MAX];	/* URLs */
+	size_t tsas;
+	const char *tsa_policy;	/* or NULL */
+	int64_t stamp_every_s;	/* 0: the default */
+	const char *on_checkpoint;	/* shell command, or NULL */
 	const char *dht_node[OPTIONS_NODES_MAX];	/* HOST:PORT */
 	size_t dht_nodes;
 	bool no_dht, announce_dht, no_pex, lsd;

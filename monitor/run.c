@@ -14,9 +14,11 @@
 #include "monitor/sock.h"
 #include "monitor/status.h"
 #include "monitor/trackers.h"
+#include "monitor/tsa.h"
 #include "schema/derive.h"
 #include "schema/log.h"
 #include "schema/now.h"
+#include "schema/publish.h"
 #include "version.h"
 
 #define TRACKERS_WAIT_MS 5000
@@ -38,6 +40,8 @@ struct run {
 	struct packets packets;
 	struct clockwatch *clock;
 	struct trackers *trackers;
+	struct tsa *tsa;		/* NULL: none is asked */
+	struct publisher *publisher;	/* NULL: no --on-checkpoint */
 	struct finders finders;
 	struct decoys *decoys;		/* NULL: none */
 	struct crowd crowd;
@@ -285,6 +289,18 @@ static void on_signal(uv_signal_t *sig, int number)
 	stop(r, number == SIGINT ? "SIGINT" : "SIGTERM");
 }
 
+/* `end`, and time-stamps of it. */
+static void put_end(struct run *r)
+{
+	if (r->tsa)
+		tsa_stop(r->tsa);
+	publisher_quiet(r->publisher);
+	runlog_end(&r->account.run, r->why, r->crowd.env.dialled +
+	    r->crowd.env.accepted, r->crowd.env.piece_bytes_sent, &r->sound);
+	if (r->tsa && !r->hurried)
+		tsa_last(r->tsa);
+}
+
 /* Seals the case and says what it came to. */
 static int seal(struct run *r)
 {
@@ -295,8 +311,7 @@ static int seal(struct run *r)
 		ledger_close(r->ledger, NULL, NULL);
 		return 1;
 	}
-	runlog_end(&r->account.run, r->why, r->crowd.env.dialled +
-	    r->crowd.env.accepted, r->crowd.env.piece_bytes_sent, &r->sound);
+	put_end(r);
 	if (ledger_close(r->ledger, digest, note) < 0)
 		rc = 1;
 	r->ledger = NULL;
@@ -382,9 +397,17 @@ static int check_owner(const struct run *r)
 	return -1;
 }
 
+static int64_t on_add(void *ctx, const struct record *rec)
+{
+	struct run *r = ctx;
+
+	return ledger_add(r->ledger, rec);
+}
+
 static int open_case(struct run *r)
 {
-	struct ledger_conf conf = { .dir = &r->dir, .key = &r->key };
+	struct ledger_conf conf = { .dir = &r->dir, .key = &r->key,
+		.on_checkpoint = publisher_put };
 	struct ledger_past past;
 
 	if (casedir_open(&r->dir, r->opt.case_path) < 0 ||
@@ -398,6 +421,10 @@ static int open_case(struct run *r)
 		log_warn("cannot give up privilege: %s", strerror(errno));
 		return -1;
 	}
+	if (r->opt.on_checkpoint && !(r->publisher =
+	    publisher_start(r->opt.on_checkpoint, privilege_drop)))
+		return -1;
+	conf.ctx = r->publisher;
 	r->ledger = ledger_open(&conf, &past);
 	if (!r->ledger)
 		return -1;
@@ -408,18 +435,12 @@ static int open_case(struct run *r)
 	r->account.vantage = &r->vantage;
 	if (account_begin(&r->account, &past, r->keyfile, &r->sound) < 0)
 		return -1;
+	publisher_begin(r->publisher, on_add, r);
 	packets_account(&r->packets, &r->account);
 	for (size_t i = 0; i < r->opt.geos; i++)
 		if (account_geo(&r->account, r->opt.geo[i]) < 0)
 			return -1;
 	return 0;
-}
-
-static int64_t on_add(void *ctx, const struct record *rec)
-{
-	struct run *r = ctx;
-
-	return ledger_add(r->ledger, rec);
 }
 
 static void on_found(void *ctx, struct swarm *s, const struct endpoint *at,
@@ -585,6 +606,8 @@ static int observe(struct run *r)
 		return -1;
 	open_trackers(r);
 	open_timers(r);
+	if (r->opt.tsas)
+		r->tsa = tsa_start(&r->loop, r->ledger, &r->opt);
 	while ((s = r->loaded)) {
 		r->loaded = s->next;
 		watch(r, s);
@@ -606,6 +629,7 @@ static void clear(struct run *r)
 	uv_run(&r->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&r->loop);
 	trackers_free(r->trackers);
+	tsa_free(r->tsa);
 	finders_free(&r->finders);
 	clockwatch_free(r->clock);
 	crowd_free(&r->crowd);
@@ -651,5 +675,6 @@ int monitor_main(int argc, char **argv)
 	rc = seal(r);
 	if (began)
 		clear(r);
+	publisher_close(r->publisher);
 	return began ? rc : 1;
 }

@@ -193,6 +193,14 @@ void evidence_commit(struct evidence *e)
 		e->kept_utc_ns = head.utc_ns;
 }
 
+bool evidence_keep(struct evidence *e)
+{
+	bool was = e->head.kept;
+
+	e->head.kept = true;
+	return !was && e->head.size > 0;
+}
+
 /* --- opening --------------------------------------------------------------- */
 
 static int refuse(const struct evidence *e, const char *why)

@@ -23,6 +23,8 @@ void evidence_add(struct evidence *e, const struct entry *r);
 /* Commits what was added, if anything was, under a new checkpoint. Dies rather
  * than fail. */
 void evidence_commit(struct evidence *e);
+/* The newest checkpoint stays, whatever follows. False if it did already. */
+bool evidence_keep(struct evidence *e);
 
 struct evidence_head {
 	int64_t size;		/* records committed */

@@ -44,6 +44,8 @@ struct ledger {
 	bool idle;		/* the writer has nothing uncommitted */
 	bool stop;
 	int64_t flush_to;	/* somebody waits for this many records */
+	uint64_t keep, kept;	/* checkpoints asked to stay, and made so */
+	char note[NOTE_MAX];	/* the newest of those */
 	int64_t handed;
 	int64_t committed, committed_utc_ns;
 	atomic_size_t queued;	/* bytes handed over and not yet inserted */
@@ -122,9 +124,23 @@ static void insert(struct ledger *l, struct turn *t, struct entry *e,
 		commit_due(l, t);
 }
 
+/* Somebody wants the newest checkpoint kept, now that all is committed. */
+static void keep(struct ledger *l, uint64_t ticket)
+{
+	const struct evidence_head *h = evidence_head(l->evidence);
+
+	if (evidence_keep(l->evidence) && l->on_checkpoint)
+		l->on_checkpoint(l->ctx, h->note);
+	pthread_mutex_lock(&l->lock);
+	memcpy(l->note, h->note, sizeof(l->note));
+	l->kept = ticket;
+	pthread_cond_broadcast(&l->done);
+	pthread_mutex_unlock(&l->lock);
+}
+
 /* Waits for work: the whole queue, or NULL when only a commit is due. */
 static struct entry *take(struct ledger *l, const struct turn *t, bool *late,
-    bool *flush, bool *stop)
+    bool *flush, uint64_t *ticket, bool *stop)
 {
 	struct timespec due = { .tv_sec = t->due_ns / 1000000000,
 		.tv_nsec = t->due_ns % 1000000000 };
@@ -133,7 +149,8 @@ static struct entry *take(struct ledger *l, const struct turn *t, bool *late,
 	*late = false;
 	pthread_mutex_lock(&l->lock);
 	l->idle = t->uncommitted == 0;
-	while (!l->stop && l->flush_to <= l->committed && !*late &&
+	while (!l->stop && l->flush_to <= l->committed &&
+	    l->keep == l->kept && !*late &&
 	    (l->idle ? l->head == NULL :
 	    l->waiting < WAKE_RECORDS && !ledger_full(l))) {
 		if (l->idle)
@@ -146,7 +163,8 @@ static struct entry *take(struct ledger *l, const struct turn *t, bool *late,
 	l->head = NULL;
 	l->tail = &l->head;
 	l->waiting = 0;
-	*flush = l->flush_to > l->committed;
+	*ticket = l->keep;
+	*flush = l->flush_to > l->committed || *ticket != l->kept;
 	*stop = l->stop;
 	pthread_mutex_unlock(&l->lock);
 	return list;
@@ -158,9 +176,10 @@ static void *writer(void *arg)
 	struct entry_scratch scratch = { 0 };
 	struct turn t = { 0 };
 	bool late, flush, stop;
+	uint64_t ticket = 0, served = 0;
 
 	do {
-		struct entry *e = take(l, &t, &late, &flush,
+		struct entry *e = take(l, &t, &late, &flush, &ticket,
 		    &stop), *next;
 
 		for (; e; e = next) {
@@ -171,6 +190,8 @@ static void *writer(void *arg)
 			commit(l, &t);
 		else if (late)
 			commit_due(l, &t);
+		if (ticket != served)
+			keep(l, served = ticket);
 	} while (!stop);
 	free(scratch.line);
 	return NULL;
@@ -228,6 +249,19 @@ void ledger_flush(struct ledger *l)
 	pthread_cond_signal(&l->work);
 	while (l->committed < to)
 		pthread_cond_wait(&l->done, &l->lock);
+	pthread_mutex_unlock(&l->lock);
+}
+
+void ledger_checkpoint(struct ledger *l, char note[NOTE_MAX])
+{
+	uint64_t mine;
+
+	pthread_mutex_lock(&l->lock);
+	mine = ++l->keep;
+	pthread_cond_signal(&l->work);
+	while (l->kept < mine)
+		pthread_cond_wait(&l->done, &l->lock);
+	memcpy(note, l->note, NOTE_MAX);
 	pthread_mutex_unlock(&l->lock);
 }
 

@@ -56,6 +56,10 @@ bool ledger_full(const struct ledger *l);
 /* Waits until all that was added is committed. */
 void ledger_flush(struct ledger *l);
 
+/* Commits all that was added under a checkpoint that stays, whatever follows;
+ * note is its. Thread-safe; waits for the writer. */
+void ledger_checkpoint(struct ledger *l, char note[NOTE_MAX]);
+
 struct ledger_state {
 	int64_t records;	/* handed over, in all */
 	int64_t committed;
