@@ -15,7 +15,7 @@ COMMIT := $(shell c=$$(git rev-parse --short=12 HEAD 2>/dev/null) || \
 
 ROOMS := wire schema capture monitor report
 SRC := $(wildcard $(ROOMS:%=%/*.c))
-EMBED := $(wildcard schema/*.sql report/*.css)
+EMBED := $(wildcard schema/*.sql report/*.sql report/*.css)
 UNIT := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
 FUZZ := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 BENCH := $(patsubst tests/bench/%.c,%,$(wildcard tests/bench/bench_*.c))
@@ -24,7 +24,7 @@ BENCH := $(patsubst tests/bench/%.c,%,$(wildcard tests/bench/bench_*.c))
 # machines and arithmetic of the other rooms.
 PURE := $(wildcard wire/*.c) $(wildcard monitor/session.c monitor/sample.c \
 	monitor/extend.c monitor/asks.c monitor/budget.c monitor/book.c monitor/hosts.c \
-	monitor/tier.c monitor/vote.c schema/merkle.c)
+	monitor/tier.c monitor/vote.c schema/merkle.c report/estimate.c)
 PURE_ALLOW := mem(cpy|move|set|cmp|chr|rchr)|__mem(cpy|move|set)_chk|str(len|cmp|ncmp)|snprintf|__snprintf_chk|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_|SHA(1|256)(_Init|_Update|_Final|_Transform)?|RC4(_set_key)?
 BANNED := strcpy|strcat|sprintf|vsprintf|gets|atoi|atol|atoll|strtok|tmpnam|mktemp|system|popen
 

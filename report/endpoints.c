@@ -1,6 +1,7 @@
 #include "report/endpoints.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "report/caution.h"
@@ -8,6 +9,7 @@
 #include "wire/endpoint.h"
 
 #define MINUTE 60000000000LL
+#define DAY_NS "utc_ns / 86400000000000 * 86400000000000"
 
 /* Rows that stand in tables; see the header. */
 #define LISTED \
@@ -41,31 +43,55 @@ static void ip_key(sqlite3_context *ctx, int n, sqlite3_value **v)
 	sqlite3_result_blob(ctx, key, sizeof(key), SQLITE_TRANSIENT);
 }
 
-int endpoints_prepare(const struct facts *c)
+/*
+ * What rows are told by, once for all of them. Of one address only its own
+ * conversations are read, through their index, and one pass over the contacts
+ * tells who else bore its peer ids.
+ */
+int endpoints_prepare(const struct facts *c, const struct endpoints_of *of)
 {
-	static const char sql[] =
-	    "CREATE TEMP TABLE lack (conn INTEGER, ip TEXT, port INTEGER, "
-	    "day_ns INTEGER, n INTEGER, PRIMARY KEY (conn, ip, port, day_ns)) "
-	    "WITHOUT ROWID;"
-	    "INSERT INTO lack SELECT conn, ip, port, utc_ns / 86400000000000 * "
-	    "86400000000000 AS day_ns, count(*) FROM piece_check WHERE ok IS "
-	    "NULL GROUP BY conn, ip, port, day_ns;"
+	static const char all[] =
+	    "CREATE TEMP VIEW mine AS SELECT * FROM contact;";
+	static const char rest[] =
 	    "CREATE TEMP TABLE talk (swarm TEXT, ip TEXT, port INTEGER, "
 	    "conn INTEGER, PRIMARY KEY (swarm, ip, port, conn)) WITHOUT ROWID;"
-	    "INSERT INTO talk SELECT swarm, ip, port, conn FROM contact "
+	    "INSERT INTO talk SELECT swarm, ip, port, conn FROM mine "
 	    "WHERE swarm IS NOT NULL;"
 	    "CREATE TEMP TABLE id_at (swarm TEXT, ip TEXT, peer_id TEXT, "
 	    "PRIMARY KEY (swarm, ip, peer_id)) WITHOUT ROWID;"
 	    "INSERT OR IGNORE INTO id_at SELECT swarm, ip, peer_id FROM "
-	    "contact WHERE swarm IS NOT NULL AND peer_id IS NOT NULL;"
+	    "mine WHERE swarm IS NOT NULL AND peer_id IS NOT NULL;"
 	    "CREATE TEMP TABLE id_of (swarm TEXT, peer_id TEXT, ips INTEGER, "
 	    "PRIMARY KEY (swarm, peer_id)) WITHOUT ROWID;"
+	    "CREATE TEMP TABLE lack (conn INTEGER, ip TEXT, port INTEGER, "
+	    "day_ns INTEGER, n INTEGER, PRIMARY KEY (conn, ip, port, day_ns)) "
+	    "WITHOUT ROWID;";
+	static const char ids_of_all[] =
 	    "INSERT INTO id_of SELECT swarm, peer_id, count(*) FROM id_at "
-	    "GROUP BY swarm, peer_id;";
+	    "GROUP BY swarm, peer_id;"
+	    "INSERT INTO lack SELECT conn, ip, port, " DAY_NS " AS day_ns, "
+	    "count(*) FROM piece_check WHERE ok IS NULL "
+	    "GROUP BY conn, ip, port, day_ns;";
+	static const char ids_of_one[] =
+	    "INSERT INTO id_of SELECT swarm, peer_id, count(DISTINCT ip) "
+	    "FROM contact WHERE (swarm, peer_id) IN (SELECT swarm, peer_id "
+	    "FROM id_at) GROUP BY swarm, peer_id;"
+	    "INSERT INTO lack SELECT p.conn, p.ip, p.port, " DAY_NS " AS "
+	    "day_ns, count(*) FROM mine AS m JOIN extent AS x ON x.conn = "
+	    "m.conn CROSS JOIN piece_check AS p ON p.seq BETWEEN m.conn AND "
+	    "x.last_seq AND p.conn = m.conn AND p.ip = m.ip AND p.port = "
+	    "m.port WHERE p.ok IS NULL GROUP BY p.conn, p.ip, p.port, day_ns;";
+	char one[64 + ENDPOINT_IP_MAX];
 
+	if (of && of->ip)
+		snprintf(one, sizeof(one), "CREATE TEMP VIEW mine AS SELECT * "
+		    "FROM contact WHERE ip = '%s';", of->ip);
 	if (sqlite3_create_function(c->db, "ip_key", 1, SQLITE_UTF8 |
 	    SQLITE_DETERMINISTIC, NULL, ip_key, NULL, NULL) != SQLITE_OK ||
-	    sqlite3_exec(c->db, sql, NULL, NULL, NULL) != SQLITE_OK) {
+	    sqlite3_exec(c->db, of && of->ip ? one : all, NULL, NULL, NULL) ||
+	    sqlite3_exec(c->db, rest, NULL, NULL, NULL) != SQLITE_OK ||
+	    sqlite3_exec(c->db, of && of->ip ? ids_of_one : ids_of_all, NULL,
+	    NULL, NULL) != SQLITE_OK) {
 		log_warn("report: %s", sqlite3_errmsg(c->db));
 		return -1;
 	}
@@ -88,11 +114,31 @@ int endpoints_count(const struct facts *c, const char *swarm,
 	return rows_close(&q);
 }
 
-void endpoints_open(struct endpoints *e, const struct facts *c,
-    const char *swarm)
+/* Texts are ours: an address in canonical form, days. */
+static void choose(const struct endpoints_of *of, char *sql, size_t room)
 {
-	*e = (struct endpoints){ .facts = c, .swarm = swarm };
-	rows_open(&e->rows, c->db, "SELECT e.ip, e.port, e.port_kind, "
+	size_t n = 0;
+
+	if (of->ip)
+		n += (size_t)snprintf(sql + n, room - n, "AND e.ip = '%s' ",
+		    of->ip);
+	if (of->port >= 0)
+		n += (size_t)snprintf(sql + n, room - n, "AND (e.port = %d OR "
+		    "EXISTS (SELECT 1 FROM contact AS c WHERE c.ip = e.ip AND "
+		    "c.port = e.port AND c.swarm = e.swarm AND c.listen_port = "
+		    "%d)) ", of->port, of->port);
+	if (of->from_day)
+		n += (size_t)snprintf(sql + n, room - n, "AND e.utc_day >= "
+		    "'%s' ", of->from_day);
+	if (of->to_day)
+		snprintf(sql + n, room - n, "AND e.utc_day <= '%s' ",
+		    of->to_day);
+}
+
+void endpoints_open(struct endpoints *e, const struct facts *c,
+    const char *swarm, const struct endpoints_of *of)
+{
+	static const char select[] = "SELECT e.ip, e.port, e.port_kind, "
 	    "e.utc_day, e.level, " NAMED_AT("first_utc_ns") ", "
 	    NAMED_AT("last_utc_ns") ", e.pieces_matched, e.pieces_failed, "
 	    "coalesce((SELECT l.sightings FROM endpoint AS l WHERE l.swarm = "
@@ -108,9 +154,20 @@ void endpoints_open(struct endpoints *e, const struct facts *c,
 	    "e.swarm AND s.ip = e.ip AND s.port = e.port AND d.named > 0), "
 	    "EXISTS (SELECT 1 FROM decoy_endpoint AS d WHERE d.ip = e.ip AND "
 	    "d.port = e.port AND d.accepted) "
-	    LISTED
-	    "ORDER BY e.level DESC, ip_key(e.ip), e.ip, e.port, e.utc_day",
-	    swarm);
+	    LISTED;
+	static const char order[] =
+	    "ORDER BY e.level DESC, ip_key(e.ip), e.ip, e.port, e.utc_day";
+	static const char by_day[] =
+	    "ORDER BY e.utc_day, e.port, e.port_kind DESC";
+	char chosen[700] = "", *sql;
+
+	*e = (struct endpoints){ .facts = c, .swarm = swarm };
+	if (of)
+		choose(of, chosen, sizeof(chosen));
+	if (asprintf(&sql, "%s%s%s", select, chosen, of ? by_day : order) < 0)
+		log_die("out of memory");
+	rows_open(&e->rows, c->db, sql, swarm);
+	free(sql);
 	if (!e->rows.failed && (sqlite3_prepare_v2(c->db,
 	    "SELECT c.conn, c.direction, c.listen_port, c.opened_utc_ns, "
 	    "c.closed_utc_ns, c.outcome, c.peer_id, c.client, "

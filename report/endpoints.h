@@ -38,16 +38,31 @@ struct endpoints {
 	const char *swarm;
 };
 
-/* Once for a case, before the rest. -1 logged. */
-int endpoints_prepare(const struct facts *c);
+/* s (swarm): every swarm that has endpoints. They are few and endpoints many,
+ * so the index by swarm is stepped over. */
+#define SWARM_STEPS \
+	"WITH RECURSIVE s (swarm) AS (SELECT min(swarm) FROM endpoint UNION " \
+	"ALL SELECT (SELECT min(e.swarm) FROM endpoint AS e WHERE e.swarm > " \
+	"s.swarm) FROM s WHERE s.swarm IS NOT NULL)"
+
+/* Which rows: those of one address, one port of it (remote, or said to be
+ * listened on), and days; NULL, -1: any. */
+struct endpoints_of {
+	const char *ip;
+	int port;
+	const char *from_day, *to_day;	/* YYYY-MM-DD, both included */
+};
+
+/* Once for a case, before the rest; of may be NULL: all. -1 logged. */
+int endpoints_prepare(const struct facts *c, const struct endpoints_of *of);
 
 /* Rows of each level, over[0 .. LADDER_TOP]; and distinct addresses. */
 int endpoints_count(const struct facts *c, const char *swarm,
     int64_t over[LADDER_TOP + 1], int64_t *addresses);
 
-/* swarm is lent until the close. */
+/* swarm is lent until the close; of, which may be NULL, is not. */
 void endpoints_open(struct endpoints *e, const struct facts *c,
-    const char *swarm);
+    const char *swarm, const struct endpoints_of *of);
 bool endpoints_next(struct endpoints *e, struct endpoint_row *r);
 int endpoints_close(struct endpoints *e);
 

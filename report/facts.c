@@ -53,8 +53,10 @@ static int read_runs(struct facts *c)
 	    "(SELECT group_concat(value, ', ') FROM "
 	    "json_each(r.detail, '$.vantage'))," D("host.name") ","
 	    "(SELECT group_concat(value, ' ') FROM "
-	    "json_each(r.detail, '$.command'))," D("config")), NULL);
+	    "json_each(r.detail, '$.command'))," D("config") ","
+	    D("config.import")), NULL);
 	while (rows_next(&q)) {
+		c->imported |= rows_int(&q, 14) != 0;
 		c->run = grown(c->run, c->runs, sizeof(*c->run));
 		c->run[c->runs++] = (struct run_fact){
 			.seq = rows_int(&q, 0),

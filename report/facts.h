@@ -46,6 +46,7 @@ struct facts {
 	char *case_id;
 	int64_t records, first_utc_ns, last_utc_ns, erased;
 	bool sealed;
+	bool imported;		/* some run read packets of somebody else's */
 	char digest[65];	/* of evidence.db, if sealed */
 	char *checkpoint;	/* the newest note */
 	int64_t checkpoint_size;

@@ -19,6 +19,9 @@ static const char *const asn_paths[][4] = {
 	{ "autonomous_system_number", NULL },
 	{ "asn", NULL },
 };
+static const char *const radius_paths[][4] = {
+	{ "location", "accuracy_radius", NULL },
+};
 static const char *const org_paths[][4] = {
 	{ "autonomous_system_organization", NULL },
 	{ "as_name", NULL },
@@ -73,6 +76,16 @@ static void take_network(MMDB_entry_s *e, struct geo_place *out)
 	}
 }
 
+static void take_radius(MMDB_entry_s *e, struct geo_place *out)
+{
+	MMDB_entry_data_s d;
+
+	if (out->radius_km < 0 &&
+	    value(e, radius_paths, N(radius_paths), &d) &&
+	    d.type == MMDB_DATA_TYPE_UINT16)
+		out->radius_km = d.uint16;
+}
+
 static void find_in(const struct geo_db *db, const struct endpoint *at,
     struct geo_place *out)
 {
@@ -96,13 +109,34 @@ static void find_in(const struct geo_db *db, const struct endpoint *at,
 	if (out->country[0] == '\0')
 		take_country(&r.entry, out);
 	take_network(&r.entry, out);
+	take_radius(&r.entry, out);
+	/* libmaxminddb counts an IPv4 address's bits from the IPv6 root. */
+	out->prefix = at->family == 4 && r.netmask > 32 ? r.netmask - 96 :
+	    r.netmask;
+}
+
+int64_t geo_built_ns(const struct geo_db *db)
+{
+	uint64_t s = db->mmdb.metadata.build_epoch;
+
+	return s > INT64_MAX / 1000000000 ? 0 : (int64_t)s * 1000000000;
+}
+
+void geo_find_in(const struct geo_db *db, const char *ip,
+    struct geo_place *out)
+{
+	struct endpoint at = { 0 };
+
+	*out = (struct geo_place){ .radius_km = -1 };
+	if (endpoint_parse_ip(span_str(ip), &at))
+		find_in(db, &at, out);
 }
 
 void geo_find(const struct geo *g, const char *ip, struct geo_place *out)
 {
 	struct endpoint at = { 0 };
 
-	*out = (struct geo_place){ 0 };
+	*out = (struct geo_place){ .radius_km = -1 };
 	if (!endpoint_parse_ip(span_str(ip), &at))
 		return;
 	for (size_t i = 0; i < g->n; i++)

@@ -26,11 +26,13 @@ bool manifest_ours(const char *name)
 	static const char *const table[] = { "swarm.csv", "sighting.csv",
 	    "contact.csv", "piece_check.csv", "endpoint.csv",
 	    "coverage.csv", "decoy_source.csv", "decoy_endpoint.csv" };
+	static const char *const single[] = { "index.html", "report.json",
+	    "address.html", "address.json", "address.csv", MANIFEST };
 	size_t n = strspn(name, "0123456789");
 
-	if (!strcmp(name, "index.html") || !strcmp(name, "report.json") ||
-	    !strcmp(name, MANIFEST))
-		return true;
+	for (size_t i = 0; i < sizeof(single) / sizeof(single[0]); i++)
+		if (!strcmp(name, single[i]))
+			return true;
 	if (n && name[n] == '-')
 		name += n + 1;
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)

@@ -1,9 +1,10 @@
-/* index.html: one page, no script, nothing fetched from anywhere. */
+/* The pages of a report: no script, nothing fetched from anywhere. */
 #ifndef REPORT_PAGE_H
 #define REPORT_PAGE_H
 
 #include <stdio.h>
 
+#include "report/endpoints.h"
 #include "report/facts.h"
 #include "report/geo.h"
 
@@ -13,7 +14,12 @@ struct subject {
 	size_t n;
 	const struct geo *geo;
 	const char *swarm;	/* only this one, or NULL: all */
+	struct endpoints_of of;	/* with an ip: an address record */
 };
+
+struct address;
+/* address.html; addresses: one for each case. -1 logged. */
+int page_address(FILE *f, const struct subject *s, const struct address *a);
 
 /* -1 logged if the case could not be read to the end. */
 int page_write(FILE *f, const struct subject *s);

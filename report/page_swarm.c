@@ -331,7 +331,7 @@ static int write_endpoints(FILE *f, const struct subject *s,
 	int64_t n = 0;
 
 	fputs("<h3>Endpoints</h3>\n", f);
-	endpoints_open(&e, c, swarm);
+	endpoints_open(&e, c, swarm, NULL);
 	while (endpoints_next(&e, &r)) {
 		if (n++ >= ROWS_SHOWN)
 			continue;

@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "report/address_out.h"
 #include "report/csv.h"
 #include "report/endpoints.h"
 #include "report/manifest.h"
@@ -47,14 +49,60 @@ static void usage(FILE *f)
 	    "      --geo FILE      a MaxMind DB for countries and networks; "
 	    "may be repeated\n"
 	    "      --swarm H       only this infohash (hex)\n"
+	    "      --ip A          an address record instead: what is recorded "
+	    "of one address,\n                      in OUT/address.html, .json "
+	    "and .csv\n"
+	    "      --port P        of that address only this port\n"
+	    "      --from T, --to T  only the UTC days from T to T "
+	    "(2026-01-31, or with\n                      a time of day, "
+	    "T12:00:00Z)\n"
 	    "      --help\n", f);
 }
 
 struct options {
 	const char *out, *swarm;
+	char ip[ENDPOINT_IP_MAX], from_day[11], to_day[11];
+	int port;
 	const char *geo[GEO_MOST];
 	size_t geos;
 };
+
+static bool read_ip(const char *text, char ip[ENDPOINT_IP_MAX])
+{
+	struct endpoint at = { 0 };
+
+	if (!endpoint_parse_ip(span_str(text), &at))
+		return false;
+	endpoint_ip(&at, ip);
+	return true;
+}
+
+static int read_port(const char *text)
+{
+	size_t n = strlen(text);
+
+	if (n == 0 || n > 5 || strspn(text, "0123456789") != n)
+		return -1;
+	return strtol(text, NULL, 10) > 65535 ? -1 :
+	    (int)strtol(text, NULL, 10);
+}
+
+/* A day, or a time of it, in UTC. Levels are those of days. */
+static bool read_day(const char *text, char day[11])
+{
+	struct tm tm = { 0 };
+	const char *rest = strptime(text, "%Y-%m-%d", &tm);
+
+	if (rest && *rest == 'T')
+		rest = strptime(rest, "T%H:%M:%SZ", &tm);
+	if (rest == NULL || *rest || rest - text < 10)
+		return false;
+	tm.tm_isdst = 0;
+	if (timegm(&tm) == (time_t)-1)
+		return false;
+	return strftime(day, 11, "%Y-%m-%d", &tm) == 10 &&
+	    strncmp(day, text, 10) == 0;
+}
 
 /* -1: go on; else the exit status. */
 static int read_options(int argc, char **argv, struct options *o)
@@ -63,6 +111,10 @@ static int read_options(int argc, char **argv, struct options *o)
 		{ "output", required_argument, NULL, 'o' },
 		{ "geo", required_argument, NULL, 'g' },
 		{ "swarm", required_argument, NULL, 's' },
+		{ "ip", required_argument, NULL, 'i' },
+		{ "port", required_argument, NULL, 'p' },
+		{ "from", required_argument, NULL, 'f' },
+		{ "to", required_argument, NULL, 't' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
@@ -85,6 +137,30 @@ static int read_options(int argc, char **argv, struct options *o)
 		case 's':
 			o->swarm = optarg;
 			break;
+		case 'i':
+			if (!read_ip(optarg, o->ip)) {
+				log_warn("report: --ip wants an address");
+				return 2;
+			}
+			break;
+		case 'p':
+			o->port = read_port(optarg);
+			if (o->port < 0) {
+				log_warn("report: --port wants 0 to 65535");
+				return 2;
+			}
+			break;
+		case 'f':
+		case 't':
+			if (!read_day(optarg, c == 'f' ? o->from_day :
+			    o->to_day)) {
+				log_warn("report: --%s wants a UTC day or "
+				    "time, as 2026-01-31 or "
+				    "2026-01-31T12:00:00Z", c == 'f' ?
+				    "from" : "to");
+				return 2;
+			}
+			break;
 		case 'h':
 			usage(stdout);
 			return 0;
@@ -97,6 +173,11 @@ static int read_options(int argc, char **argv, struct options *o)
 	    strlen(o->swarm)) {
 		log_warn("report: --swarm wants the infohash in lower-case "
 		    "hex");
+		return 2;
+	}
+	if (o->ip[0] == '\0' && (o->port >= 0 || o->from_day[0] ||
+	    o->to_day[0])) {
+		log_warn("report: --port, --from and --to go with --ip");
 		return 2;
 	}
 	if (optind == argc || o->out == NULL) {
@@ -141,17 +222,50 @@ static int put_file(struct manifest *m, const char *name,
 	return f == NULL || writer(f, s) || manifest_put(m) ? -1 : 0;
 }
 
+static int write_cases(struct manifest *m, const struct subject *s)
+{
+	int r = put_file(m, "index.html", page_write, s);
+
+	if (r == 0)
+		r = put_file(m, "report.json", summary_write, s);
+	for (size_t i = 0; i < s->n && r == 0; i++)
+		r = put_tables(m, s, i);
+	return r;
+}
+
+static int write_address(struct manifest *m, const struct subject *s)
+{
+	struct address *a = calloc(s->n, sizeof(*a));
+	FILE *f;
+	int r = 0;
+
+	if (a == NULL)
+		log_die("out of memory");
+	for (size_t i = 0; i < s->n && r == 0; i++)
+		r = address_read(&a[i], &s->cases[i], &s->of, s->swarm);
+	if (r == 0 && (f = manifest_file(m, "address.html")) != NULL)
+		r = page_address(f, s, a) || manifest_put(m) ? -1 : 0;
+	else
+		r = -1;
+	if (r == 0 && (f = manifest_file(m, "address.json")) != NULL)
+		r = address_json(f, s, a) || manifest_put(m) ? -1 : 0;
+	else
+		r = -1;
+	if (r == 0)
+		r = put_file(m, "address.csv", address_csv, s);
+	for (size_t i = 0; i < s->n; i++)
+		address_free(&a[i]);
+	free(a);
+	return r;
+}
+
 static int write_all(const char *out, const struct subject *s)
 {
 	struct manifest m;
 	int r = manifest_open(&m, out);
 
 	if (r == 0)
-		r = put_file(&m, "index.html", page_write, s);
-	if (r == 0)
-		r = put_file(&m, "report.json", summary_write, s);
-	for (size_t i = 0; i < s->n && r == 0; i++)
-		r = put_tables(&m, s, i);
+		r = s->of.ip ? write_address(&m, s) : write_cases(&m, s);
 	if (r == 0)
 		r = manifest_write(&m);
 	manifest_close(&m);
@@ -170,9 +284,18 @@ static int check_swarm(const struct subject *s)
 	return -1;
 }
 
+static int check_address(const struct subject *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (address_known(&s->cases[i], s->of.ip))
+			return 0;
+	log_warn("report: --ip %s: no case given names it", s->of.ip);
+	return -1;
+}
+
 int report_main(int argc, char **argv)
 {
-	struct options o = { 0 };
+	struct options o = { .port = -1 };
 	struct geo geo = { 0 };
 	struct facts *cases = NULL;
 	struct subject s = { .geo = &geo };
@@ -185,20 +308,27 @@ int report_main(int argc, char **argv)
 		log_die("out of memory");
 	s.cases = cases;
 	s.swarm = o.swarm;
+	s.of = (struct endpoints_of){ .ip = o.ip[0] ? o.ip : NULL,
+		.port = o.port,
+		.from_day = o.from_day[0] ? o.from_day : NULL,
+		.to_day = o.to_day[0] ? o.to_day : NULL };
 	for (size_t i = 0; i < o.geos && r == 0; i++)
 		r = geo_add(&geo, o.geo[i]);
 	for (int i = optind; i < argc && r == 0; i++) {
 		r = facts_open(&cases[s.n], argv[i]);
 		s.n++;
 		if (r == 0)
-			r = endpoints_prepare(&cases[s.n - 1]);
+			r = endpoints_prepare(&cases[s.n - 1], &s.of);
 	}
 	if (r == 0 && s.swarm)
 		r = check_swarm(&s);
+	if (r == 0 && s.of.ip)
+		r = check_address(&s);
 	if (r == 0)
 		r = write_all(o.out, &s);
 	if (r == 0)
-		log_info("report: %s/index.html", o.out);
+		log_info("report: %s/%s.html", o.out, s.of.ip ? "address" :
+		    "index");
 	for (size_t i = 0; i < s.n; i++)
 		facts_close(&cases[i]);
 	free(cases);

@@ -173,7 +173,7 @@ static int put_swarm(FILE *f, struct json *j, const struct subject *s,
 	    put_rows(j, c, "coverage", SUBJECT_COVERAGE, swarm, covered, 5))
 		return -1;
 	json_open(j, "endpoints", '[');
-	endpoints_open(&e, c, swarm);
+	endpoints_open(&e, c, swarm, NULL);
 	while (endpoints_next(&e, &r)) {
 		put_endpoint(j, s, &r);
 		flush(f, j);

@@ -116,7 +116,10 @@ class Case:
 	def piece(self, conn, swarm, ip, port, piece, complete=True, match=True,
 			  came=16384):
 		self.peer(conn, swarm, ip, port, "piece", piece=piece, bytes=16384,
-				  came=came, complete=complete, match=match)
+				  came=came, complete=complete, match=match,
+				  files=[{"path": HOSTILE[:60], "from": piece * 16384,
+						  "to": piece * 16384 + came, "pad": False}],
+				  files_more=0)
 
 	def close(self, conn, swarm, ip, port, by="us", why="sampled enough"):
 		self.add("closed", {"by": by, "why": why, "rx_bytes": 99_000,

@@ -5,7 +5,6 @@ SHOTS=FOLDER keeps the screenshots and PDFs, to be looked at.
 """
 import csv
 import hashlib
-import html.parser
 import json
 import os
 import re
@@ -22,6 +21,7 @@ sys.path[:0] = [HERE, os.path.join(HERE, "../geo")]
 
 import lab_mmdb			# noqa: E402
 import synthetic		# noqa: E402
+from pages import Page, chromium, ODD	# noqa: E402
 from tap import Tap		# noqa: E402
 
 PROGRAM = os.environ.get("SWARMWITNESS") or \
@@ -67,27 +67,6 @@ def files(folder):
 	    for n in sorted(os.listdir(folder))}
 
 
-class Page(html.parser.HTMLParser):
-	"""Its tags, attributes and text."""
-	def __init__(self, text):
-		super().__init__()
-		self.tags, self.attributes, self.text = set(), set(), ""
-		self.style = False
-		self.feed(text)
-
-	def handle_starttag(self, tag, attributes):
-		self.tags.add(tag)
-		self.attributes |= {n for n, _ in attributes}
-		self.style = tag == "style"
-
-	def handle_endtag(self, tag):
-		self.style = False
-
-	def handle_data(self, data):
-		if not self.style:
-			self.text += data
-
-
 def the_same_twice(case, geo):
 	ok = report("--geo", geo, case, "-o", at("out")).returncode == 0
 	first = files(at("out"))
@@ -122,9 +101,7 @@ def tables(first, case):
 	contacts = first["contact.csv"].decode()
 	tap.claim("\"'=HYPERLINK(" in contacts and ",=HYPER" not in contacts and
 	    '"=HYPER' not in contacts, "a formula is defused in CSV")
-	odd = re.compile("[\x00-\x09\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b-\u200f"
-	    "\u202a-\u202e\u2066-\u2069\ufeff]")
-	tap.claim(not any(odd.search(data.decode().replace("\t", ""))
+	tap.claim(not any(ODD.search(data.decode().replace("\t", ""))
 	    for name, data in first.items()), "no control or bidi mark in any file")
 	return db
 
@@ -278,16 +255,6 @@ def crowd():
 	tap.claim(p.returncode == 0 and len(set(rows)) == 10000 and
 	    size < 8 << 20, "10 000 addresses, %d rows, in a page of %.1f MB" %
 	    (len(rows), size / 1e6))
-
-
-def chromium(*args):
-	profile = tempfile.mkdtemp(dir=tmp)
-	return subprocess.run(["chromium", "--headless", "--no-sandbox",
-	    "--disable-gpu", "--no-first-run", "--hide-scrollbars",
-	    "--disable-background-networking", "--disable-component-update",
-	    "--disable-sync", "--no-pdf-header-footer",
-	    "--user-data-dir=" + profile, *args], capture_output=True,
-	    timeout=120, text=True)
 
 
 def printed(shots):

@@ -1,0 +1,493 @@
+#include "report/page.h"
+
+#include <string.h>
+
+#include "report/address.h"
+#include "report/caution.h"
+#include "report/html.h"
+#include "report/markup.h"
+#include "report/sections.h"
+#include "report/tell.h"
+#include "report/when.h"
+
+#define TOLD_SHOWN 2000		/* the CSV has all */
+
+static void day_text(FILE *f, const char *utc_day)
+{
+	static const char *const month[] = { "January", "February", "March",
+	    "April", "May", "June", "July", "August", "September", "October",
+	    "November", "December" };
+	int y, m, d;
+
+	if (sscanf(utc_day, "%4d-%2d-%2d", &y, &m, &d) == 3 && m >= 1 &&
+	    m <= 12)
+		fprintf(f, "%d&nbsp;%s&nbsp;%d", d, month[m - 1], y);
+	else
+		html_plain(f, utc_day);
+}
+
+static void times(FILE *f, int64_t a, int64_t b, int64_t bound)
+{
+	char x[WHEN_MAX], y[WHEN_MAX];
+
+	when_text(a, bound, x);
+	when_text(b, bound, y);
+	if (strcmp(x, y) == 0)
+		fprintf(f, "<time>%s</time>", x + 11);
+	else
+		fprintf(f, "<time>%s</time> – <time>%s</time>", x + 11,
+		    strncmp(x, y, 10) ? y : y + 11);
+}
+
+static int cautions_of(unsigned set)
+{
+	int n = 0;
+
+	for (int i = 0; i < CAUTION_COUNT; i++)
+		n += (set & caution_bit((enum caution)i)) != 0;
+	return n;
+}
+
+/* --- in short ------------------------------------------------------------------ */
+
+static void write_short(FILE *f, const struct address *a, int *number)
+{
+	if (a->n == 0) {
+		fputs("<p>Nothing about this address is recorded for the "
+		    "torrents and days asked for.</p>\n", f);
+		return;
+	}
+	fputs("<table><caption>One line for each torrent, UTC day and port: "
+	    "an address can change hands from one day to the next, and many "
+	    "can share it at once.</caption>\n<thead><tr><th scope=col>No.</th>"
+	    "<th scope=col>Torrent, as it names itself</th><th scope=col>Day "
+	    "(UTC)</th><th scope=col class=n>Port</th><th scope=col>Level "
+	    "reached</th><th scope=col>First – last</th><th scope=col class=n>"
+	    "Pieces matched</th><th scope=col class=n>Failed</th>"
+	    "<th scope=col class=n>Cautions</th></tr></thead>\n<tbody>\n", f);
+	for (size_t i = 0; i < a->n; i++) {
+		const struct finding *w = &a->at[i];
+
+		++*number;
+		fprintf(f, "<tr><th scope=row><a href=\"#finding%d\">%d</a></th>"
+		    "<td>", *number, *number);
+		html_clip(f, w->name ? w->name : w->swarm, 60);
+		fprintf(f, "</td><td><time>%s</time></td><td class=n>%d</td>"
+		    "<td>", w->utc_day, w->row.port);
+		markup_level(f, w->row.level);
+		fputs("</td><td>", f);
+		times(f, w->row.first_utc_ns, w->row.last_utc_ns,
+		    w->row.bound_ns);
+		fputs("</td>", f);
+		markup_cell(f, w->row.matched);
+		markup_cell(f, w->row.failed);
+		markup_cell(f, cautions_of(w->row.cautions));
+		fputs("</tr>\n", f);
+	}
+	fputs("</tbody></table>\n", f);
+}
+
+/* --- one finding ---------------------------------------------------------------- */
+
+static void write_statement(FILE *f, const struct statement *s, int id)
+{
+	fprintf(f, "<li><span class=sid>S%d</span> ", id);
+	html_plain(f, s->text);
+	if (s->records && *s->records) {
+		fputs(" <span class=recs>Records ", f);
+		markup_records(f, s->records, 8);
+		fputs("</span>", f);
+	}
+	fputs("</li>\n", f);
+}
+
+static void write_side(FILE *f, const struct finding *w, enum side side,
+    int first)
+{
+	for (size_t i = 0; i < w->said.n; i++)
+		if (w->said.at[i].side == side)
+			write_statement(f, &w->said.at[i], first + (int)i);
+}
+
+/* Both sides: columns of the same width, the same type. */
+static void write_scales(FILE *f, const struct finding *w, int first)
+{
+	const struct ladder *l = ladder_at(w->row.level);
+
+	fputs("<div class=scales>\n<div>\n<h3>What was observed</h3>\n<ul>\n",
+	    f);
+	fprintf(f, "<li>Level <strong>%d, %s</strong>: %s</li>\n",
+	    w->row.level, l->name, l->observed);
+	write_side(f, w, SIDE_OBSERVED, first);
+	fputs("</ul>\n</div>\n<div>\n<h3>What speaks against it, or limits it"
+	    "</h3>\n<ul>\n", f);
+	fprintf(f, "<li>This does not show <strong>%s</strong>.</li>\n",
+	    l->not_shown);
+	write_side(f, w, SIDE_LIMITS, first);
+	for (int i = 0; i < CAUTION_COUNT; i++)
+		if (w->row.cautions & caution_bit((enum caution)i))
+			fprintf(f, "<li><span class=mark>%s</span> %s</li>\n",
+			    caution_mark((enum caution)i),
+			    caution_meaning((enum caution)i));
+	fputs("</ul>\n</div>\n</div>\n", f);
+}
+
+static void write_received(FILE *f, const struct finding *w)
+{
+	const struct received *r = &w->received;
+
+	if (r->n == 0)
+		return;
+	fputs("<table><caption>What it delivered in pieces that matched, by "
+	    "file. Whether these bytes alone can be played or read is not "
+	    "said here.</caption>\n<thead><tr><th scope=col>File, as the "
+	    "torrent names it</th><th scope=col class=n>Bytes received</th>"
+	    "<th scope=col class=n>Size of file</th><th scope=col class=n>"
+	    "Share</th><th scope=col>Which bytes (from 0)</th></tr></thead>\n"
+	    "<tbody>\n", f);
+	for (size_t i = 0; i < r->n; i++) {
+		const struct received_file *x = &r->at[i];
+
+		fputs("<tr><th scope=row>", f);
+		if (x->pad)
+			fputs("padding between files", f);
+		else
+			html_clip(f, x->path, 200);
+		fputs("</th>", f);
+		markup_cell(f, x->bytes);
+		if (x->size >= 0)
+			markup_cell(f, x->size);
+		else
+			fputs("<td class=n>–</td>", f);
+		fputs("<td class=n>", f);
+		if (x->size > 0)
+			markup_percent(f, x->bytes, x->size);
+		else
+			fputs("–", f);
+		fputs("</td><td class=ranges>", f);
+		html_clip(f, x->ranges, 300);
+		fputs("</td></tr>\n", f);
+	}
+	fputs("</tbody></table>\n", f);
+	if (w->torrent_bytes > 0) {
+		fputs("<p>In all ", f);
+		html_count(f, r->bytes, "byte", "bytes");
+		fputs(", ", f);
+		markup_percent(f, r->bytes, w->torrent_bytes);
+		fputs(" of the torrent’s ", f);
+		html_number(f, w->torrent_bytes);
+		fputs(".</p>\n", f);
+	}
+}
+
+static void write_conversation(FILE *f, const struct facts *c,
+    const struct rows *q)
+{
+	int64_t from = rows_int(q, 5), bound = facts_bound(c, from);
+	const char *client = rows_text(q, 9);
+
+	fprintf(f, "<tr><th scope=row>#%lld</th><td>", (long long)rows_int(q,
+	    0));
+	html_plain(f, strcmp(rows_text(q, 2), "out") == 0 ?
+	    "the observer dialled" : strcmp(rows_text(q, 2), "in") == 0 ?
+	    "it connected" : "seen in packets");
+	fprintf(f, "<br><span class=how>%s, %s</span></td><td>",
+	    rows_null(q, 3) ? "?" : rows_text(q, 3),
+	    rows_null(q, 4) ? "encryption not told" :
+	    strcmp(rows_text(q, 4), "none") == 0 ? "in the clear" :
+	    strcmp(rows_text(q, 4), "rc4") == 0 ? "RC4" :
+	    "encrypted handshake, plain payload");
+	markup_moment(f, from, bound);
+	if (!rows_null(q, 6)) {
+		fputs("<br>", f);
+		markup_moment(f, rows_int(q, 6), bound);
+	}
+	fputs("<br>", f);
+	markup_bound(f, bound);
+	fputs("</td><td>", f);
+	html_clip(f, rows_null(q, 6) ? "no end recorded" : rows_text(q, 7), 80);
+	fputs("</td><td>", f);
+	html_clip(f, client, 60);
+	if (!rows_null(q, 8)) {
+		fputs("<br><code>", f);
+		html_plain(f, rows_text(q, 8));
+		fputs("</code>", f);
+	}
+	fputs("</td>", f);
+	markup_cell(f, rows_int(q, 10));
+	markup_cell(f, rows_int(q, 11));
+	fputs("</tr>\n", f);
+}
+
+static int write_conversations(FILE *f, const struct facts *c,
+    const struct finding *w)
+{
+	struct rows q;
+	bool any = false;
+
+	if (w->talks == 0)
+		return 0;
+	rows_open(&q, c->db, "SELECT c.conn, c.port, c.direction, c.transport, "
+	    "c.encryption, c.opened_utc_ns, c.closed_utc_ns, c.outcome, "
+	    "c.peer_id, c.client, c.rx_bytes, c.tx_bytes FROM contact AS c "
+	    "WHERE c.ip = ?1 AND c.port = ?2 AND c.swarm = ?3 AND "
+	    "c.opened_utc_ns < ?4 AND (c.closed_utc_ns IS NULL OR "
+	    "c.closed_utc_ns >= ?5) ORDER BY c.conn", w->ip);
+	if (!q.failed) {
+		sqlite3_bind_int(q.st, 2, w->row.port);
+		sqlite3_bind_text(q.st, 3, w->swarm, -1, SQLITE_STATIC);
+		sqlite3_bind_int64(q.st, 4, w->to_utc_ns);
+		sqlite3_bind_int64(q.st, 5, w->from_utc_ns);
+	}
+	while (rows_next(&q)) {
+		if (!any)
+			fputs("<table><caption>Conversations. The client’s "
+			    "name and its peer id are what it says of itself."
+			    "</caption>\n<thead><tr><th scope=col>Record</th>"
+			    "<th scope=col>How</th><th scope=col>From, to "
+			    "(UTC)</th><th scope=col>How it ended</th>"
+			    "<th scope=col>Client and peer id, as it says</th>"
+			    "<th scope=col class=n>Bytes from it</th>"
+			    "<th scope=col class=n>Bytes to it</th></tr>"
+			    "</thead>\n<tbody>\n", f);
+		any = true;
+		write_conversation(f, c, &q);
+	}
+	fputs(any ? "</tbody></table>\n" : "", f);
+	return rows_close(&q);
+}
+
+static int write_finding(FILE *f, const struct facts *c,
+    const struct finding *w, int number, int first)
+{
+	fprintf(f, "<section class=finding>\n<h2 id=finding%d>%d. ", number,
+	    number);
+	html_clip(f, w->name ? w->name : w->swarm, 80);
+	fprintf(f, ", port&nbsp;%d, ", w->row.port);
+	day_text(f, w->utc_day);
+	fputs("</h2>\n<p class=verdict>", f);
+	markup_level(f, w->row.level);
+	fputs("</p>\n<dl>\n", f);
+	markup_term(f, "Infohash");
+	markup_code(f, w->swarm);
+	fputs("</dd>\n", f);
+	markup_term(f, w->row.level ? "Seen" : w->row.listed_only ? "Named" :
+	    "Tried or named");
+	markup_moment(f, w->row.first_utc_ns, w->row.bound_ns);
+	if (w->row.last_utc_ns != w->row.first_utc_ns) {
+		fputs(" to ", f);
+		markup_moment(f, w->row.last_utc_ns, w->row.bound_ns);
+	}
+	fputs(", each ", f);
+	markup_bound(f, w->row.bound_ns);
+	fputs("</dd>\n", f);
+	markup_term(f, "Port");
+	fprintf(f, "%d, %s</dd>\n", w->row.port, w->row.listed_only ?
+	    "as a third party named it" : w->row.came && !w->row.dialled ?
+	    "the one it connected from" : "the one the observer dialled");
+	if (w->row.listen_port) {
+		markup_term(f, "Says it listens on");
+		fprintf(f, "port %d</dd>\n", w->row.listen_port);
+	}
+	fputs("</dl>\n", f);
+	write_scales(f, w, first);
+	write_received(f, w);
+	if (write_conversations(f, c, w))
+		return -1;
+	fputs("</section>\n", f);
+	return 0;
+}
+
+/* --- in order -------------------------------------------------------------------- */
+
+static int write_told(FILE *f, const struct subject *s, const struct facts *c)
+{
+	struct tell t;
+	struct told r;
+	int64_t n = 0;
+
+	fputs("<section>\n<h2 id=order>In order</h2>\n<p>Every record of the "
+	    "conversations above, and of who named the address first, by "
+	    "record number. Times are UTC by the observer’s clock.</p>\n", f);
+	tell_open(&t, c, &s->of, s->swarm);
+	while (tell_next(&t, &r)) {
+		if (n++ >= TOLD_SHOWN)
+			continue;
+		if (n == 1)
+			fputs("<table class=told><thead><tr><th scope=col "
+			    "class=n>Record</th><th scope=col>Time (UTC)</th>"
+			    "<th scope=col class=n>Port</th><th scope=col "
+			    "class=n>Conversation</th><th scope=col>What"
+			    "</th></tr></thead>\n<tbody>\n", f);
+		fprintf(f, "<tr><th scope=row class=n>#%lld</th><td>",
+		    (long long)r.seq);
+		markup_moment(f, r.utc_ns, facts_bound(c, r.utc_ns));
+		fprintf(f, "</td><td class=n>%d</td>", r.port);
+		if (r.conn < 0)
+			fputs("<td class=n>–</td>", f);
+		else
+			fprintf(f, "<td class=n>#%lld</td>",
+			    (long long)r.conn);
+		fputs("<td>", f);
+		html_clip(f, r.text, 240);
+		fputs("</td></tr>\n", f);
+	}
+	fputs(n ? "</tbody></table>\n" : "<p>Nothing.</p>\n", f);
+	if (n > TOLD_SHOWN) {
+		fputs("<p>The page ends here; ", f);
+		html_number(f, n - TOLD_SHOWN);
+		fputs(" more are in address.csv.</p>\n", f);
+	}
+	fputs("</section>\n", f);
+	return tell_close(&t);
+}
+
+/* --- what else --------------------------------------------------------------------- */
+
+static void write_network(FILE *f, const struct subject *s)
+{
+	fputs("<section>\n<h2 id=network>What databases say of the network"
+	    "</h2>\n", f);
+	if (s->geo->n == 0) {
+		fputs("<p>No database was given, so no country or network is "
+		    "named.</p>\n</section>\n", f);
+		return;
+	}
+	fputs("<table><caption>What each database’s makers believed of the "
+	    "block that the address lies in, on the day the database was "
+	    "built. Nothing of it places a device or a person.</caption>\n"
+	    "<thead><tr><th scope=col>Database</th><th scope=col>Built</th>"
+	    "<th scope=col>Country</th><th scope=col>Network</th><th scope=col "
+	    "class=n>Block</th><th scope=col class=n>Accuracy radius</th></tr>"
+	    "</thead>\n<tbody>\n", f);
+	for (size_t i = 0; i < s->geo->n; i++) {
+		const struct geo_db *d = &s->geo->db[i];
+		struct geo_place p;
+
+		geo_find_in(d, s->of.ip, &p);
+		fputs("<tr><th scope=row>", f);
+		html_text(f, d->file);
+		fputs("</th><td>", f);
+		markup_moment(f, geo_built_ns(d), BOUND_UNKNOWN);
+		fprintf(f, "</td><td>%s</td><td>", p.country[0] ? p.country :
+		    "–");
+		if (p.asn)
+			fprintf(f, "AS%u ", p.asn);
+		if (p.org[0])
+			html_text(f, p.org);
+		fputs(p.asn || p.org[0] ? "</td>" : "–</td>", f);
+		fprintf(f, "<td class=n>/%d</td>", p.prefix);
+		if (p.radius_km >= 0)
+			fprintf(f, "<td class=n>%d km</td>", p.radius_km);
+		else
+			fputs("<td class=n>not stated</td>", f);
+		fputs("</tr>\n", f);
+	}
+	fputs("</tbody></table>\n</section>\n", f);
+}
+
+static void write_who(FILE *f)
+{
+	fputs("<section>\n<h2 id=who>What it would take to say who</h2>\n"
+	    "<p>This record ends at an address and a port at a time. It names "
+	    "no person, no account and no device. To go further, others would "
+	    "have to add, and each can be wrong:</p>\n<ol>\n"
+	    "<li>The provider’s record of which account held the address at "
+	    "that time. Where many accounts share one address (carrier-grade "
+	    "NAT), only the port together with the time, within the bound "
+	    "stated, tells them apart.</li>\n"
+	    "<li>How far the provider’s clock and the observer’s agree.</li>\n"
+	    "<li>Which device behind that account’s connection used the port: "
+	    "households, guests, open or broken Wi-Fi, a VPN or proxy exit, and "
+	    "malware all share an address.</li>\n"
+	    "<li>Traces on a device that agree with this record: the torrent’s "
+	    "infohash, the client named here, its peer id, the listening "
+	    "port, the pieces.</li>\n"
+	    "<li>Who used the device at that time.</li>\n"
+	    "<li>That the torrent holds the work it is named after: this "
+	    "record speaks of hashes. A lawful copy compared piece by piece "
+	    "would show it.</li>\n</ol>\n</section>\n", f);
+}
+
+/* Each query once, under all the statements worded from it. */
+static int write_queries(FILE *f, const struct statements *said, int id)
+{
+	for (size_t k = 0; k < said->n; k++) {
+		const struct statement *s = &said->at[k];
+		size_t i = 0;
+
+		while (strcmp(said->at[i].sql, s->sql))
+			i++;
+		if (i < k)
+			continue;
+		fputs("<h3 class=sid>", f);
+		for (; i < said->n; i++)
+			if (strcmp(said->at[i].sql, s->sql) == 0)
+				fprintf(f, "%sS%d", i > k ? ", " : "",
+				    id + (int)i + 1);
+		fputs("</h3>\n<pre class=sql>", f);
+		html_plain(f, s->sql);
+		fputs("</pre>\n<pre class=result>", f);
+		html_plain(f, s->result);
+		fputs("</pre>\n", f);
+	}
+	return id + (int)said->n;
+}
+
+static void write_sql(FILE *f, const struct address *a, size_t cases)
+{
+	int id = 0;
+
+	fputs("<section>\n<h2 id=sql>The SQL behind each statement</h2>\n<p>Each "
+	    "is the text that ran, and below it what it gave. To run one:</p>\n"
+	    "<pre>sqlite3 -readonly CASE/derived.db \"ATTACH 'file:CASE/"
+	    "evidence.db?mode=ro' AS evidence\" \"SQL\"</pre>\n"
+	    "<p>derived.db is made of evidence.db alone by schema/derived.sql."
+	    "</p>\n", f);
+	for (size_t c = 0; c < cases; c++)
+		for (size_t i = 0; i < a[c].n; i++)
+			id = write_queries(f, &a[c].at[i].said, id);
+	fputs("</section>\n", f);
+}
+
+int page_address(FILE *f, const struct subject *s, const struct address *a)
+{
+	char title[96], about[200];
+	int number = 0, id = 1;
+
+	snprintf(title, sizeof(title), "Address record: %s", s->of.ip);
+	snprintf(about, sizeof(about), "%s%.10s, %s%.10s%s%.10s.",
+	    s->of.port < 0 ? "All ports" : "One port, as asked for",
+	    "", s->of.from_day || s->of.to_day ? "days " : "all days",
+	    s->of.from_day ? s->of.from_day : "",
+	    s->of.from_day || s->of.to_day ? " to " : "",
+	    s->of.to_day ? s->of.to_day : "");
+	markup_head(f, s, "A", title, about);
+	fputs("<section>\n<h2 id=short>In short</h2>\n<p>This is what the ledger "
+	    "holds of one address. It states what was observed, what that does "
+	    "not show, and what speaks against it, in that order and with the "
+	    "same weight. It speaks of an address and a port, never of a "
+	    "person.</p>\n", f);
+	for (size_t i = 0; i < s->n; i++)
+		write_short(f, &a[i], &number);
+	fputs("</section>\n", f);
+	number = 0;
+	for (size_t i = 0; i < s->n; i++)
+		for (size_t k = 0; k < a[i].n; k++) {
+			if (write_finding(f, &s->cases[i], &a[i].at[k],
+			    ++number, id))
+				return -1;
+			id += (int)a[i].at[k].said.n;
+		}
+	for (size_t i = 0; i < s->n; i++)
+		if (write_told(f, s, &s->cases[i]))
+			return -1;
+	write_network(f, s);
+	write_who(f);
+	for (size_t i = 0; i < s->n; i++)
+		section_runs(f, &s->cases[i]);
+	section_checking(f);
+	write_sql(f, a, s->n);
+	markup_foot(f);
+	return 0;
+}

@@ -1,0 +1,24 @@
+/*
+ * Parts that several pages of a report have in common.
+ */
+#ifndef REPORT_SECTIONS_H
+#define REPORT_SECTIONS_H
+
+#include <stdio.h>
+
+#include "report/page.h"
+
+/* The ledger's size, seal and erasures. */
+void section_ledger(FILE *f, const struct facts *c);
+/* Run i: who, when, with what program; its clock, packets, stalls, key. */
+void section_run(FILE *f, const struct facts *c, size_t i);
+/* A section of both, for pages that are not the case report. */
+void section_runs(FILE *f, const struct facts *c);
+/* What each caution means. */
+void section_cautions(FILE *f);
+/* Network databases: which, how old, known to the ledger or not. */
+void section_databases(FILE *f, const struct subject *s);
+/* How to check the report and the case, with commands. */
+void section_checking(FILE *f);
+
+#endif
