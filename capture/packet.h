@@ -55,7 +55,8 @@ struct packet {
 	bool more;		/* fragment: others follow */
 	uint16_t at;		/* fragment: its offset in bytes */
 	uint32_t id;		/* fragment: identification */
-	struct wire_error err;	/* malformed: offset within the frame */
+	struct wire_error err;	/* malformed: offset within the frame; other:
+				 * reason, if the link type is not known */
 };
 
 /* length: of the frame on the wire (bytes.n unless the capture cut it). */

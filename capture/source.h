@@ -75,7 +75,8 @@ void source_whole(struct source *s);
  * damage included. -1 (logged) if hashing or copying failed. */
 int source_digest(struct source *s, char sha256[65], uint64_t *bytes);
 
-/* "pcap" or "pcapng"; packets yielded, damages met (of every kind). */
+/* "pcap" or "pcapng"; packets counted so far (pcapng's damaged ones too, since
+ * their blocks are sound), damages met (of every kind). */
 const char *source_format(const struct source *s);
 uint64_t source_packets(const struct source *s);
 uint64_t source_damages(const struct source *s);

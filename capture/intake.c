@@ -1,0 +1,266 @@
+#include "capture/intake.h"
+
+#include <errno.h>
+#include <openssl/sha.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "schema/json.h"
+
+#define BLOCK 524288u
+#define BLOCKS 4u
+/* Room before a block for what was left of the one before. */
+#define STRIDE ((size_t)INTAKE_LEND_MAX + BLOCK)
+
+struct intake {
+	int fd, copy;
+	bool regular, digest, threaded;
+	int failed;
+	uint8_t *memory;
+	const uint8_t *p, *end;
+	uint64_t offset;	/* of p */
+
+	/* With the thread: blocks [done, filled) are its own to read. */
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t moved;
+	uint64_t filled, done;
+	size_t length[BLOCKS];
+	bool closing;
+	int thread_failed;
+	SHA256_CTX sha;
+	char sha256[65];
+	uint64_t bytes;
+};
+
+static uint8_t *block_of(struct intake *in, uint64_t n)
+{
+	return in->memory + (n % BLOCKS) * STRIDE + INTAKE_LEND_MAX;
+}
+
+static int write_all(int fd, const uint8_t *p, size_t n)
+{
+	while (n) {
+		ssize_t w = write(fd, p, n);
+
+		if (w < 0 && errno == EINTR)
+			continue;
+		if (w <= 0)
+			return w < 0 ? errno : EIO;
+		p += w;
+		n -= (size_t)w;
+	}
+	return 0;
+}
+
+/* A failed copy goes on hashing and discarding, so that the reader never waits
+ * for ever; the reader asks. */
+static void *run(void *arg)
+{
+	struct intake *in = arg;
+
+	pthread_mutex_lock(&in->lock);
+	for (;;) {
+		while (in->done == in->filled && !in->closing)
+			pthread_cond_wait(&in->moved, &in->lock);
+		if (in->done == in->filled)
+			break;
+		const uint8_t *p = block_of(in, in->done);
+		size_t n = in->length[in->done % BLOCKS];
+		int failed = in->thread_failed;
+
+		pthread_mutex_unlock(&in->lock);
+		if (in->digest)
+			SHA256_Update(&in->sha, p, n);
+		if (in->copy >= 0 && !failed)
+			failed = write_all(in->copy, p, n);
+		pthread_mutex_lock(&in->lock);
+		in->thread_failed = failed;
+		in->bytes += n;
+		in->done++;
+		pthread_cond_broadcast(&in->moved);
+	}
+	pthread_mutex_unlock(&in->lock);
+	return NULL;
+}
+
+struct intake *intake_open(int fd, bool digest, int copy)
+{
+	struct intake *in = calloc(1, sizeof(*in));
+	struct stat st;
+	int error;
+
+	if (in == NULL)
+		goto fail;
+	*in = (struct intake){ .fd = fd, .copy = copy, .digest = digest };
+	in->regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+	in->memory = malloc(STRIDE * BLOCKS);
+	if (in->memory == NULL)
+		goto fail;
+	in->p = in->end = block_of(in, 0);
+	SHA256_Init(&in->sha);
+	pthread_mutex_init(&in->lock, NULL);
+	pthread_cond_init(&in->moved, NULL);
+	if (digest || copy >= 0) {
+		error = pthread_create(&in->thread, NULL, run, in);
+		if (error) {
+			errno = error;
+			goto fail;
+		}
+		in->threaded = true;
+	}
+	return in;
+fail:
+	error = errno;
+	close(fd);
+	if (in)
+		free(in->memory);
+	free(in);
+	errno = error;
+	return NULL;
+}
+
+/* The next block becomes free: at once, or when the thread is done with it. */
+static void wait_free(struct intake *in)
+{
+	pthread_mutex_lock(&in->lock);
+	while (in->filled - in->done >= BLOCKS)
+		pthread_cond_wait(&in->moved, &in->lock);
+	if (in->thread_failed)
+		in->failed = in->thread_failed;
+	pthread_mutex_unlock(&in->lock);
+}
+
+static void hand_over(struct intake *in, size_t n)
+{
+	in->length[in->filled % BLOCKS] = n;
+	if (!in->threaded) {
+		in->filled++;
+		in->done++;
+		in->bytes += n;
+		return;
+	}
+	pthread_mutex_lock(&in->lock);
+	in->filled++;
+	pthread_cond_broadcast(&in->moved);
+	pthread_mutex_unlock(&in->lock);
+}
+
+/* Reads one block more, behind what is left of this one. */
+static bool refill(struct intake *in)
+{
+	size_t left = (size_t)(in->end - in->p);
+	uint8_t *block;
+	ssize_t n;
+
+	if (in->failed)
+		return false;
+	if (in->threaded)
+		wait_free(in);
+	block = block_of(in, in->filled);
+	do
+		n = read(in->fd, block, BLOCK);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		in->failed = errno;
+	if (n <= 0 || in->failed)
+		return false;
+	memcpy(block - left, in->p, left);
+	in->p = block - left;
+	in->end = block + n;
+	hand_over(in, (size_t)n);
+	return true;
+}
+
+struct span intake_peek(struct intake *in, size_t n)
+{
+	size_t left;
+
+	while ((left = (size_t)(in->end - in->p)) < n)
+		if (!refill(in))
+			return span_of(in->p, left);
+	return span_of(in->p, n);
+}
+
+uint64_t intake_skip(struct intake *in, uint64_t n)
+{
+	uint64_t rest = n;
+
+	while (rest) {
+		size_t left = (size_t)(in->end - in->p);
+
+		if (left == 0) {
+			if (!refill(in))
+				break;
+			continue;
+		}
+		if (left > rest)
+			left = (size_t)rest;
+		in->p += left;
+		in->offset += left;
+		rest -= left;
+	}
+	return n - rest;
+}
+
+uint64_t intake_offset(const struct intake *in)
+{
+	return in->offset;
+}
+
+int intake_failed(struct intake *in)
+{
+	return in->failed;
+}
+
+size_t intake_again(struct intake *in, uint64_t offset, void *buf, size_t n)
+{
+	ssize_t got;
+
+	if (!in->regular || offset > INT64_MAX)
+		return 0;
+	got = pread(in->fd, buf, n, (off_t)offset);
+	return got < 0 ? 0 : (size_t)got;
+}
+
+static void join(struct intake *in)
+{
+	if (!in->threaded)
+		return;
+	pthread_mutex_lock(&in->lock);
+	in->closing = true;
+	pthread_cond_broadcast(&in->moved);
+	pthread_mutex_unlock(&in->lock);
+	pthread_join(in->thread, NULL);
+	in->threaded = false;
+	if (in->thread_failed)
+		in->failed = in->thread_failed;
+}
+
+int intake_digest(struct intake *in, char sha256[65], uint64_t *bytes)
+{
+	uint8_t sum[32];
+
+	join(in);
+	if (in->digest && in->sha256[0] == '\0') {
+		SHA256_Final(sum, &in->sha);
+		hex_of(sum, sizeof(sum), in->sha256);
+	}
+	memcpy(sha256, in->sha256, sizeof(in->sha256));
+	*bytes = in->bytes;
+	return in->failed;
+}
+
+void intake_close(struct intake *in)
+{
+	if (in == NULL)
+		return;
+	join(in);
+	pthread_mutex_destroy(&in->lock);
+	pthread_cond_destroy(&in->moved);
+	close(in->fd);
+	free(in->memory);
+	free(in);
+}
