@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "report/check_index.h"
 #include "report/checkpart.h"
 #include "schema/casedir.h"
 #include "schema/json.h"
@@ -18,6 +19,7 @@
 #define LEVELS 8		/* 256^8 leaves: more than seq can count */
 #define KEYS_MAX 4096
 #define SAMELY_MAX 100		/* lines told of one kind of fault */
+#define UTC_GONE INT64_MIN	/* of a record erased */
 
 /* What one walk holds. */
 struct walk {
@@ -26,6 +28,7 @@ struct walk {
 	sqlite3 *db;
 	sqlite3_stmt *record, *raw, *named, *tile, *head, *previous;
 	bool raw_row, named_row, head_row;
+	struct check_index *index;
 	struct merkle tree;
 	struct hash filled[LEVELS][256];	/* the tile being filled, by level */
 	uint64_t fills[LEVELS];			/* hashes seen, by level */
@@ -220,7 +223,8 @@ static void check_raw(struct walk *w, int64_t seq, const char *kind,
 		w->raw_row = step(w, w->raw);
 	}
 	if (!w->raw_row || sqlite3_column_int64(w->raw, 0) != seq) {
-		if (digest && !kept_elsewhere)
+		if (digest && !kept_elsewhere &&
+		    !check_erased_raw(w->index, seq))
 			wrong_record(w, seq, "its raw bytes are missing");
 		return;
 	}
@@ -252,6 +256,17 @@ static struct hash named_leaf(sqlite3_stmt *s, bool *ascii)
 	return merkle_leaf(line, *ascii ? (size_t)n : 0);
 }
 
+static struct hash *next_name(struct walk *w, size_t *count)
+{
+	if (*count == w->names_room) {
+		w->names_room = w->names_room ? w->names_room * 2 : 256;
+		w->names = realloc(w->names, w->names_room * sizeof(*w->names));
+		if (!w->names)
+			log_die("out of memory");
+	}
+	return &w->names[(*count)++];
+}
+
 /* The endpoints a record names, against the count and root at the end of its
  * detail. */
 static void check_named(struct walk *w, int64_t seq, const char *detail)
@@ -267,19 +282,20 @@ static void check_named(struct walk *w, int64_t seq, const char *detail)
 		w->named_row = step(w, w->named);
 	}
 	while (w->named_row && sqlite3_column_int64(w->named, 0) == seq) {
-		if (count == w->names_room) {
-			w->names_room = w->names_room ? w->names_room * 2 : 256;
-			w->names = realloc(w->names,
-			    w->names_room * sizeof(*w->names));
-			if (!w->names)
-				log_die("out of memory");
+		if (check_erased_named(w->index, seq, (int64_t)count, &h)) {
+			*next_name(w, &count) = h;
+			continue;
 		}
 		ok = ok && sqlite3_column_int64(w->named, 1) == (int64_t)count;
-		w->names[count++] = named_leaf(w->named, &fine);
+		*next_name(w, &count) = named_leaf(w->named, &fine);
 		ok = ok && fine;
+		if (text(w->named, 2))
+			check_index_name(w->index, text(w->named, 2));
 		w->c->names++;
 		w->named_row = step(w, w->named);
 	}
+	while (check_erased_named(w->index, seq, (int64_t)count, &h))
+		*next_name(w, &count) = h;
 	h = merkle_of(w->names, count);
 	hex_of(h.b, 32, root);
 	snprintf(want, sizeof(want), ",\"named\":%zu,\"named_root\":\"%s\"}",
@@ -402,7 +418,8 @@ static void check_previous(struct walk *w, int64_t seq)
 	    sqlite3_column_type(s, 2) != SQLITE_INTEGER ||
 	    (sqlite3_column_int(s, 2) != 0) != (w->run_open < 0) ||
 	    sqlite3_column_int64(s, 3) != seq ||
-	    sqlite3_column_int64(s, 4) != w->last_utc_ns)
+	    (w->last_utc_ns != UTC_GONE &&
+	    sqlite3_column_int64(s, 4) != w->last_utc_ns))
 		wrong_record(w, seq, "the run before is not as it says");
 }
 
@@ -446,6 +463,13 @@ static void walk_records(struct walk *w)
 		size_t need = (size_t)sqlite3_column_bytes(s, 8) * 2 + 1024, n;
 		struct hash leaf;
 
+		for (; next < seq &&
+		    check_erased_record(w->index, next, &leaf); next++) {
+			check_heads(w);
+			merkle_add(&w->tree, &leaf);
+			fill(w, 0, &leaf);
+			w->last_utc_ns = UTC_GONE;
+		}
 		if (seq != next)
 			wrong_record(w, next, "is missing");
 		next = seq + 1;
@@ -485,6 +509,10 @@ static void walk_records(struct walk *w)
 		merkle_add(&w->tree, &leaf);
 		fill(w, 0, &leaf);
 		check_raw(w, seq, kind ? kind : "", text(s, 9));
+		check_index_record(w->index, seq, sqlite3_column_int64(s, 1),
+		    sqlite3_column_type(s, 5) == SQLITE_NULL ? -1 :
+		    sqlite3_column_int64(s, 5), kind ? kind : "", text(s, 6),
+		    detail ? detail : "");
 		check_named(w, seq, detail);
 		follow_run(w, seq, kind ? kind : "");
 		if (w->c->records++ == 0)
@@ -522,10 +550,10 @@ static void check_newest(struct walk *w)
 		tell(w, true, "no checkpoint: nothing signs this case");
 		goto out;
 	}
-	if (sqlite3_column_int64(s, 0) != w->c->records)
+	if (sqlite3_column_int64(s, 0) != w->c->records + w->c->erased)
 		tell(w, true, "the newest checkpoint covers %lld of %" PRId64
 		    " records", (long long)sqlite3_column_int64(s, 0),
-		    w->c->records);
+		    w->c->records + w->c->erased);
 	if (sqlite3_column_int64(s, 2) != w->c->tiles)
 		tell(w, true, "%lld tiles are stored, %" PRId64 " follow from "
 		    "the records", (long long)sqlite3_column_int64(s, 2),
@@ -586,7 +614,10 @@ int check_case(struct check *c, const char *path, const char *fingerprint)
 	    "json_extract(detail,'$.previous.last_utc_ns') FROM record "
 	    "WHERE seq=?1 AND json_valid(detail)");
 	if (w->record && w->raw && w->named && w->tile && w->head) {
+		w->index = check_index_new(c, w->db);
 		walk_records(w);
+		check_index_end(w->index);
+		check_index_free(w->index);
 		check_newest(w);
 		check_files(c, w->db, path);
 		if (w->run_open >= 0)

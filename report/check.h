@@ -12,7 +12,8 @@
 /* What was checked, and what was wrong. Zero it first. */
 struct check {
 	int64_t records, raws, raw_bytes, names, tiles, checkpoints, keys,
-	    runs, ended, savefiles, savefile_bytes;
+	    runs, ended, savefiles, savefile_bytes, indexes, subjects,
+	    erased, erasures;	/* records gone; `erased` records */
 	char first_utc[40], last_utc[40];	/* of the records, ISO 8601 */
 	char case_id[33];
 	char fingerprint[65];	/* of the newest key */

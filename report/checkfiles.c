@@ -1,3 +1,4 @@
+#include "report/check_index.h"
 #include "report/checkpart.h"
 
 #include <dirent.h>
@@ -26,11 +27,11 @@ static char *file_of(const char *path, const char *a, const char *b)
 	return file;
 }
 
-static void check_savefile(struct check *c, const char *path, int64_t seq,
-    const char *name, const char *stated, int64_t stated_bytes)
+static void check_savefile(struct check *c, sqlite3 *db, const char *path,
+    int64_t seq, const char *name, const char *stated, int64_t stated_bytes)
 {
-	char *file, hex[65];
-	int64_t bytes = 0;
+	char *file, hex[65], now[65], was[65];
+	int64_t bytes = 0, now_bytes;
 
 	if (!name || !stated || strstr(name, "..") ||
 	    strncmp(name, "packets/", 8) != 0) {
@@ -41,7 +42,16 @@ static void check_savefile(struct check *c, const char *path, int64_t seq,
 	if (casedir_digest(file, hex, &bytes) < 0)
 		check_tell(c, true, "%s (record %" PRId64 "): cannot be read",
 		    name, seq);
-	else if (strcmp(hex, stated) != 0)
+	else if (c->erasures &&
+	    check_erased_packets(c, db, name, now, was, &now_bytes)) {
+		if (strcmp(hex, was) == 0)
+			check_tell(c, false, "%s: packets are still to be "
+			    "erased from it; run erase again", name);
+		else if (strcmp(hex, now) != 0 || bytes != now_bytes)
+			check_tell(c, true, "%s (record %" PRId64 "): its "
+			    "SHA-256 is %s, since packets were erased from it "
+			    "it should be %s", name, seq, hex, now);
+	} else if (strcmp(hex, stated) != 0)
 		check_tell(c, true, "%s (record %" PRId64 "): its SHA-256 is "
 		    "%s, the record says %s", name, seq, hex, stated);
 	else if (bytes != stated_bytes)
@@ -80,7 +90,7 @@ static void check_savefiles(struct check *c, sqlite3 *db, const char *path)
 	while (check_step(c, s)) {
 		int64_t seq = sqlite3_column_int64(s, 0);
 
-		check_savefile(c, path, seq, text(s, 1), text(s, 3),
+		check_savefile(c, db, path, seq, text(s, 1), text(s, 3),
 		    sqlite3_column_int64(s, 4));
 		if (text(s, 2) && text(s, 3) &&
 		    strcmp(text(s, 2), text(s, 3)) != 0)

@@ -44,6 +44,9 @@ static void say(const struct check *c, bool origin)
 	    c->keys, c->runs, c->ended);
 	printf("%" PRId64 " savefiles (%" PRId64 " bytes)\n", c->savefiles,
 	    c->savefile_bytes);
+	printf("%" PRId64 " indexes, %" PRId64 " subjects; %" PRId64
+	    " erasures, %" PRId64 " records erased\n", c->indexes,
+	    c->subjects, c->erasures, c->erased);
 	printf("root %s\n", c->root);
 	if (origin && c->all_keys_match)
 		printf("key %s: origin proved\n", c->fingerprint);
@@ -81,6 +84,10 @@ static void say_json(const struct check *c, bool origin, struct told *t)
 	json_int(&j, "runs", c->runs);
 	json_int(&j, "ended", c->ended);
 	json_int(&j, "savefiles", c->savefiles);
+	json_int(&j, "indexes", c->indexes);
+	json_int(&j, "subjects", c->subjects);
+	json_int(&j, "erasures", c->erasures);
+	json_int(&j, "records_erased", c->erased);
 	json_str(&j, "root", c->root);
 	json_str(&j, "fingerprint", c->fingerprint);
 	json_bool(&j, "origin_proved", origin && c->all_keys_match);

@@ -17,6 +17,7 @@ struct entry {
 	struct entry *next;
 	size_t bytes;		/* of this block */
 	bool complete;
+	bool index;		/* an index record, its detail still to come */
 	int64_t seq, utc_ns, mono_ns, conn;	/* -1: NULL */
 	int32_t port;				/* -1: NULL */
 	size_t detail_n;

@@ -52,6 +52,11 @@ const struct evidence_head *evidence_head(const struct evidence *e)
 	return &e->head;
 }
 
+sqlite3 *evidence_db(const struct evidence *e)
+{
+	return e->db;
+}
+
 /* --- writing --------------------------------------------------------------- */
 
 __attribute__((noreturn))
@@ -342,21 +347,28 @@ static int tile_hash(const struct evidence *e, unsigned level, uint64_t n,
 static int load_leaves(struct evidence *e, uint64_t from)
 {
 	uint64_t n = 0, want = tile_missing(e->tiles.size, 0);
-	char sql[512];
+	char sql[640];
 	sqlite3_stmt *s;
 	struct hash h;
 	int got;
 
-	snprintf(sql, sizeof(sql), "SELECT " RECORD_LINE " FROM record "
-	    "WHERE seq >= %" PRIu64 " ORDER BY seq", from);
+	/* An erased record left its leaf. */
+	snprintf(sql, sizeof(sql), "SELECT seq, " RECORD_LINE ", NULL FROM "
+	    "record WHERE seq >= %" PRIu64 " UNION ALL SELECT seq, NULL, hash "
+	    "FROM gone WHERE seq >= %" PRIu64 " AND what = 'record' "
+	    "ORDER BY 1", from, from);
 	if (sqlite3_prepare_v2(e->db, sql, -1, &s, NULL) != SQLITE_OK)
 		return sql_fails(e);
 	for (; (got = sqlite3_step(s)) == SQLITE_ROW && n < want; n++) {
-		const void *line = sqlite3_column_text(s, 0);
+		const void *line = sqlite3_column_text(s, 1);
 
-		if (line == NULL)
+		if (line)
+			h = merkle_leaf(line,
+			    (size_t)sqlite3_column_bytes(s, 1));
+		else if (sqlite3_column_bytes(s, 2) == (int)sizeof(h))
+			memcpy(&h, sqlite3_column_blob(s, 2), sizeof(h));
+		else
 			break;
-		h = merkle_leaf(line, (size_t)sqlite3_column_bytes(s, 0));
 		tile_load(&e->tiles, 0, &h);
 	}
 	if (got != SQLITE_DONE && got != SQLITE_ROW)
@@ -442,8 +454,10 @@ static int look_back(struct evidence *e, struct ledger_past *past)
 	int64_t ended;
 
 	*past = (struct ledger_past){ 0 };
-	s = row(e, "SELECT (SELECT count(*) FROM record), "
-	    "(SELECT coalesce(min(seq), 0) FROM record), "
+	s = row(e, "SELECT (SELECT count(*) FROM record) + "
+	    "(SELECT count(*) FROM gone WHERE what = 'record'), "
+	    "coalesce(min((SELECT min(seq) FROM record), "
+	    "coalesce((SELECT min(seq) FROM gone), 1)), 0), "
 	    "(SELECT coalesce(max(seq), -1) + 1 FROM record), "
 	    "(SELECT value FROM meta WHERE name = 'case_id')");
 	if (s == NULL)

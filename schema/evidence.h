@@ -26,6 +26,9 @@ void evidence_commit(struct evidence *e);
 /* The newest checkpoint stays, whatever follows. False if it did already. */
 bool evidence_keep(struct evidence *e);
 
+/* The connection, for what else belongs into the open transaction. */
+sqlite3 *evidence_db(const struct evidence *e);
+
 struct evidence_head {
 	int64_t size;		/* records committed */
 	int64_t utc_ns;		/* of the newest checkpoint, 0 if none */

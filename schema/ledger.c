@@ -9,6 +9,8 @@
 #include <openssl/rand.h>
 
 #include "schema/evidence.h"
+#include "schema/index.h"
+#include "schema/json.h"
 #include "schema/log.h"
 
 #define QUEUE_BYTES (64u << 20)
@@ -19,10 +21,12 @@
 #define WAKE_RECORDS 256
 /* Larger entries are hashed by the writer: the loop must not stall. */
 #define SMALL_BYTES 16384
+#define DAY_NS 86400000000000
 
 struct ledger {
 	const struct casedir *dir;
-	struct evidence *evidence;	/* the writer's while it runs */
+	struct evidence *evidence;	/* the writer's while it runs, */
+	struct index *index;		/* and so is this */
 	size_t queue_bytes;
 	int64_t commit_ns;
 	void (*on_checkpoint)(void *ctx, const char *note);
@@ -35,6 +39,8 @@ struct ledger {
 	struct entry_scratch scratch;
 	uint8_t salts[256][RECORD_SALT];
 	unsigned salts_left;
+	int64_t day;		/* latest of the records made here; 0: none */
+	bool behind;		/* an index is due behind the `key` */
 
 	/* Both sides. */
 	pthread_mutex_t lock;
@@ -99,6 +105,24 @@ static void commit_due(struct ledger *l, struct turn *t)
 		commit(l, t);
 }
 
+/* An index record is made when all before it are in. */
+static struct entry *indexed(struct ledger *l, struct entry *e)
+{
+	uint8_t salt[RECORD_SALT];
+	struct entry *made;
+
+	if (!hex_read(span_of(e->salt, 2 * RECORD_SALT), salt, RECORD_SALT))
+		log_die("evidence could not be kept: a salt that is none");
+	made = entry_new(&(struct record){
+		.at = { .utc_ns = e->utc_ns, .mono_ns = e->mono_ns },
+		.kind = "index", .conn = CONN_NONE,
+		.detail = index_make(l->index, e->seq) }, e->seq, salt);
+	made->bytes = e->bytes;	/* what it counts for in the queue */
+	made->index = true;
+	free(e);
+	return made;
+}
+
 static void insert(struct ledger *l, struct turn *t, struct entry *e,
     struct entry_scratch *scratch)
 {
@@ -106,8 +130,13 @@ static void insert(struct ledger *l, struct turn *t, struct entry *e,
 
 	if (t->uncommitted == 0)
 		t->due_ns = mono_now() + l->commit_ns;
+	if (e->index)
+		e = indexed(l, e);
 	entry_complete(e, scratch);
 	evidence_add(l->evidence, e);
+	if (e->index)
+		index_keep(l->index, e->seq);
+	index_add(l->index, e);
 	t->uncommitted++;
 	if (strcmp(e->kind, "run") == 0)
 		t->keyless = true;
@@ -209,15 +238,14 @@ static const uint8_t *salt(struct ledger *l)
 	return l->salts[--l->salts_left];
 }
 
-int64_t ledger_add(struct ledger *l, const struct record *r)
+/* One entry into the queue; l->adding is held. */
+static int64_t hand(struct ledger *l, const struct record *r, bool index)
 {
-	struct entry *e;
-	int64_t seq;
+	int64_t seq = l->next++;
+	struct entry *e = entry_new(r, seq, salt(l));
 
-	pthread_mutex_lock(&l->adding);
-	seq = l->next++;
-	e = entry_new(r, seq, salt(l));
-	if (e->bytes <= SMALL_BYTES)
+	e->index = index;
+	if (!index && e->bytes <= SMALL_BYTES)
 		entry_complete(e, &l->scratch);
 
 	pthread_mutex_lock(&l->lock);
@@ -234,6 +262,50 @@ int64_t ledger_add(struct ledger *l, const struct record *r)
 	if (l->idle || l->waiting == WAKE_RECORDS || ledger_full(l))
 		pthread_cond_signal(&l->work);
 	pthread_mutex_unlock(&l->lock);
+	return seq;
+}
+
+static int64_t hand_index(struct ledger *l, struct stamp at)
+{
+	return hand(l, &(struct record){ .at = at, .kind = "index",
+		.conn = CONN_NONE, .detail = "{}" }, true);
+}
+
+/* Whether an index record stands before r. Packets' stamps tell no midnight. */
+static bool index_due(struct ledger *l, const struct record *r)
+{
+	int64_t day = r->at.utc_ns / DAY_NS, was = l->day;
+
+	if (strcmp(r->kind, "end") == 0)
+		return true;
+	if (r->at.mono_ns < 0 || day <= was)
+		return false;
+	l->day = day;
+	return was != 0;
+}
+
+int64_t ledger_add(struct ledger *l, const struct record *r)
+{
+	int64_t seq;
+
+	pthread_mutex_lock(&l->adding);
+	if (r->kind && index_due(l, r))
+		hand_index(l, r->at);
+	seq = hand(l, r, false);
+	if (l->behind && strcmp(r->kind, "key") == 0) {
+		l->behind = false;
+		hand_index(l, r->at);
+	}
+	pthread_mutex_unlock(&l->adding);
+	return seq;
+}
+
+int64_t ledger_index(struct ledger *l, struct stamp at)
+{
+	int64_t seq;
+
+	pthread_mutex_lock(&l->adding);
+	seq = hand_index(l, at);
 	pthread_mutex_unlock(&l->adding);
 	return seq;
 }
@@ -321,6 +393,8 @@ struct ledger *ledger_open(const struct ledger_conf *conf,
 	}
 	l->next = l->handed = l->committed = past->size;
 	l->committed_utc_ns = evidence_head(l->evidence)->utc_ns;
+	l->index = index_new(l->dir, evidence_db(l->evidence), past->size);
+	l->behind = index_behind(l->index);
 	start(l);
 	return l;
 }
@@ -363,6 +437,7 @@ int ledger_close(struct ledger *l, char digest[65], char note[NOTE_MAX])
 	/* The last one stays, so whoever follows them is told of it. */
 	if (h->size && !h->kept && l->on_checkpoint)
 		l->on_checkpoint(l->ctx, h->note);
+	index_free(l->index);
 	got = finish(l, h, digest, note);
 	evidence_close(l->evidence);
 	pthread_mutex_destroy(&l->adding);

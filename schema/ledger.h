@@ -4,6 +4,10 @@
  * under a signed checkpoint, a `run` only with the `key` that follows it. Nothing
  * that was handed over is dropped: when the queue is full ledger_add waits, and
  * callers who can, stop reading before.
+ *
+ * The ledger adds `index` records of its own: before an `end`; before the first
+ * record of a UTC day later than those this ledger was given before; and, for
+ * what a run that was cut short left in no index, behind the first `key`.
  */
 #ifndef SCHEMA_LEDGER_H
 #define SCHEMA_LEDGER_H
@@ -49,6 +53,9 @@ struct ledger *ledger_open(const struct ledger_conf *conf,
  * record that cannot be kept (text not printable ASCII, no detail) is our own
  * fault: dies. */
 int64_t ledger_add(struct ledger *l, const struct record *r);
+
+/* Adds an index record now; its seq. */
+int64_t ledger_index(struct ledger *l, struct stamp at);
 
 /* True while the queue is over half full: stop reading sockets. */
 bool ledger_full(const struct ledger *l);

@@ -17,6 +17,9 @@ import sqlite3
 import sys
 from urllib.parse import quote as url_quote
 
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from verify_index import Index
+
 SHOWN = 100		# complaints printed; the rest are counted
 
 
@@ -215,7 +218,8 @@ class Case:
 				self.wrong("evidence.db: " + row[0])
 		tables = {r[0] for r in self.db.execute(
 		    "SELECT name FROM sqlite_schema WHERE type='table'")}
-		for t in "record raw named tile checkpoint meta".split():
+		for t in ("record raw named tile checkpoint meta subject gone "
+		    "proof omitted").split():
 			if t not in tables:
 				raise ValueError("there is no table " + t)
 		self.schema()
@@ -265,14 +269,17 @@ class Case:
 		self.heads = self.db.execute("SELECT size, utc_ns, root, note "
 		    "FROM checkpoint ORDER BY size")
 		self.head = self.heads.fetchone()
-		self.named = self.db.execute("SELECT seq, n, %s FROM named "
+		self.named = self.db.execute("SELECT seq, n, %s, ip FROM named "
 		    "ORDER BY seq, n" % NAMED_LINE)
 		self.endpoint = self.named.fetchone()
+		self.index = Index(self)
 		for row in self.db.execute("SELECT r.seq, r.utc_ns, r.kind, "
-		    "r.swarm, r.detail, r.raw_sha256, %s, w.seq, w.bytes FROM "
-		    "record r LEFT JOIN raw w ON w.seq = r.seq ORDER BY r.seq"
-		    % LINE):
+		    "r.swarm, r.detail, r.raw_sha256, %s, w.seq, w.bytes, "
+		    "r.conn, r.ip FROM record r LEFT JOIN raw w ON "
+		    "w.seq = r.seq ORDER BY r.seq" % LINE):
+			self.erased_before(row[0])
 			self.record(*row)
+		self.index.end()
 		if self.head:
 			self.wrong("checkpoint of %d records, but there are "
 			    "%d" % (self.head[0], self.tree.size))
@@ -284,8 +291,26 @@ class Case:
 		if self.tree.size == 0:
 			self.wrong("there are no records")
 
+	def erased_before(self, seq):
+		"""The leaves of records that are not there."""
+		while self.index.gone and self.tree.size < seq:
+			node = self.index.gone.get((self.tree.size, "record", 0))
+			if node is None:
+				return
+			self.count["erased"] += 1
+			self.last_utc_ns = None
+			self.grow(node)
+
+	def grow(self, hashed):
+		self.into_tile(0, self.tree.size, hashed)
+		self.tree.add(hashed, lambda level, n, root: level % 8 or
+		    self.into_tile(level // 8, n, root))
+		while self.head and self.head[0] <= self.tree.size:
+			self.checkpoint(*self.head)
+			self.head = self.heads.fetchone()
+
 	def record(self, seq, utc_ns, kind, swarm, detail, digest, line,
-	    has_raw, raw):
+	    has_raw, raw, conn, ip):
 		self.count["records"] += 1
 		if seq != self.tree.size:
 			self.wrong("record %d where %d was due" %
@@ -295,18 +320,14 @@ class Case:
 		except (UnicodeEncodeError, AttributeError):
 			self.wrong("record %d: not printable ASCII" % seq)
 			hashed = bytes(32)
-		self.into_tile(0, self.tree.size, hashed)
-		self.tree.add(hashed, lambda level, n, root: level % 8 or
-		    self.into_tile(level // 8, n, root))
-		while self.head and self.head[0] <= self.tree.size:
-			self.checkpoint(*self.head)
-			self.head = self.heads.fetchone()
+		self.grow(hashed)
 		self.raw_bytes(seq, kind, digest, has_raw, raw)
 		try:
 			d = json.loads(detail)
 			if not isinstance(d, dict):
 				raise ValueError("not an object")
-			self.named_rows(seq, d)
+			names = self.named_rows(seq, d)
+			self.index.record(seq, utc_ns, kind, conn, ip, d, names)
 			self.runs(seq, utc_ns, kind, d)
 			if kind == "packets":
 				self.packets(seq, d, digest)
@@ -364,7 +385,8 @@ class Case:
 
 	def raw_bytes(self, seq, kind, digest, has_raw, raw):
 		if has_raw is None:
-			if digest is not None and kind not in ELSEWHERE:
+			if digest is not None and kind not in ELSEWHERE and \
+			    (seq, "raw", 0) not in self.index.gone:
 				self.wrong("record %d (%s): its raw bytes are "
 				    "missing" % (seq, kind))
 			return
@@ -377,9 +399,11 @@ class Case:
 			    "digest" % (seq, kind))
 
 	def named_rows(self, seq, d):
-		tree = Tree()
+		tree, names, gone = Tree(), [], self.index.gone
 		while self.endpoint and self.endpoint[0] <= seq:
-			owner, n, line = self.endpoint
+			owner, n, line, ip = self.endpoint
+			while (seq, "named", tree.size) in gone:
+				tree.add(gone[seq, "named", tree.size])
 			self.endpoint = self.named.fetchone()
 			self.count["named"] += 1
 			if owner != seq:
@@ -390,6 +414,9 @@ class Case:
 				self.wrong("record %d: named endpoint %d "
 				    "where %d was due" % (seq, n, tree.size))
 			tree.add(leaf(line))
+			names.append(ip)
+		while (seq, "named", tree.size) in gone:
+			tree.add(gone[seq, "named", tree.size])
 		if "named" not in d:
 			if tree.size:
 				self.wrong("record %d: %d named endpoints it "
@@ -398,6 +425,7 @@ class Case:
 		    d["named_root"] != tree.root().hex():
 			self.wrong("record %d: named endpoints are not those "
 			    "it was recorded with" % seq)
+		return names
 
 	def runs(self, seq, utc_ns, kind, d):
 		if kind == "run":
@@ -409,6 +437,8 @@ class Case:
 			now = self.last_run and {"seq": self.last_run[0],
 			    "ended": self.last_run[1], "records": seq,
 			    "last_utc_ns": self.last_utc_ns}
+			if self.last_utc_ns is None and now and was:
+				now["last_utc_ns"] = was["last_utc_ns"]	# erased
 			if was != now:
 				self.wrong("record %d (run): the run before is "
 				    "not as it says" % seq)
@@ -434,7 +464,15 @@ class Case:
 		except OSError as e:
 			self.wrong(where + e.strerror)
 			return
-		if got != d["sha256"] or size != d["bytes"] or \
+		now = self.index.packets_now(d["file"])
+		if now:
+			if got == now[2]:
+				self.note(where + "packets are still to be "
+				    "erased from it")
+			elif (got, size) != now[:2]:
+				self.wrong(where + "is not the file that the "
+				    "erasure left")
+		elif got != d["sha256"] or size != d["bytes"] or \
 		    digest not in (None, got):
 			self.wrong(where + "is not the file recorded")
 
@@ -486,9 +524,9 @@ class Case:
 		if row is None:
 			self.wrong("there is no checkpoint")
 			return
-		if row[0] != self.count["records"]:
+		if row[0] != self.tree.size:
 			self.wrong("%d records, but the newest checkpoint "
-			    "covers %d" % (self.count["records"], row[0]))
+			    "covers %d" % (self.tree.size, row[0]))
 		try:
 			with open(os.path.join(self.path, "checkpoint.txt"),
 			    encoding="utf-8", newline="") as f:

@@ -166,9 +166,11 @@ def main():
 	    text=True)
 	tap.equal((out.returncode, out.stdout.split()), (0, ["past", str(size),
 	    cut]), "the last run ends and seals")
-	tap.equal(faults(case), ([], size + 1, "ended"), "the sealed case holds")
+	tap.equal(faults(case), ([], size + 2, "ended"), "the sealed case holds, "
+	    "an index before its end")
 	tap.equal(sorted(os.listdir(case)), [".lock", "checkpoint.txt",
-	    "evidence.db", "packets", "torrents"], "nothing else lies in it")
+	    "evidence.db", "index.db", "packets", "torrents"],
+	    "nothing else lies in it")
 	shutil.rmtree(work)
 	return tap.status()
 

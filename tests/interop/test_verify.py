@@ -6,6 +6,7 @@ docs/verify-by-hand.md's commands as written, tests/verify_case.py, and
 programs must refuse every copy in which something was changed.
 """
 import base64
+import hashlib
 import json
 import os
 import random
@@ -87,6 +88,19 @@ TAMPER = {
 	    "port + 4294967296 WHERE seq = " + A_RAW,
 	"a named port that is 2^32 too large": "UPDATE named SET port = "
 	    "port + 4294967296 WHERE " + NAMED,
+	"a subject's salt changed": "UPDATE subject SET salt = "
+	    "'00112233445566778899aabbccddeeff'",
+	"a subject removed": "DELETE FROM subject WHERE subject = "
+	    "(SELECT max(subject) FROM subject)",
+	"a subject added": "INSERT INTO subject SELECT seq, "
+	    "'192.0.2.1|2026-01-01', salt, NULL, NULL FROM subject LIMIT 1",
+	"a list put beside a subject": "UPDATE subject SET seqs = '1'",
+	"something gone that nobody erased": "INSERT INTO gone VALUES (%s, "
+	    "'record', 0, zeroblob(32), 0)" % MIDDLE,
+	"a record gone that nobody erased": lambda c: gone(c),
+	"a proof in a case": "INSERT INTO proof VALUES (1, NULL, zeroblob(32))",
+	"an omission in a case": "INSERT INTO omitted VALUES (1, 'raw', 0, "
+	    "NULL, 'why')",
 	"another fact in meta": "INSERT INTO meta VALUES ('operator', 'B')",
 	"a trigger dropped": lambda c: script(c,
 	    "DROP TRIGGER record_update"),
@@ -150,6 +164,20 @@ def edit(case, sql):
 	db.commit()
 	db.close()
 	return n
+
+
+def gone(case):
+	"""A record taken out with its right leaf left, and no erasure."""
+	line = "||','||".join("quote(%s)" % c for c in "seq utc_ns mono_ns kind "
+	    "swarm conn ip port detail raw_sha256 salt".split())
+	db = sqlite3.connect(os.path.join(case, "evidence.db"))
+	seq, text = db.execute("SELECT seq, %s FROM record WHERE seq = %s" %
+	    (line, MIDDLE)).fetchone()
+	db.close()
+	edit(case, "INSERT INTO gone VALUES (%d, 'record', 0, x'%s', 0)" % (seq,
+	    hashlib.sha256(b"\0" + text.encode()).hexdigest()))
+	for table in "record", "raw", "named":
+		edit(case, "DELETE FROM %s WHERE seq = %d" % (table, seq))
 
 
 def run(command, case, *options):
