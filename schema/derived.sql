@@ -24,8 +24,8 @@ CREATE TABLE IF NOT EXISTS sighting (
 	swarm TEXT NOT NULL,
 	ip TEXT NOT NULL,
 	port INTEGER NOT NULL,
-	source TEXT NOT NULL,			-- 'tracker', 'dht', 'pex',
-						-- 'lsd', 'magnet', 'incoming'
+	source TEXT NOT NULL,			-- 'tracker', 'dht', 'pex', 'lsd',
+						-- 'magnet', 'announce', 'incoming'
 	witness TEXT NOT NULL,			-- who named it; '' for incoming
 	first_utc_ns INTEGER NOT NULL,
 	last_utc_ns INTEGER NOT NULL,
@@ -35,7 +35,7 @@ CREATE TABLE IF NOT EXISTS sighting (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE IF NOT EXISTS contact (
-	conn INTEGER NOT NULL,			-- seq of dial or accept
+	conn INTEGER NOT NULL,			-- seq of dial, accept or flow
 	origin TEXT NOT NULL,			-- 'live' or 'import'
 	swarm TEXT,				-- NULL: it named none of ours
 	ip TEXT NOT NULL,
@@ -51,8 +51,8 @@ CREATE TABLE IF NOT EXISTS contact (
 	client TEXT,				-- as it named itself
 	pieces_claimed INTEGER,			-- by its last claim
 	pieces_total INTEGER,			-- of the torrent, at its last claim
-	rx_bytes INTEGER,			-- NULL until closed
-	tx_bytes INTEGER,
+	rx_bytes INTEGER,			-- it sent; NULL until closed
+	tx_bytes INTEGER,			-- was sent to it
 	pieces_matched INTEGER NOT NULL,
 	pieces_failed INTEGER NOT NULL,
 	level INTEGER NOT NULL,			-- of the ladder, 0 .. 5
@@ -170,9 +170,8 @@ CREATE TABLE IF NOT EXISTS poll (
 	PRIMARY KEY (swarm, source, run)
 ) STRICT, WITHOUT ROWID;
 
--- 1. One pass over the new records keeps what the rest needs, by kind. Of a
--- conversation that is how it opened and ended, and all that the peer sent:
--- `by` is the first key of such a record's detail.
+-- 1. What is not a conversation's, by kind; and the few records about the run
+-- itself.
 
 CREATE TEMP TABLE IF NOT EXISTS step (most INTEGER NOT NULL);
 
@@ -198,20 +197,26 @@ FROM evidence.record
 WHERE seq >= (SELECT a FROM temp.part) AND seq < (SELECT z FROM temp.part)
     AND CASE WHEN conn IS NULL
 	THEN kind IN ('announce', 'listed', 'dht', 'run', 'end', 'key', 'clock',
-	    'stall', 'torrent', 'geo', 'packets', 'no_packets', 'erased', 'decoy')
-	ELSE kind IN ('dial', 'accept', 'reached', 'unreached', 'encrypted',
-	    'closed', 'decoy')
-	    OR substr(detail, 1, 12) = '{"by":"peer"' END;
+	    'stall', 'torrent', 'geo', 'packets', 'no_packets', 'erased',
+	    'stamp', 'index', 'decoy')
+	ELSE kind = 'decoy'
+	    OR kind = 'pex' AND substr(detail, 1, 12) = '{"by":"peer"' END;
 
 INSERT INTO about SELECT kind, seq FROM temp.fact
 WHERE kind IN ('run', 'end', 'key', 'clock', 'stall', 'torrent', 'geo',
-    'packets', 'no_packets', 'erased');
+    'packets', 'no_packets', 'erased', 'stamp', 'index');
 
-INSERT INTO extent
-SELECT conn, max(seq) FROM temp.fact WHERE conn IS NOT NULL GROUP BY conn
-ON CONFLICT DO UPDATE SET last_seq = max(last_seq, excluded.last_seq);
+-- The runs that these records belong to.
+CREATE TEMP TABLE ours AS
+SELECT a.seq AS run, json_extract(r.detail, '$.config.peer_id') AS peer_id,
+    json_extract(r.detail, '$.config.listen') AS port
+FROM about AS a CROSS JOIN evidence.record AS r ON r.seq = a.seq
+WHERE a.kind = 'run' AND a.seq >= coalesce((SELECT max(seq) FROM about
+	WHERE kind = 'run' AND seq < (SELECT a FROM temp.part)), 0)
+ORDER BY a.seq;
+CREATE UNIQUE INDEX temp.ours_run ON ours (run);
 
--- 2. Torrents, and who named whom.
+-- 2. Torrents, decoys, and who named whom.
 
 INSERT INTO swarm
 SELECT coalesce(r.swarm, json_extract(r.detail, '$.infohash_v1'),
@@ -240,12 +245,12 @@ SELECT f.conn, f.ip, f.port, f.utc_ns, json_extract(r.detail, '$.accepted')
 FROM temp.fact AS f CROSS JOIN evidence.record AS r ON r.seq = f.seq
 WHERE f.kind = 'decoy' AND f.conn IS NOT NULL;
 
+-- most: how many of the endpoints named count; NULL: all.
 CREATE TEMP TABLE listing AS
 SELECT f.seq, f.utc_ns, r.swarm,
     json_extract(r.detail, '$.source') AS source,
     coalesce(json_extract(r.detail, '$.witness'), '') AS witness,
-    NULL AS most,				-- of those named; NULL: all
-    json_extract(r.detail, '$.failure') IS NULL AS answered
+    NULL AS most, json_extract(r.detail, '$.failure') IS NULL AS answered
 FROM temp.fact AS f CROSS JOIN evidence.record AS r ON r.seq = f.seq
 WHERE f.kind = 'listed' AND r.swarm IS NOT NULL
 UNION ALL
@@ -254,24 +259,21 @@ SELECT f.seq, f.utc_ns, r.swarm, f.kind,
     json_extract(r.detail, '$.named_added'),	-- dropped: it is gone
     json_extract(r.detail, '$.error') IS NULL
 FROM temp.fact AS f CROSS JOIN evidence.record AS r ON r.seq = f.seq
-WHERE f.kind IN ('dht', 'pex') AND r.swarm IS NOT NULL AND f.ip IS NOT NULL;
+WHERE f.kind IN ('dht', 'pex') AND r.swarm IS NOT NULL AND f.ip IS NOT NULL
+    AND json_extract(r.detail, '$.ask') IS NULL;
 
 -- Answers about decoys say something of their sources, and nothing of peers.
-CREATE TEMP TABLE vantage AS
-SELECT a.seq AS run, json_extract(r.detail, '$.config.listen') AS port,
-    r.detail
-FROM about AS a CROSS JOIN evidence.record AS r ON r.seq = a.seq
-WHERE a.kind = 'run' AND EXISTS (SELECT 1 FROM decoy);
-
 CREATE TEMP TABLE decoyed AS
 SELECT l.source, l.witness, l.swarm AS infohash,
-    count(n.seq) - coalesce(sum(n.port = v.port AND n.ip IN (SELECT value
-	FROM json_each(v.detail, '$.vantage'))), 0) AS named,
-    coalesce(sum(n.port = v.port AND n.ip NOT IN (SELECT value
-	FROM json_each(v.detail, '$.vantage'))), 0) AS perhaps
+    count(n.seq) - coalesce(sum(n.port = o.port AND n.ip IN (SELECT value
+	FROM evidence.record AS v, json_each(v.detail, '$.vantage')
+	WHERE v.seq = o.run)), 0) AS named,
+    coalesce(sum(n.port = o.port AND n.ip NOT IN (SELECT value
+	FROM evidence.record AS v, json_each(v.detail, '$.vantage')
+	WHERE v.seq = o.run)), 0) AS perhaps
 FROM temp.listing AS l
 LEFT JOIN evidence.named AS n ON n.seq = l.seq
-LEFT JOIN temp.vantage AS v ON v.run = (SELECT max(run) FROM temp.vantage
+LEFT JOIN temp.ours AS o ON o.run = (SELECT max(run) FROM temp.ours
     WHERE run < l.seq)
 WHERE l.swarm IN (SELECT infohash FROM decoy) AND l.answered
 GROUP BY l.seq;
@@ -294,12 +296,82 @@ GROUP BY source, witness;
 
 DELETE FROM temp.listing WHERE swarm IN (SELECT infohash FROM decoy);
 
-INSERT INTO sighting
-SELECT l.swarm, n.ip, n.port, l.source, l.witness, min(l.utc_ns),
-    max(l.utc_ns), count(*), min(l.seq)
-FROM temp.listing AS l CROSS JOIN evidence.named AS n ON n.seq = l.seq
+-- Numbered in the order of their texts, so that what is sorted by number is
+-- inserted in the order of the tables below.
+CREATE TEMP TABLE voice (
+	id INTEGER PRIMARY KEY,
+	swarm TEXT NOT NULL,
+	source TEXT NOT NULL,
+	witness TEXT NOT NULL,
+	UNIQUE (swarm, source, witness)
+) STRICT;
+CREATE TEMP TABLE place (
+	id INTEGER PRIMARY KEY,
+	swarm TEXT NOT NULL UNIQUE
+) STRICT;
+
+-- An announce that was overheard names the one who sent it.
+CREATE TEMP TABLE self AS
+SELECT f.seq, f.utc_ns, r.swarm, f.ip,
+    CASE WHEN f.kind = 'announce' OR NOT coalesce(json_extract(r.detail,
+	    '$.implied_port'), 0) THEN json_extract(r.detail, '$.port') END
+	AS port, f.port AS from_port,
+    coalesce(json_extract(r.detail, '$.tracker'),
+	json_extract(r.detail, '$.to')) AS witness
+FROM temp.fact AS f CROSS JOIN evidence.record AS r ON r.seq = f.seq
+WHERE f.kind IN ('announce', 'dht') AND r.swarm IS NOT NULL
+    AND f.ip IS NOT NULL AND json_extract(r.detail, '$.to') IS NOT NULL
+    AND (f.kind = 'announce'
+	OR json_extract(r.detail, '$.ask') IS 'announce_peer');
+
+INSERT INTO temp.voice (swarm, source, witness)
+SELECT swarm, source, witness FROM temp.listing
+WHERE source IS NOT NULL
+UNION
+SELECT swarm, 'announce', witness FROM temp.self
+ORDER BY swarm, source, witness;
+INSERT INTO temp.place (swarm)
+SELECT DISTINCT swarm FROM temp.voice ORDER BY swarm;
+
+CREATE TEMP TABLE seen (
+	place INTEGER NOT NULL,
+	ip TEXT NOT NULL,
+	port INTEGER NOT NULL,
+	day INTEGER NOT NULL,
+	voice INTEGER NOT NULL,
+	first_utc_ns INTEGER NOT NULL,
+	last_utc_ns INTEGER NOT NULL,
+	times INTEGER NOT NULL,
+	first_seq INTEGER NOT NULL,
+	PRIMARY KEY (place, ip, port, day, voice)
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO temp.seen
+SELECT l.place, n.ip, n.port, l.day, l.voice, min(l.utc_ns), max(l.utc_ns),
+    count(*), min(l.seq)
+FROM (SELECT l.seq, l.utc_ns, l.utc_ns / 86400000000000 AS day, l.most,
+	v.id AS voice, p.id AS place
+    FROM temp.listing AS l CROSS JOIN temp.voice AS v ON v.swarm = l.swarm
+	AND v.source = l.source AND v.witness = l.witness
+    CROSS JOIN temp.place AS p ON p.swarm = l.swarm) AS l
+CROSS JOIN evidence.named AS n ON n.seq = l.seq
 WHERE l.most IS NULL OR n.n < l.most
-GROUP BY l.swarm, n.ip, n.port, l.source, l.witness
+GROUP BY l.place, n.ip, n.port, l.day, l.voice;
+
+INSERT INTO temp.seen
+SELECT p.id, s.ip, coalesce(nullif(s.port, 0), s.from_port),
+    s.utc_ns / 86400000000000 AS day, v.id, min(s.utc_ns), max(s.utc_ns),
+    count(*), min(s.seq)
+FROM temp.self AS s CROSS JOIN temp.voice AS v ON v.swarm = s.swarm
+    AND v.source = 'announce' AND v.witness = s.witness
+CROSS JOIN temp.place AS p ON p.swarm = s.swarm
+GROUP BY p.id, s.ip, coalesce(nullif(s.port, 0), s.from_port), day, v.id;
+
+INSERT INTO sighting
+SELECT v.swarm, s.ip, s.port, v.source, v.witness, s.first_utc_ns,
+    s.last_utc_ns, s.times, s.first_seq
+FROM temp.seen AS s CROSS JOIN temp.voice AS v ON v.id = s.voice
+WHERE true
 ON CONFLICT DO UPDATE SET
     first_utc_ns = min(first_utc_ns, excluded.first_utc_ns),
     last_utc_ns = max(last_utc_ns, excluded.last_utc_ns),
@@ -307,31 +379,35 @@ ON CONFLICT DO UPDATE SET
     first_seq = min(first_seq, excluded.first_seq);
 
 INSERT INTO endpoint
-SELECT l.swarm, n.ip, n.port, 'listed',
-    date(l.utc_ns / 1000000000, 'unixepoch') AS day, 0, min(l.utc_ns),
-    max(l.utc_ns), count(*), 0, 0, 0
-FROM temp.listing AS l CROSS JOIN evidence.named AS n ON n.seq = l.seq
-WHERE l.most IS NULL OR n.n < l.most
-GROUP BY l.swarm, n.ip, n.port, day
+SELECT p.swarm, s.ip, s.port, 'listed', date(s.day * 86400, 'unixepoch'), 0,
+    s.first_utc_ns, s.last_utc_ns, s.times, 0, 0, 0
+FROM (SELECT place, ip, port, day, min(first_utc_ns) AS first_utc_ns,
+	max(last_utc_ns) AS last_utc_ns, sum(times) AS times
+    FROM temp.seen GROUP BY place, ip, port, day) AS s
+CROSS JOIN temp.place AS p ON p.id = s.place
+WHERE true
 ON CONFLICT DO UPDATE SET
     first_utc_ns = min(first_utc_ns, excluded.first_utc_ns),
     last_utc_ns = max(last_utc_ns, excluded.last_utc_ns),
     sightings = sightings + excluded.sightings;
 
+DROP TABLE temp.seen;
+DROP TABLE temp.voice;
+DROP TABLE temp.place;
+
 -- 3. When each source was asked.
 
 CREATE TEMP TABLE asked AS
 SELECT r.swarm, json_extract(r.detail, '$.tracker') AS source,
-    coalesce((SELECT max(seq) FROM about
-	WHERE kind = 'run' AND seq < f.seq), 0) AS run,
+    coalesce((SELECT max(run) FROM temp.ours WHERE run < f.seq), 0) AS run,
     coalesce(json_extract(r.detail, '$.sent_utc_ns'), f.utc_ns) AS sent_utc_ns,
     f.utc_ns, json_extract(r.detail, '$.outcome') IS NOT 'ok' AS failed
 FROM temp.fact AS f CROSS JOIN evidence.record AS r ON r.seq = f.seq
 WHERE f.kind = 'announce' AND r.swarm IS NOT NULL
+    AND json_extract(r.detail, '$.to') IS NULL	-- not ours: overheard
     AND r.swarm NOT IN (SELECT infohash FROM decoy)
 UNION ALL
-SELECT r.swarm, 'dht', coalesce((SELECT max(seq) FROM about
-	WHERE kind = 'run' AND seq < f.seq), 0),
+SELECT r.swarm, 'dht', coalesce((SELECT max(run) FROM temp.ours WHERE run < f.seq), 0),
     coalesce(json_extract(r.detail, '$.began_utc_ns'), f.utc_ns), f.utc_ns,
     coalesce(json_extract(r.detail, '$.answered'), 0) = 0
 FROM temp.fact AS f CROSS JOIN evidence.record AS r ON r.seq = f.seq
@@ -359,276 +435,315 @@ FROM poll
 WHERE (swarm, source) IN (SELECT swarm, source FROM temp.asked)
 ORDER BY swarm, source, run;
 
--- 4. Conversations open. An incoming one belongs to no swarm until its
--- handshake names one. Incoming uTP can be forged blindly, so it is reached
--- only once a `reached` says that the far end acknowledged our number.
+-- 4. Conversations. talk is twice the conn, and one more for the responder of
+-- an imported flow: there each end is the peer of the other, with a row of
+-- its own. said is how a conversation opened and ended and all that the peer
+-- sent (`by` is the first key of such a record's detail), with what counts of
+-- its detail:
+--
+--			a		b		c		d
+--	handshake	peer id		client		expected	infohash
+--	extended	client		port
+--	a claim		claimed		pieces
+--	piece		piece		came		ok
+--	encrypted	select
+--	flow						began
+--	closed		why		rx bytes	tx bytes	by
+--	unreached	why
 
-INSERT INTO contact
-SELECT f.conn, iif(r.mono_ns IS NULL, 'import', 'live'),
-    iif(f.kind = 'dial', r.swarm, NULL), f.ip, f.port, NULL,
-    iif(f.kind = 'dial', 'out', 'in'), json_extract(r.detail, '$.transport'),
-    iif(json_extract(r.detail, '$.encryption') IS 'none', 'none', NULL),
-    f.utc_ns, NULL, 'open', NULL,
-    NULL, NULL, NULL, NULL, NULL, 0, 0,
-    f.kind = 'accept' AND json_extract(r.detail, '$.transport') IS 'tcp'
-FROM temp.fact AS f CROSS JOIN evidence.record AS r ON r.seq = f.seq
-WHERE f.kind IN ('dial', 'accept');
-
--- What an incoming conversation is shows in its first bytes, and the
--- initiator's handshake may stand before the record of the encryption.
-UPDATE contact SET encryption = 'none'
-FROM (SELECT DISTINCT conn, ip, port FROM temp.fact
-    WHERE kind = 'handshake') AS f
-WHERE contact.conn = f.conn AND contact.ip = f.ip AND contact.port = f.port
-    AND contact.encryption IS NULL;
-
-UPDATE contact SET encryption = CASE e.selected WHEN 1 THEN 'plaintext'
-    WHEN 2 THEN 'rc4' END
-FROM (SELECT f.conn, f.ip, f.port, max(f.seq),
-	json_extract(r.detail, '$.select') AS selected
-    FROM temp.fact AS f CROSS JOIN evidence.record AS r ON r.seq = f.seq
-    WHERE f.kind = 'encrypted' GROUP BY f.conn, f.ip, f.port) AS e
-WHERE contact.conn = e.conn AND contact.ip = e.ip AND contact.port = e.port;
-
-UPDATE contact SET opened_utc_ns = f.utc_ns
-FROM (SELECT conn, ip, port, utc_ns, min(seq) FROM temp.fact
-    WHERE kind = 'reached' GROUP BY conn, ip, port) AS f
-WHERE contact.conn = f.conn AND contact.ip = f.ip AND contact.port = f.port;
-
--- The first handshake that bears the infohash expected. What follows it in
--- the same conversation is said under it; what precedes it is not. One that
--- bears this run's own peer id is the observer's, met from behind its own
--- translator.
-CREATE TEMP TABLE greeted (
-	conn INTEGER NOT NULL,
-	ip TEXT NOT NULL,
-	port INTEGER NOT NULL,
+CREATE TEMP TABLE said (
 	seq INTEGER NOT NULL,
+	kind TEXT NOT NULL,
+	utc_ns INTEGER NOT NULL,
+	talk INTEGER NOT NULL,
 	swarm TEXT,
-	PRIMARY KEY (conn, ip, port)
-) STRICT, WITHOUT ROWID;
+	a, b, c, d
+);
 
-INSERT OR IGNORE INTO temp.greeted
-SELECT f.conn, f.ip, f.port, f.seq,
-    coalesce(c.swarm, r.swarm, json_extract(r.detail, '$.infohash'))
-FROM temp.fact AS f
-CROSS JOIN evidence.record AS r ON r.seq = f.seq
-CROSS JOIN contact AS c
-    ON c.conn = f.conn AND c.ip = f.ip AND c.port = f.port
-WHERE f.kind = 'handshake' AND c.level < 2
-    AND json_extract(r.detail, '$.expected')
-    AND json_extract(r.detail, '$.peer_id') IS NOT
-	(SELECT json_extract(o.detail, '$.config.peer_id')
-	FROM evidence.record AS o WHERE o.seq = (SELECT max(seq) FROM about
-	    WHERE kind = 'run' AND seq < f.seq))
-ORDER BY f.seq;
+INSERT INTO temp.said
+SELECT r.seq, r.kind, r.utc_ns, 2 * r.conn + iif(r.mono_ns IS NULL,
+	(SELECT o.kind = 'flow' AND (o.ip IS NOT r.ip OR o.port IS NOT r.port)
+	FROM evidence.record AS o WHERE o.seq = r.conn), 0),
+    CASE WHEN r.kind IN ('handshake', 'piece') THEN r.swarm END,
+    CASE
+    WHEN r.kind IN ('dial', 'accept', 'reached', 'flow', 'choke', 'unchoke')
+    THEN NULL
+    WHEN r.kind IN ('closed', 'unreached') THEN json_extract(r.detail, '$.why')
+    WHEN r.kind IN ('bitfield', 'have', 'have_all', 'have_none', 'donthave',
+	'claims') THEN json_extract(r.detail, '$.claimed')
+    WHEN r.kind = 'piece' THEN json_extract(r.detail, '$.piece')
+    WHEN r.kind = 'handshake' THEN json_extract(r.detail, '$.peer_id')
+    WHEN r.kind = 'extended' THEN json_extract(r.detail, '$.client')
+    WHEN r.kind = 'encrypted' THEN json_extract(r.detail, '$.select') END,
+    CASE
+    WHEN r.kind IN ('bitfield', 'have_all', 'have_none', 'claims')
+    THEN json_extract(r.detail, '$.pieces')
+    WHEN r.kind = 'piece' THEN coalesce(json_extract(r.detail, '$.came'), 0)
+    WHEN r.kind = 'closed' THEN coalesce(json_extract(r.detail, '$.rx_bytes'),
+	json_extract(r.detail, '$.initiator_bytes'))
+    WHEN r.kind = 'handshake' THEN json_extract(r.detail, '$.client')
+    WHEN r.kind = 'extended' THEN json_extract(r.detail, '$.port') END,
+    CASE
+    WHEN r.kind = 'piece' THEN iif(json_extract(r.detail, '$.complete'),
+	json_extract(r.detail, '$.match'), NULL)
+    WHEN r.kind = 'closed' THEN coalesce(json_extract(r.detail, '$.tx_bytes'),
+	json_extract(r.detail, '$.responder_bytes'))
+    -- One that bears this run's own peer id is the observer's, met from
+    -- behind its own translator.
+    WHEN r.kind = 'handshake' THEN json_extract(r.detail, '$.expected')
+	AND json_extract(r.detail, '$.peer_id') IS NOT (SELECT peer_id
+	    FROM temp.ours WHERE run < r.seq ORDER BY run DESC LIMIT 1)
+    WHEN r.kind = 'flow' THEN json_extract(r.detail, '$.began') END,
+    CASE
+    WHEN r.kind IN ('closed', 'encrypted') THEN json_extract(r.detail, '$.by')
+    WHEN r.kind = 'handshake' THEN json_extract(r.detail, '$.infohash') END
+FROM evidence.record AS r
+WHERE r.seq >= (SELECT a FROM temp.part) AND r.seq < (SELECT z FROM temp.part)
+    AND r.conn IS NOT NULL AND r.kind <> 'decoy'
+    AND (r.kind IN ('dial', 'accept', 'flow', 'reached', 'unreached',
+	    'encrypted', 'closed')
+	OR substr(r.detail, 1, 12) = '{"by":"peer"');
 
+-- These three are said of both ends of a flow.
+INSERT INTO temp.said
+SELECT s.seq, s.kind, s.utc_ns, s.talk + 1, s.swarm, s.a,
+    iif(s.kind = 'closed', s.c, s.b), iif(s.kind = 'closed', s.b, s.c), s.d
+FROM temp.said AS s
+WHERE s.kind = 'flow' OR s.kind IN ('encrypted', 'closed')
+    AND (SELECT kind FROM evidence.record WHERE seq = s.talk / 2) = 'flow';
+
+-- The rows of contact that these speak of. An incoming conversation belongs
+-- to no swarm until its handshake names one. Incoming uTP can be forged
+-- blindly, so it is reached only once a `reached` says that the far end
+-- acknowledged our number. Of a flow seen from the middle the end that
+-- answered shows itself by what it sends.
+CREATE TEMP TABLE talk (
+	id INTEGER PRIMARY KEY,
+	origin, swarm, ip, port, listen_port, direction, transport, encryption,
+	opened, closed, outcome, peer_id, client, claimed, total, rx, tx,
+	matched, failed, level,
+	was,			-- its level before this step
+	greeted,		-- seq of the first handshake as expected
+	named,			-- the infohash it bore
+	joined,			-- seq from which its swarm is known, if late
+	told,			-- seq that told the listening port
+	seq, kind, a, b, c, d	-- only what a record brings, see below
+);
+
+INSERT INTO temp.talk (id, origin, swarm, ip, port, listen_port, direction,
+    transport, encryption, opened, closed, outcome, peer_id, client, claimed,
+    total, rx, tx, matched, failed, level, was)
+SELECT 2 * c.conn + iif(c.direction = 'observed', (SELECT o.ip IS NOT c.ip
+	OR o.port IS NOT c.port FROM evidence.record AS o
+	WHERE o.seq = c.conn), 0),
+    c.origin, c.swarm, c.ip, c.port, c.listen_port, c.direction, c.transport,
+    c.encryption, c.opened_utc_ns, c.closed_utc_ns, c.outcome, c.peer_id,
+    c.client, c.pieces_claimed, c.pieces_total, c.rx_bytes, c.tx_bytes,
+    c.pieces_matched, c.pieces_failed, c.level, c.level
+FROM (SELECT DISTINCT talk / 2 AS conn FROM temp.said
+    WHERE talk / 2 < (SELECT a FROM temp.part)) AS s
+CROSS JOIN contact AS c ON c.conn = s.conn;
+
+INSERT INTO temp.talk (id, origin, swarm, ip, port, direction, transport,
+    encryption, opened, outcome, matched, failed, level, was)
+SELECT 2 * r.seq, iif(r.mono_ns IS NULL, 'import', 'live'),
+    iif(r.kind = 'accept', NULL, r.swarm), r.ip, r.port,
+    CASE r.kind WHEN 'dial' THEN 'out' WHEN 'accept' THEN 'in'
+	ELSE 'observed' END,
+    json_extract(r.detail, '$.transport'),
+    iif(json_extract(r.detail, '$.encryption') IS 'none', 'none', NULL),
+    r.utc_ns, 'open', 0, 0,
+    r.kind = 'flow' OR r.kind = 'accept'
+	AND json_extract(r.detail, '$.transport') IS 'tcp', 0
+FROM evidence.record AS r
+WHERE r.seq >= (SELECT a FROM temp.part) AND r.seq < (SELECT z FROM temp.part)
+    AND r.kind IN ('dial', 'accept', 'flow') AND r.conn = r.seq;
+
+INSERT INTO temp.talk (id, origin, swarm, ip, port, direction, transport,
+    opened, outcome, matched, failed, level, was)
+SELECT f.id + 1, f.origin, f.swarm,
+    iif(f.v6, substr(f.at, 2, instr(f.at, ']') - 2),
+	substr(f.at, 1, instr(f.at, ':') - 1)),
+    CAST(substr(f.at, iif(f.v6, instr(f.at, ']') + 2, instr(f.at, ':') + 1))
+	AS INTEGER),
+    f.direction, f.transport, f.opened, 'open', 0, 0, f.began IS 'handshake', 0
+FROM (SELECT t.*, json_extract(r.detail, '$.responder') AS at,
+	substr(json_extract(r.detail, '$.responder'), 1, 1) = '[' AS v6,
+	json_extract(r.detail, '$.began') AS began
+    FROM temp.talk AS t CROSS JOIN evidence.record AS r ON r.seq = t.id / 2
+    WHERE t.direction = 'observed' AND t.id >= 2 * (SELECT a FROM temp.part)
+    ) AS f
+WHERE instr(f.at, ':') > 1;
+
+-- 5. What was said, taken in one after the other: each of these statements
+-- runs through some kinds of record in their order, and changes the talk as
+-- the record has it. A record of no talk leaves a row without an address.
+
+INSERT INTO temp.talk (id, seq, a, b, c, d)
+SELECT talk, seq, a, b, c, coalesce(swarm, d) FROM temp.said
+WHERE kind = 'handshake'
+ON CONFLICT DO UPDATE SET
+    peer_id = coalesce(peer_id, excluded.a),
+    client = iif(peer_id IS NULL, coalesce(client, excluded.b), client),
+    encryption = coalesce(encryption, 'none'),
+    greeted = iif(greeted IS NULL AND was < 2 AND excluded.c, excluded.seq,
+	greeted),
+    named = iif(greeted IS NULL AND was < 2 AND excluded.c, excluded.d, named);
+
+-- The initiator's handshake may stand before the record of the encryption.
+INSERT INTO temp.talk (id, a)
+SELECT talk, a FROM temp.said WHERE kind = 'encrypted'
+ON CONFLICT DO UPDATE SET
+    encryption = CASE excluded.a WHEN 1 THEN 'plaintext' WHEN 2 THEN 'rc4'
+	ELSE encryption END;
+
+INSERT INTO temp.talk (id, seq)
+SELECT talk, utc_ns FROM temp.said WHERE kind = 'reached'
+ON CONFLICT DO UPDATE SET opened = excluded.seq;
+
+INSERT INTO temp.talk (id, seq, a, b)
+SELECT talk, seq, a, b FROM temp.said WHERE kind = 'extended'
+ON CONFLICT DO UPDATE SET
+    client = iif(excluded.a <> '', excluded.a, client),
+    told = iif(listen_port IS NULL AND excluded.b BETWEEN 1 AND 65535,
+	excluded.seq, told),
+    listen_port = iif(listen_port IS NULL AND excluded.b BETWEEN 1 AND 65535,
+	excluded.b, listen_port);
+
+-- What precedes the handshake as expected is no claim.
+INSERT INTO temp.talk (id, seq, a, b)
+SELECT talk, seq, a, b FROM temp.said
+WHERE kind IN ('bitfield', 'have', 'have_all', 'have_none', 'donthave',
+    'claims')
+ON CONFLICT DO UPDATE SET
+    claimed = coalesce(excluded.a, claimed),
+    total = coalesce(excluded.b, total)
+WHERE was >= 2 OR excluded.seq > greeted;
+
+INSERT INTO temp.talk (id, seq, a, b, c)
+SELECT talk, utc_ns, a, b, c FROM temp.said
+WHERE kind IN ('closed', 'unreached')
+ON CONFLICT DO UPDATE SET closed = excluded.seq,
+    outcome = coalesce(excluded.a, ''), rx = excluded.b, tx = excluded.c;
+
+DELETE FROM temp.talk WHERE ip IS NULL;
+
+-- Conversations whose swarm a handshake named; of a flow, either end's. What
+-- precedes that is said under no swarm.
 CREATE TEMP TABLE joined AS
-SELECT c.conn, c.ip, c.port, g.seq, g.swarm, c.opened_utc_ns
-FROM temp.greeted AS g CROSS JOIN contact AS c
-    ON c.conn = g.conn AND c.ip = g.ip AND c.port = g.port
-WHERE c.swarm IS NULL;
+SELECT t.id, coalesce(t.named, o.named) AS swarm,
+    min(coalesce(t.greeted, o.greeted), coalesce(o.greeted, t.greeted)) AS seq
+FROM temp.talk AS t LEFT JOIN temp.talk AS o
+    ON t.direction = 'observed' AND o.id = t.id + 1 - 2 * (t.id % 2)
+WHERE t.swarm IS NULL AND coalesce(t.named, o.named) IS NOT NULL;
 
-UPDATE contact SET swarm = j.swarm
-FROM temp.joined AS j
-WHERE contact.conn = j.conn AND contact.ip = j.ip AND contact.port = j.port;
+UPDATE temp.talk SET swarm = j.swarm, joined = j.seq
+FROM temp.joined AS j WHERE j.id = talk.id;
 
 INSERT INTO sighting
-SELECT swarm, ip, port, 'incoming', '', min(opened_utc_ns),
-    max(opened_utc_ns), count(*), min(conn)
-FROM temp.joined
-WHERE swarm NOT IN (SELECT infohash FROM decoy)
-GROUP BY swarm, ip, port
+SELECT t.swarm, t.ip, t.port, 'incoming', '', min(t.opened), max(t.opened),
+    count(*), min(t.id / 2)
+FROM temp.joined AS j CROSS JOIN temp.talk AS t ON t.id = j.id
+WHERE t.direction = 'in' AND t.swarm NOT IN (SELECT infohash FROM decoy)
+GROUP BY t.swarm, t.ip, t.port
 ON CONFLICT DO UPDATE SET
     first_utc_ns = min(first_utc_ns, excluded.first_utc_ns),
     last_utc_ns = max(last_utc_ns, excluded.last_utc_ns),
     times = times + excluded.times,
     first_seq = min(first_seq, excluded.first_seq);
 
--- 5. What peers said of themselves.
-
-UPDATE contact SET peer_id = h.peer_id,
-    client = coalesce(contact.client, h.client)
-FROM (SELECT f.conn, f.ip, f.port, min(f.seq),
-	json_extract(r.detail, '$.peer_id') AS peer_id,
-	json_extract(r.detail, '$.client') AS client
-    FROM temp.fact AS f CROSS JOIN evidence.record AS r ON r.seq = f.seq
-    WHERE f.kind = 'handshake' GROUP BY f.conn, f.ip, f.port) AS h
-WHERE contact.conn = h.conn AND contact.ip = h.ip AND contact.port = h.port
-    AND contact.peer_id IS NULL;
-
-CREATE TEMP TABLE extended AS
-SELECT f.conn, f.ip, f.port, f.seq,
-    json_extract(r.detail, '$.client') AS client,
-    json_extract(r.detail, '$.port') AS listen_port
-FROM temp.fact AS f CROSS JOIN evidence.record AS r ON r.seq = f.seq
-WHERE f.kind = 'extended';
-
-UPDATE contact SET client = e.client
-FROM (SELECT conn, ip, port, client, max(seq) FROM temp.extended
-    WHERE client <> '' GROUP BY conn, ip, port) AS e
-WHERE contact.conn = e.conn AND contact.ip = e.ip AND contact.port = e.port;
-
-CREATE TEMP TABLE told (
-	conn INTEGER NOT NULL,
-	ip TEXT NOT NULL,
-	port INTEGER NOT NULL,
-	seq INTEGER NOT NULL,
-	listen_port INTEGER NOT NULL,
-	PRIMARY KEY (conn, ip, port)
-) STRICT, WITHOUT ROWID;
-
-INSERT OR IGNORE INTO temp.told
-SELECT e.conn, e.ip, e.port, e.seq, e.listen_port
-FROM temp.extended AS e CROSS JOIN contact AS c
-    ON c.conn = e.conn AND c.ip = e.ip AND c.port = e.port
-WHERE c.listen_port IS NULL AND e.listen_port BETWEEN 1 AND 65535
-ORDER BY e.seq;
-
-CREATE TEMP TABLE claim (
-	seq INTEGER PRIMARY KEY,
-	conn INTEGER NOT NULL,
-	ip TEXT NOT NULL,
-	port INTEGER NOT NULL,
-	claimed INTEGER,
-	pieces INTEGER
-) STRICT;
-
-INSERT INTO temp.claim
-SELECT f.seq, f.conn, f.ip, f.port, json_extract(r.detail, '$.claimed'),
-    iif(f.kind IN ('have', 'donthave'), NULL,
-	json_extract(r.detail, '$.pieces'))
-FROM temp.fact AS f
-CROSS JOIN evidence.record AS r ON r.seq = f.seq
-LEFT JOIN temp.greeted AS g
-    ON g.conn = f.conn AND g.ip = f.ip AND g.port = f.port
-WHERE f.kind IN ('bitfield', 'have', 'have_all', 'have_none', 'donthave',
-	'claims')
-    AND (g.seq IS NULL OR f.seq > g.seq);
-
 INSERT INTO piece_check
-SELECT f.seq, f.conn,
-    coalesce(r.swarm, iif(c.direction = 'in' AND g.seq > f.seq, NULL, c.swarm)),
-    f.ip, f.port,
-    json_extract(r.detail, '$.piece'), f.utc_ns,
-    coalesce(json_extract(r.detail, '$.came'), 0),
-    iif(json_extract(r.detail, '$.complete'),
-	json_extract(r.detail, '$.match'), NULL)
-FROM temp.fact AS f
-CROSS JOIN evidence.record AS r ON r.seq = f.seq
-CROSS JOIN contact AS c
-    ON c.conn = f.conn AND c.ip = f.ip AND c.port = f.port
-LEFT JOIN temp.greeted AS g
-    ON g.conn = f.conn AND g.ip = f.ip AND g.port = f.port
-WHERE f.kind = 'piece';
+SELECT s.seq, t.id / 2, coalesce(s.swarm, iif(t.joined > s.seq, NULL, t.swarm)),
+    t.ip, t.port, s.a, s.utc_ns, s.b, s.c
+FROM temp.said AS s CROSS JOIN temp.talk AS t ON t.id = s.talk
+WHERE s.kind = 'piece';
 
 -- 6. Each thing the far end did, and our attempts, on the ladder; summed up at
 -- once for each conversation, day and listening port, so that what follows
 -- sorts little. lived_* are the times of what the far end did.
 
 CREATE TEMP TABLE event AS
-SELECT conn, ip, port, max(swarm) AS swarm, day, listen_port, early,
-    max(level) AS level, min(utc_ns) AS first_utc_ns, max(utc_ns) AS last_utc_ns,
-    min(utc_ns) FILTER (WHERE level > 0) AS lived_first_utc_ns,
-    max(utc_ns) FILTER (WHERE level > 0) AS lived_last_utc_ns,
+SELECT talk, day, listen_port, early, max(level) AS level,
+    min(utc_ns) AS first_utc_ns, max(utc_ns) AS last_utc_ns,
+    min(iif(level > 0, utc_ns, NULL)) AS lived_first_utc_ns,
+    max(iif(level > 0, utc_ns, NULL)) AS lived_last_utc_ns,
     sum(opened) AS opened, max(told) AS told,
-    coalesce(sum(ok = 1), 0) AS matched, coalesce(sum(ok = 0), 0) AS failed
-FROM (SELECT f.conn, f.ip, f.port, c.swarm, f.utc_ns,
-	f.utc_ns / 86400000000000 AS day,
-	CASE WHEN f.kind IN ('dial', 'unreached') THEN 0
-	    WHEN f.kind = 'accept' THEN c.transport IS 'tcp'
-	    WHEN c.level < 2 AND (g.seq IS NULL OR f.seq < g.seq) THEN 1
-	    WHEN p.ok THEN 5
-	    WHEN p.seq AND p.ok IS NULL AND p.bytes > 0 THEN 4
-	    WHEN k.claimed > 0 THEN 3
-	    -- Before the metadata is known nobody can count.
-	    WHEN k.seq AND k.claimed IS NULL AND f.kind IN ('have', 'have_all')
-	    THEN 3
+    total(ok = 1) AS matched, total(ok = 0) AS failed, max(seq) AS last_seq
+FROM (SELECT s.talk, s.seq, s.utc_ns, s.utc_ns / 86400000000000 AS day,
+	CASE WHEN s.kind IN ('dial', 'unreached') THEN 0
+	    WHEN s.kind = 'accept' THEN t.transport IS 'tcp'
+	    WHEN s.kind = 'flow' THEN s.talk % 2 = 0 OR s.c IS 'handshake'
+	    WHEN t.was < 2 AND (t.greeted IS NULL OR s.seq < t.greeted) THEN 1
+	    WHEN s.kind = 'piece' THEN
+		CASE WHEN s.c THEN 5 WHEN s.c IS NULL AND s.b > 0 THEN 4
+		ELSE 2 END
+	    WHEN s.kind IN ('have', 'have_all', 'bitfield', 'have_none',
+		'donthave', 'claims') THEN
+		-- Before the metadata is known nobody can count.
+		2 + (s.a > 0 OR s.a IS NULL AND s.kind IN ('have', 'have_all'))
 	    ELSE 2 END AS level,
-	f.kind = 'dial' AS opened,
-	CASE WHEN p.seq IS NULL
-	    OR c.level < 2 AND (g.seq IS NULL OR f.seq < g.seq)
-	    THEN NULL ELSE p.ok END AS ok,
-	CASE WHEN t.seq IS NULL THEN c.listen_port
-	    WHEN f.seq >= t.seq THEN t.listen_port END AS listen_port,
-	t.seq IS f.seq AS told,
-	c.direction = 'in' AND coalesce(g.seq > f.seq, false) AS early
-    FROM temp.fact AS f
-    CROSS JOIN contact AS c
-	ON c.conn = f.conn AND c.ip = f.ip AND c.port = f.port
-    LEFT JOIN temp.greeted AS g
-	ON g.conn = f.conn AND g.ip = f.ip AND g.port = f.port
-    LEFT JOIN temp.told AS t
-	ON t.conn = f.conn AND t.ip = f.ip AND t.port = f.port
-    LEFT JOIN temp.claim AS k ON k.seq = f.seq
-    LEFT JOIN piece_check AS p ON f.kind = 'piece' AND p.seq = f.seq
-    WHERE f.kind <> 'decoy' AND (f.kind NOT IN ('closed', 'encrypted')
-	OR (SELECT substr(detail, 1, 12) FROM evidence.record
-	    WHERE seq = f.seq) = '{"by":"peer"'))
-GROUP BY conn, ip, port, day, listen_port, early;
+	s.kind IN ('dial', 'flow') AND coalesce(t.joined <= s.seq, true)
+	    AS opened,
+	CASE WHEN s.kind = 'piece' AND (t.was >= 2 OR s.seq >= t.greeted)
+	    THEN s.c END AS ok,
+	CASE WHEN t.told IS NULL OR s.seq >= t.told THEN t.listen_port END
+	    AS listen_port,
+	t.told IS s.seq AS told,
+	coalesce(t.joined > s.seq, false) AS early
+    FROM temp.said AS s CROSS JOIN temp.talk AS t ON t.id = s.talk
+    WHERE s.kind NOT IN ('closed', 'encrypted')
+	OR s.d IS iif(s.talk % 2, 'responder', 'peer')
+	OR s.d IS 'initiator' AND s.talk % 2 = 0)
+GROUP BY talk, day, listen_port, early;
 
-UPDATE contact SET level = max(contact.level, e.level),
-    pieces_matched = pieces_matched + e.matched,
-    pieces_failed = pieces_failed + e.failed
-FROM (SELECT conn, ip, port, max(level) AS level, sum(matched) AS matched,
-	sum(failed) AS failed
-    FROM temp.event GROUP BY conn, ip, port) AS e
-WHERE contact.conn = e.conn AND contact.ip = e.ip AND contact.port = e.port;
+INSERT INTO temp.talk (id, level, matched, failed)
+SELECT talk, level, matched, failed FROM temp.event WHERE true
+ON CONFLICT DO UPDATE SET level = max(level, excluded.level),
+    matched = matched + excluded.matched, failed = failed + excluded.failed;
 
-UPDATE contact SET listen_port = t.listen_port
-FROM temp.told AS t
-WHERE contact.conn = t.conn AND contact.ip = t.ip AND contact.port = t.port;
+INSERT INTO extent SELECT talk / 2, last_seq FROM temp.event WHERE true
+UNION ALL SELECT talk / 2, seq FROM temp.said
+WHERE kind IN ('closed', 'encrypted')
+UNION ALL SELECT conn, seq FROM temp.fact
+WHERE kind = 'decoy' AND conn IS NOT NULL
+ON CONFLICT DO UPDATE SET last_seq = max(last_seq, excluded.last_seq);
 
-UPDATE contact SET pieces_claimed = k.claimed
-FROM (SELECT conn, ip, port, claimed, max(seq) FROM temp.claim
-    WHERE claimed IS NOT NULL GROUP BY conn, ip, port) AS k
-WHERE contact.conn = k.conn AND contact.ip = k.ip AND contact.port = k.port
-    AND contact.level >= 2;
+INSERT OR REPLACE INTO contact
+SELECT id / 2, origin, swarm, ip, port, listen_port, direction, transport,
+    encryption, opened, closed, outcome, peer_id, client, claimed, total, rx,
+    tx, CAST(matched AS INTEGER), CAST(failed AS INTEGER), level
+FROM temp.talk ORDER BY id;
 
-UPDATE contact SET pieces_total = k.pieces
-FROM (SELECT conn, ip, port, pieces, max(seq) FROM temp.claim
-    WHERE pieces IS NOT NULL GROUP BY conn, ip, port) AS k
-WHERE contact.conn = k.conn AND contact.ip = k.ip AND contact.port = k.port
-    AND contact.level >= 2;
-
-UPDATE contact SET closed_utc_ns = e.utc_ns, outcome = coalesce(e.why, ''),
-    rx_bytes = e.rx_bytes, tx_bytes = e.tx_bytes
-FROM (SELECT f.conn, f.ip, f.port, f.utc_ns, max(f.seq),
-	json_extract(r.detail, '$.why') AS why,
-	json_extract(r.detail, '$.rx_bytes') AS rx_bytes,
-	json_extract(r.detail, '$.tx_bytes') AS tx_bytes
-    FROM temp.fact AS f CROSS JOIN evidence.record AS r ON r.seq = f.seq
-    WHERE f.kind IN ('closed', 'unreached')
-    GROUP BY f.conn, f.ip, f.port) AS e
-WHERE contact.conn = e.conn AND contact.ip = e.ip AND contact.port = e.port;
-
--- 7. Endpoints by day. Of an incoming conversation the opening counts once its
--- handshake told the swarm. First and last are those of what the far end did;
+-- 7. Endpoints by day. Of a conversation that joined late the opening counts
+-- once its swarm is known. First and last are those of what the far end did;
 -- a day's vain attempts never stretch them.
 
 INSERT INTO temp.event
-SELECT conn, ip, port, swarm, opened_utc_ns / 86400000000000, NULL, 0, 1,
-    opened_utc_ns, opened_utc_ns, opened_utc_ns, opened_utc_ns, 1, 0, 0, 0
-FROM temp.joined;
+SELECT id, opened / 86400000000000, NULL, 0, level, opened, opened,
+    iif(level, opened, NULL), iif(level, opened, NULL), 1, 0, 0, 0, NULL
+FROM (SELECT t.id, t.opened, t.direction = 'in' OR t.id % 2 = 0
+	OR (SELECT json_extract(detail, '$.began') FROM evidence.record
+	    WHERE seq = t.id / 2) IS 'handshake' AS level
+    FROM temp.joined AS j CROSS JOIN temp.talk AS t ON t.id = j.id);
 
 INSERT INTO endpoint
 SELECT swarm, ip, port, port_kind, date(day * 86400, 'unixepoch'), max(level),
     coalesce(min(lived_first_utc_ns), min(first_utc_ns)),
     coalesce(max(lived_last_utc_ns), max(last_utc_ns)),
-    0, sum(opened), sum(matched), sum(failed)
-FROM (SELECT swarm, ip, port, 'remote' AS port_kind, day, level, first_utc_ns,
-	last_utc_ns, lived_first_utc_ns, lived_last_utc_ns, opened, matched,
-	failed
-    FROM temp.event
-    WHERE swarm IS NOT NULL AND swarm NOT IN (SELECT infohash FROM decoy)
-	AND NOT early
+    0, sum(opened), CAST(sum(matched) AS INTEGER), CAST(sum(failed) AS INTEGER)
+FROM (SELECT t.swarm, t.ip, t.port, 'remote' AS port_kind, e.day, e.level,
+	e.first_utc_ns, e.last_utc_ns, e.lived_first_utc_ns,
+	e.lived_last_utc_ns, e.opened, e.matched, e.failed
+    FROM temp.event AS e CROSS JOIN temp.talk AS t ON t.id = e.talk
+    WHERE t.swarm IS NOT NULL AND t.swarm NOT IN (SELECT infohash FROM decoy)
+	AND NOT e.early
     UNION ALL
-    SELECT swarm, ip, listen_port, 'listen', day, level, first_utc_ns,
-	last_utc_ns, lived_first_utc_ns, lived_last_utc_ns, told, matched,
-	failed
-    FROM temp.event
-    WHERE swarm IS NOT NULL AND swarm NOT IN (SELECT infohash FROM decoy)
-	AND NOT early AND listen_port IS NOT NULL)
+    SELECT t.swarm, t.ip, e.listen_port, 'listen', e.day, e.level,
+	e.first_utc_ns, e.last_utc_ns, e.lived_first_utc_ns,
+	e.lived_last_utc_ns, e.told, e.matched, e.failed
+    FROM temp.event AS e CROSS JOIN temp.talk AS t ON t.id = e.talk
+    WHERE t.swarm IS NOT NULL AND t.swarm NOT IN (SELECT infohash FROM decoy)
+	AND NOT e.early AND e.listen_port IS NOT NULL)
 WHERE true
 GROUP BY swarm, ip, port, port_kind, day
 ON CONFLICT DO UPDATE SET
@@ -654,13 +769,12 @@ FROM temp.part;
 
 DROP TABLE temp.part;
 DROP TABLE temp.fact;
+DROP TABLE temp.ours;
 DROP TABLE temp.listing;
-DROP TABLE temp.vantage;
+DROP TABLE temp.self;
 DROP TABLE temp.decoyed;
 DROP TABLE temp.asked;
-DROP TABLE temp.greeted;
+DROP TABLE temp.said;
+DROP TABLE temp.talk;
 DROP TABLE temp.joined;
-DROP TABLE temp.extended;
-DROP TABLE temp.told;
-DROP TABLE temp.claim;
 DROP TABLE temp.event;

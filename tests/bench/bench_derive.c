@@ -1,0 +1,118 @@
+/*
+ * The derived tables of ten million records, made anew and brought up to date
+ * by ten and by a hundred thousand more, in a process of its own so that its
+ * peak memory is its own. The peer measured in the same run: plain SQLite
+ * reading the same rows once, and grouping them once, which is the floor of
+ * whatever reads a ledger.
+ *
+ *	bench_derive [RECORDS [FOLDER]]	FOLDER is kept if it is named
+ */
+#include <stdbool.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "schema/derive.h"
+#include "schema/log.h"
+#include "tests/bench/census.h"
+
+#define RECORDS 10000000
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* Seconds that derive_update takes, and its peak memory in MiB. */
+static double update(const char *folder, double *mib)
+{
+	double from = now();
+	struct rusage use;
+	int status;
+	pid_t child;
+
+	fflush(stdout);
+	child = fork();
+	if (child == 0)
+		_exit(derive_update(folder) ? 1 : 0);
+	if (child < 0 || wait4(child, &status, 0, &use) < 0 || status != 0)
+		log_die("derived tables could not be made");
+	*mib = (double)use.ru_maxrss / 1024;
+	return now() - from;
+}
+
+static double scan(const char *file, const char *sql)
+{
+	sqlite3 *db;
+	double from = now();
+
+	if (sqlite3_open_v2(file, &db, SQLITE_OPEN_READONLY, NULL) ||
+	    sqlite3_exec(db, sql, NULL, NULL, NULL))
+		log_die("%s", sqlite3_errmsg(db));
+	sqlite3_close(db);
+	return now() - from;
+}
+
+static double gib(const char *file)
+{
+	struct stat st;
+
+	return stat(file, &st) < 0 ? 0 : (double)st.st_size / (1 << 30);
+}
+
+int main(int argc, char **argv)
+{
+	static const int64_t more[] = { 10000, 100000 };
+	int64_t records = argc > 1 ? strtoll(argv[1], NULL, 10) : RECORDS;
+	char temporary[] = "/tmp/bench_derive.XXXXXX", evidence[512],
+	    derived[512];
+	const char *folder = argc > 2 ? argv[2] : mkdtemp(temporary);
+	struct census c;
+	double from = now(), s, mib, plain, grouped;
+
+	if (folder == NULL || records < 100)
+		log_die("usage: bench_derive [RECORDS [FOLDER]]");
+	mkdir(folder, 0700);
+	snprintf(evidence, sizeof(evidence), "%s/evidence.db", folder);
+	snprintf(derived, sizeof(derived), "%s/derived.db", folder);
+	unlink(evidence);
+	unlink(derived);
+	census_open(&c, evidence, records);
+	census_fill(&c, records);
+	printf("case: %" PRId64 " records, %" PRId64 " named endpoints, %.2f "
+	    "GiB, made in %.1f s\n", c.seq, c.named, gib(evidence),
+	    now() - from);
+	plain = scan(evidence, "SELECT count(*), sum(length(detail)) "
+	    "FROM record");
+	grouped = scan(evidence, "SELECT kind, count(*), count(DISTINCT conn) "
+	    "FROM record GROUP BY kind");
+	s = update(folder, &mib);
+	printf("derived tables: %.1f s (aim 60), %.0f records/s, peak memory "
+	    "%.0f MiB (aim 512), %.2f GiB\n", s, (double)c.seq / s, mib,
+	    gib(derived));
+	printf("plain SQLite over the same file: reading every row %.1f s, "
+	    "grouping by kind %.1f s; ratio to both %.2f\n", plain, grouped,
+	    s / (plain + grouped));
+	for (size_t i = 0; i < sizeof(more) / sizeof(more[0]); i++) {
+		census_fill(&c, c.seq + more[i]);
+		s = update(folder, &mib);
+		printf("brought up to date by %" PRId64 " records: %.2f s, "
+		    "%.0f records/s, peak memory %.0f MiB\n", more[i], s,
+		    (double)more[i] / s, mib);
+	}
+	s = update(folder, &mib);
+	printf("nothing new: %.3f s\n", s);
+	census_close(&c);
+	if (argc <= 2) {
+		unlink(evidence);
+		unlink(derived);
+		rmdir(folder);
+	}
+	return 0;
+}
