@@ -16,7 +16,11 @@
 #include "schema/json.h"
 #include "schema/log.h"
 
-#define STEP_RECORDS 250000	/* some 30 MB of temporary tables */
+/* Few large steps, for each goes through the tables anew; what does not fit
+ * into TEMPORARY's cache stands in a file of SQLite's, already unlinked. */
+#define STEP_RECORDS 2500000
+#define TEMPORARY "PRAGMA temp_store = FILE; PRAGMA temp.cache_size = -65536;" \
+	"PRAGMA threads = 1"
 #define BUSY_MS 60000
 
 /* "FOLDER/NAME" or any other few strings, to be freed. */
@@ -267,7 +271,7 @@ static sqlite3 *open_with(const char *name, const char *evidence)
 	    NULL);
 	if (((r == SQLITE_NOTADB || r == SQLITE_CORRUPT) && reset(db)) ||
 	    attach(db, evidence) || run(db, "PRAGMA main.synchronous = NORMAL;"
-	    "PRAGMA main.cache_size = -131072; PRAGMA temp_store = MEMORY"))
+	    "PRAGMA main.cache_size = -131072;" TEMPORARY))
 		goto bad;
 	return db;
 bad:
