@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "capture/privilege.h"
+#include "capture/sandbox.h"
 #include "capture/savefile.h"
 #include "schema/log.h"
 
@@ -222,6 +223,8 @@ static bool activate(struct child *c)
 static bool begin(struct child *c)
 {
 	struct report r = { .kind = REPORT_ACTIVE };
+	struct sandbox_path folder = { c->conf->folder, true };
+	struct sandbox sandbox;
 	const char *link;
 
 	if (!activate(c))
@@ -232,6 +235,11 @@ static bool begin(struct child *c)
 	}
 	/* A change of user clears it, so not before. */
 	prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
+	if (!c->conf->no_sandbox && sandbox_enter(SANDBOX_RECORDER, &folder, 1,
+	    &sandbox) < 0) {
+		fail(c, "cannot confine itself", strerror(errno));
+		return false;
+	}
 	if (!open_file(c))
 		return false;
 	link = pcap_datalink_val_to_name(pcap_datalink(c->live));

@@ -75,6 +75,10 @@ static void put_config(void *ctx, struct json *j)
 	json_hex(j, "peer_id", span_of(p->peer_id, sizeof(p->peer_id)));
 	json_text(j, "peer_id_prefix", span_str(o->peer_id_prefix));
 	json_int(j, "tracker_key", a->tracker_key);
+	json_open(j, "sandbox", '{');
+	json_bool(j, "seccomp", a->sandbox.seccomp);
+	json_int(j, "landlock", a->sandbox.landlock);
+	json_close(j, '}');
 }
 
 int account_begin(struct account *a, const struct ledger_past *past,

@@ -6,6 +6,7 @@
 #define MONITOR_ACCOUNT_H
 
 #include "capture/recorder.h"
+#include "capture/sandbox.h"
 #include "monitor/options.h"
 #include "monitor/session.h"
 #include "monitor/vantage.h"
@@ -18,6 +19,7 @@ struct account {
 	const struct vantage *vantage;
 	const char *filter;	/* of the packets; NULL: none are kept */
 	const char *interface;
+	struct sandbox sandbox;	/* what confines this process */
 	uint32_t tracker_key;
 };
 

@@ -26,6 +26,7 @@
 	X(OBSERVE_ONLY,    "observe-only",    NULL,    "ask for no piece at all") \
 	X(ALLOW_LOCAL,     "allow-local",     NULL,    "contact loopback, private and other special addresses") \
 	X(NO_PACKETS,      "no-packets",      NULL,    "record no packets") \
+	X(NO_SANDBOX,      "no-sandbox",      NULL,    "do not confine the processes (seccomp, Landlock)") \
 	X(INTERFACE,       "interface",       "IFACE", "record packets of this interface (any)") \
 	X(NTP,             "ntp",             "HOST",  "hold the clock against this SNTP server; repeatable") \
 	X(TSA,             "tsa",             "URL",   "ask this time-stamping authority (RFC 3161); repeatable") \
@@ -241,6 +242,7 @@ static const char *wanted(enum option_id id)
 	case OPT_OBSERVE_ONLY:
 	case OPT_ALLOW_LOCAL:
 	case OPT_NO_PACKETS:
+	case OPT_NO_SANDBOX:
 	case OPT_INTERFACE:
 	case OPT_KEY:
 	case OPT_OPERATOR:
@@ -294,6 +296,8 @@ static bool take(struct options *o, enum option_id id, const char *arg)
 		return o->allow_local = true;
 	case OPT_NO_PACKETS:
 		return o->no_packets = true;
+	case OPT_NO_SANDBOX:
+		return o->no_sandbox = true;
 	case OPT_INTERFACE:
 		o->interface = arg;
 		return *arg != '\0';

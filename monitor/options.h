@@ -24,7 +24,7 @@ struct options {
 	uint16_t ports_from, ports_to;	/* local ports of outgoing sockets */
 	int sample;		/* pieces per peer, or SAMPLE_ALL */
 	unsigned outstanding;
-	bool observe_only, allow_local, no_packets;
+	bool observe_only, allow_local, no_packets, no_sandbox;
 	const char *interface;	/* NULL: any */
 	const char *ntp[OPTIONS_NTP_MAX];
 	size_t ntps;

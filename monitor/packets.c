@@ -53,7 +53,8 @@ static void start(struct packets *p, const char *folder, uint16_t listen)
 	const struct vantage *v = p->vantage;
 	struct recorder_conf conf = { .interface = o->interface,
 		.filter = p->filter, .folder = folder,
-		.first = recorder_number(folder) };
+		.first = recorder_number(folder),
+		.no_sandbox = o->no_sandbox };
 
 	if (o->no_packets) {
 		say_no(p, "--no-packets");
@@ -103,7 +104,8 @@ static bool take(struct packets *p)
 	int rc;
 
 	while ((rc = recorder_next(p->recorder, &f)) == 1)
-		account_packets(p->account, &f, false);
+		if (p->account)		/* else the run never began */
+			account_packets(p->account, &f, false);
 	return rc == 0;
 }
 

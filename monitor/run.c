@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "capture/privilege.h"
+#include "monitor/confine.h"
 #include "monitor/crowd.h"
 #include "monitor/finders.h"
 #include "monitor/packets.h"
@@ -425,6 +426,10 @@ static int open_case(struct run *r)
 	    publisher_start(r->opt.on_checkpoint, privilege_drop)))
 		return -1;
 	conf.ctx = r->publisher;
+	/* After the processes that are not to be confined so: they begin. */
+	if (confine(&r->opt, &r->dir, r->keyfile, r->loaded,
+	    &r->account.sandbox) < 0)
+		return -1;
 	r->ledger = ledger_open(&conf, &past);
 	if (!r->ledger)
 		return -1;

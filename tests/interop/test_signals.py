@@ -48,6 +48,18 @@ def children(pid):
 	return found
 
 
+def confined(pid):
+	"""Every thread has its seccomp filter and can gain no privilege."""
+	said = []
+	for task in os.listdir("/proc/%d/task" % pid):
+		with open("/proc/%d/task/%s/status" % (pid, task)) as f:
+			s = dict(line.split(":\t", 1) for line in f
+			    if ":\t" in line)
+		said.append((s["Seccomp"].strip(), s["NoNewPrivs"].strip(),
+		    int(s["CapEff"], 16)))
+	return said
+
+
 def begin(lab, path):
 	"""A run that has checked some piece, or all that it wants."""
 	def pieces():
@@ -81,6 +93,11 @@ def killed(lab, path):
 	monitor = begin(lab, path)
 	recorder = children(monitor.pid)
 	tap.claim(recorder, "packets are recorded by a child process")
+	threads = confined(monitor.pid)
+	tap.claim(len(threads) > 2 and set(threads) == {("2", "1", 0)},
+	    "every thread of the monitor is confined", threads)
+	tap.equal([confined(p) for p in recorder],
+	    [[("2", "1", 0)]] * len(recorder), "and so is the recorder")
 	stop(monitor, signal.SIGKILL)
 	time.sleep(0.5)
 	tap.claim(not any(os.path.exists("/proc/%d/exe" % p)

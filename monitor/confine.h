@@ -1,0 +1,21 @@
+/*
+ * The monitor's own sandbox: which files its run still needs.
+ */
+#ifndef MONITOR_CONFINE_H
+#define MONITOR_CONFINE_H
+
+#include "capture/sandbox.h"
+#include "monitor/options.h"
+#include "monitor/swarm.h"
+#include "schema/casedir.h"
+
+/*
+ * Confines this process to the case, its key and that key's log of runs, and
+ * the folders that --list and what it names now lie in; to be called before
+ * there are threads. With --no-sandbox it only says what that means. 0, or -1
+ * logged.
+ */
+int confine(const struct options *o, const struct casedir *dir,
+    const char *keyfile, const struct swarm *loaded, struct sandbox *got);
+
+#endif
