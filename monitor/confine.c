@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "schema/catrust.h"
 #include "schema/log.h"
 
 struct paths {
@@ -75,6 +76,8 @@ int confine(const struct options *o, const struct casedir *dir,
 	setenv("SQLITE_TMPDIR", dir->path, 1);
 	add(&p, strdup(dir->path), true);
 	add(&p, strdup(keyfile), false);
+	if (catrust_file())
+		add(&p, strdup(catrust_file()), false);
 	for (size_t i = 0; i < o->geos; i++)
 		add(&p, strdup(o->geo[i]), false);
 	if (o->list) {
