@@ -153,6 +153,10 @@ static const char *const program[] = { "mkdir", "mkdirat", "rmdir", "link",
 	"sched_get_priority_max", "sched_get_priority_min", "copy_file_range",
 	"sendfile", "capget", "inotify_init1", "inotify_add_watch",
 	"inotify_rm_watch", "timerfd_create", "timerfd_settime" };
+#ifdef SW_SANITIZED
+static const char *const of_sanitizer[] = { "clone", "ptrace", "getdents",
+	"prctl", "tkill", "kill", "capset" };
+#endif
 /* Of sockets, which these make or were given. */
 static const char *const sockets[] = { "bind", "connect", "listen", "accept",
 	"accept4", "getsockname", "getpeername", "getsockopt", "setsockopt",
@@ -240,9 +244,8 @@ static int allow_program(scmp_filter_ctx ctx)
 		rc = rule(ctx, SCMP_ACT_ALLOW, "clock_adjtime");
 #ifdef SW_SANITIZED
 	if (rc == 0)
-		rc = rule(ctx, SCMP_ACT_ALLOW, "ptrace");
-	if (rc == 0)
-		rc = rule(ctx, SCMP_ACT_ALLOW, "clone");
+		rc = rules(ctx, SCMP_ACT_ALLOW, of_sanitizer,
+		    COUNT(of_sanitizer));
 #endif
 	return rc;
 }
