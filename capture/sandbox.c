@@ -155,7 +155,7 @@ static const char *const program[] = { "mkdir", "mkdirat", "rmdir", "link",
 	"inotify_rm_watch", "timerfd_create", "timerfd_settime" };
 #ifdef SW_SANITIZED
 static const char *const of_sanitizer[] = { "clone", "ptrace", "getdents",
-	"prctl", "tkill", "kill", "capset" };
+	"prctl" };
 #endif
 /* Of sockets, which these make or were given. */
 static const char *const sockets[] = { "bind", "connect", "listen", "accept",
