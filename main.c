@@ -7,6 +7,7 @@
 
 #include "version.h"
 
+#include "capture/command.h"
 #include "monitor/run.h"
 #include "monitor/stamp.h"
 #include "report/report.h"
@@ -21,6 +22,8 @@ static const struct command {
 } commands[] = {
 	{ "monitor", monitor_main, "[options] CASE TORRENT|MAGNET|INFOHASH...",
 	    "observe swarms until --duration, or a signal" },
+	{ "capture", capture_main, "[options] CASE FILE...",
+	    "read savefiles that others recorded into a case" },
 	{ "report", report_main, "[options] CASE... -o OUT",
 	    "what the evidence shows: HTML, CSV, JSON" },
 	{ "verify", verify_main, "[options] CASE",

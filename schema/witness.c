@@ -295,6 +295,17 @@ void witness_secret(struct witness *w, const uint8_t secret[MSE_KEY],
 	unveil_held(w, at);
 }
 
+void witness_give_up(struct witness *w, struct stamp at)
+{
+	if (w->closed || !w->veil)
+		return;
+	if (!w->veil->recorded)
+		record_veil(w, "the secret is not known", at);
+	veil_free(w->veil);
+	w->veil = NULL;
+	w->talk.side[0].opaque = w->talk.side[1].opaque = true;
+}
+
 void witness_metadata(struct witness *w, struct stamp at)
 {
 	if (w->closed || w->torrent || !w->target || !w->target->torrent)

@@ -88,6 +88,10 @@ void witness_encrypted(struct witness *w, enum side initiator);
 void witness_secret(struct witness *w, const uint8_t secret[MSE_KEY],
     struct stamp at);
 
+/* The secret will not be told: the `encrypted` record says so, and nothing is read
+ * any more, only counted. */
+void witness_give_up(struct witness *w, struct stamp at);
+
 /*
  * The swarm got its torrent: what was claimed before is settled, in a
  * `claims` record for each side that claimed anything. Of a conversation whose

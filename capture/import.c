@@ -1,0 +1,433 @@
+#include "capture/import.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "capture/privilege.h"
+#include "capture/reading.h"
+#include "capture/recorder.h"
+#include "schema/derive.h"
+#include "schema/log.h"
+#include "schema/now.h"
+#include "schema/runlog.h"
+
+#define QUEUE_BYTES (8u << 20)
+
+static const char custody[] = "these packets were recorded by others: what "
+    "happened to them before this import is not known to this program";
+static const char stamps[] = "the time stamps are as the savefiles give "
+    "them: nobody measured that clock, and no bound of its error is known";
+
+struct import {
+	const struct import_conf *conf;
+	struct reading reading;
+	struct casedir dir;
+	struct note_key key;
+	char *keyfile;
+	struct runlog run;
+	struct ledger *ledger;
+	int *fds;		/* the savefiles, opened while we may */
+	int folder;		/* CASE/packets */
+	int next;		/* number of the next copy */
+	bool sound, failed;
+};
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number)
+{
+	(void)number;
+	interrupted = 1;
+}
+
+static void put_config(void *ctx, struct json *j)
+{
+	const struct import_conf *conf = ((struct import *)ctx)->conf;
+
+	json_bool(j, "import", true);
+	runlog_list(j, "files", (const char *const *)conf->files, conf->count);
+	runlog_list(j, "torrents", conf->torrents, conf->torrent_count);
+	runlog_text(j, "secrets", conf->secrets);
+	json_str(j, "custody", custody);
+	json_str(j, "clock", stamps);
+}
+
+static void put_clock(struct import *im)
+{
+	static const char *const unknown[] = { "offset_ns", "delay_ns",
+		"dispersion_ns", "stratum", "bound_ns", "synchronised",
+		"error" };
+	struct json j;
+
+	json_init(&j, JSON_MOST);
+	json_open(&j, NULL, '{');
+	json_str(&j, "source", "packets");
+	json_null(&j, "server");
+	json_str(&j, "outcome", "as given");
+	for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++)
+		json_null(&j, unknown[i]);
+	runlog_put(&im->run, "clock", &j, NULL);
+}
+
+/* --- before there is anything to undo --------------------------------------------- */
+
+/* Whether a record of the case says that it has this file already. */
+static bool has_digest(sqlite3 *db, const char *digest)
+{
+	sqlite3_stmt *q = NULL;
+	bool has = false;
+
+	if (sqlite3_prepare_v2(db, "SELECT 1 FROM record WHERE kind='packets' "
+	    "AND raw_sha256=?1", -1, &q, NULL) == SQLITE_OK) {
+		sqlite3_bind_text(q, 1, digest, -1, SQLITE_STATIC);
+		has = sqlite3_step(q) == SQLITE_ROW;
+	}
+	sqlite3_finalize(q);
+	return has;
+}
+
+/* The digest is taken only if a savefile of that size is there. */
+static bool has_size(sqlite3 *db, int64_t bytes)
+{
+	sqlite3_stmt *q = NULL;
+	bool has = false;
+
+	if (sqlite3_prepare_v2(db, "SELECT 1 FROM record WHERE kind='packets' "
+	    "AND json_extract(detail,'$.bytes')=?1", -1, &q, NULL) ==
+	    SQLITE_OK) {
+		sqlite3_bind_int64(q, 1, bytes);
+		has = sqlite3_step(q) == SQLITE_ROW;
+	}
+	sqlite3_finalize(q);
+	return has;
+}
+
+static int refuse_known(const struct import_conf *conf, sqlite3 *db)
+{
+	char digest[65], safe[512];
+	struct stat st;
+	int rc = 0;
+
+	for (size_t i = 0; i < conf->count; i++) {
+		if (stat(conf->files[i], &st) < 0 ||
+		    !has_size(db, st.st_size) ||
+		    casedir_digest(conf->files[i], digest, NULL) < 0 ||
+		    !has_digest(db, digest))
+			continue;
+		log_warn("%s: the case has these packets already: a run's own, "
+		    "or an earlier import's, are not evidence twice",
+		    log_safe(span_str(conf->files[i]), safe, sizeof(safe)));
+		rc = -1;
+	}
+	return rc;
+}
+
+/* What an existing case knows: its torrents and secrets. */
+static int read_case(struct import *im)
+{
+	char *file;
+	sqlite3 *db;
+	int rc;
+
+	file = malloc(strlen(im->conf->case_path) + 16);
+	if (!file)
+		log_die("out of memory");
+	snprintf(file, strlen(im->conf->case_path) + 16, "%s/evidence.db",
+	    im->conf->case_path);
+	rc = access(file, F_OK);
+	free(file);
+	if (rc < 0)
+		return 0;	/* a new one */
+	db = casedir_read(im->conf->case_path);
+	if (!db)
+		return -1;
+	rc = refuse_known(im->conf, db);
+	if (rc == 0)
+		rc = reading_case(&im->reading, db);
+	sqlite3_close(db);
+	return rc;
+}
+
+/* Looked at before there is a case; fd stays, and stands at its front. */
+static bool is_savefile(int fd, const char *path)
+{
+	int again = dup(fd);
+	struct source *s = again < 0 ? NULL : source_of(again, path, NULL);
+
+	source_close(s);
+	return s && lseek(fd, 0, SEEK_SET) == 0;
+}
+
+static int open_files(struct import *im)
+{
+	const char *why;
+	char safe[512];
+	struct stat st;
+	int rc = 0;
+
+	im->fds = calloc(im->conf->count, sizeof(*im->fds));
+	if (!im->fds)
+		log_die("out of memory");
+	for (size_t i = 0; i < im->conf->count; i++) {
+		im->fds[i] = open(im->conf->files[i], O_RDONLY | O_CLOEXEC |
+		    O_NONBLOCK);
+		if (im->fds[i] < 0 || fstat(im->fds[i], &st) < 0)
+			why = strerror(errno);
+		else if (!S_ISREG(st.st_mode))
+			why = "it is no regular file";
+		else if (is_savefile(im->fds[i], im->conf->files[i]))
+			continue;
+		else
+			why = NULL;	/* said already */
+		if (why)
+			log_warn("%s: %s", log_safe(span_str(
+			    im->conf->files[i]), safe, sizeof(safe)), why);
+		rc = -1;
+	}
+	return rc;
+}
+
+/* --- one savefile -------------------------------------------------------------------- */
+
+struct copy {
+	char hidden[32], name[32], file[64];
+	int fd;
+};
+
+static int copy_open(struct import *im, struct copy *c)
+{
+	int number = im->next++;
+
+	if (number > 999999) {
+		log_warn("the case has too many savefiles");
+		return -1;
+	}
+	snprintf(c->name, sizeof(c->name), "%06d.pcap", number % 1000000);
+	snprintf(c->hidden, sizeof(c->hidden), ".%06d.pcap.part",
+	    number % 1000000);
+	snprintf(c->file, sizeof(c->file), "packets/%s", c->name);
+	c->fd = openat(im->folder, c->hidden, O_WRONLY | O_CREAT | O_EXCL |
+	    O_CLOEXEC, 0600);
+	if (c->fd >= 0)
+		return 0;
+	log_warn("%s: %s", c->file, strerror(errno));
+	return -1;
+}
+
+/* Durable, then visible. */
+static int copy_close(struct import *im, struct copy *c)
+{
+	int rc = fsync(c->fd) < 0 || renameat(im->folder, c->hidden,
+	    im->folder, c->name) < 0 || fsync(im->folder) < 0 ? -1 : 0;
+
+	if (rc < 0)
+		log_warn("%s: %s", c->file, strerror(errno));
+	close(c->fd);
+	c->fd = -1;
+	return rc;
+}
+
+static void put_packets(struct import *im, const struct read_file *f,
+    const char *name, const char *sha256, uint64_t bytes)
+{
+	uint8_t digest[32];
+	struct json j;
+
+	json_init(&j, JSON_MOST);
+	json_open(&j, NULL, '{');
+	json_str(&j, "file", f->file);
+	json_str(&j, "sha256", sha256);
+	json_uint(&j, "bytes", bytes);
+	json_uint(&j, "packets", f->frames);
+	json_int(&j, "first_utc_ns", f->first_utc_ns);
+	json_int(&j, "last_utc_ns", f->last_utc_ns);
+	json_null(&j, "dropped_kernel");
+	json_null(&j, "dropped_interface");
+	json_null(&j, "interface");
+	json_null(&j, "filter");
+	json_bool(&j, "salvaged", false);
+	json_open(&j, "imported", '{');
+	json_text(&j, "name", span_str(name));
+	json_uint(&j, "frames", f->frames);
+	json_uint(&j, "cut", f->cut);
+	json_uint(&j, "skipped", f->skipped);
+	json_open(&j, "damage", '[');
+	for (size_t i = 0; i < f->damages; i++) {
+		json_open(&j, NULL, '{');
+		json_uint(&j, "offset", f->damage[i].offset);
+		json_uint(&j, "frame", f->damage[i].frame);
+		json_str(&j, "reason", f->damage[i].reason);
+		json_close(&j, '}');
+	}
+	json_close(&j, ']');
+	json_uint(&j, "damaged", f->damaged);
+	json_uint(&j, "flows", f->flows);
+	json_uint(&j, "unclaimed", f->unclaimed);
+	json_uint(&j, "datagrams", f->datagrams);
+	json_close(&j, '}');
+	runlog_put(&im->run, "packets", &j,
+	    hex_read(span_str(sha256), digest, 32) ? digest : NULL);
+}
+
+static int take_file(struct import *im, size_t i)
+{
+	struct read_file f = { .last = i + 1 == im->conf->count };
+	struct copy c = { .fd = -1 };
+	struct source_conf conf = { .digest = true };
+	struct source *src;
+	char sha256[65];
+	uint64_t bytes;
+	int rc;
+
+	if (copy_open(im, &c) < 0)
+		return -1;
+	conf.copy = c.fd;
+	f.file = c.file;
+	src = source_of(im->fds[i], im->conf->files[i], &conf);
+	im->fds[i] = -1;
+	if (!src) {
+		close(c.fd);
+		unlinkat(im->folder, c.hidden, 0);
+		return -1;
+	}
+	rc = reading_source(&im->reading, src, &f, &interrupted);
+	if (rc < 0 || source_digest(src, sha256, &bytes) < 0)
+		log_die("%s cannot be kept whole", c.file);
+	source_close(src);
+	if (copy_close(im, &c) < 0)
+		log_die("%s cannot be kept", c.file);
+	put_packets(im, &f, im->conf->files[i], sha256, bytes);
+	log_info("%s: %" PRIu64 " frames, %" PRIu64 " conversations, %" PRIu64
+	    " damaged places", c.file, f.frames, f.flows, f.damaged);
+	return 0;
+}
+
+/* --- the run ---------------------------------------------------------------------------- */
+
+static int64_t on_add(void *ctx, const struct record *r)
+{
+	return ledger_add(((struct import *)ctx)->ledger, r);
+}
+
+static void keep_torrent(void *ctx, const struct swarmref *s)
+{
+	struct import *im = ctx;
+	char name[128];
+
+	snprintf(name, sizeof(name), "torrents/%s.torrent", s->swarm);
+	casedir_put(&im->dir, name, s->torrent->mi.file);
+}
+
+static void given(void *ctx, const struct torrent *t, const char *path)
+{
+	struct import *im = ctx;
+	struct swarmref ref;
+
+	swarmref_init(&ref, t);
+	runlog_torrent(&im->run, ref.swarm, t, path);
+	keep_torrent(im, &ref);
+}
+
+static int begin(struct import *im)
+{
+	struct ledger_conf conf = { .dir = &im->dir, .key = &im->key,
+		.queue_bytes = QUEUE_BYTES };
+	struct ledger_past past;
+	char *folder;
+
+	if (casedir_open(&im->dir, im->conf->case_path) < 0 ||
+	    note_key_open(&im->key, im->conf->key, &im->keyfile) < 0)
+		return -1;
+	folder = casedir_file(&im->dir, "packets");
+	im->next = recorder_number(folder);
+	im->folder = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	free(folder);
+	if (im->folder < 0 || privilege_drop(-1) < 0) {
+		log_warn("%s: %s", im->conf->case_path, strerror(errno));
+		return -1;
+	}
+	im->ledger = ledger_open(&conf, &past);
+	if (!im->ledger)
+		return -1;
+	im->run = (struct runlog){ .ledger = im->ledger, .key = &im->key,
+		.argc = im->conf->argc, .argv = im->conf->argv,
+		.operator = im->conf->operator, .purpose = im->conf->purpose,
+		.config = put_config, .ctx = im, .first = -1 };
+	if (runlog_begin(&im->run, &past, im->keyfile, &im->sound) < 0)
+		return -1;
+	put_clock(im);
+	return 0;
+}
+
+static int seal(struct import *im)
+{
+	char digest[65] = "", note[NOTE_MAX] = "";
+	int rc;
+
+	runlog_end(&im->run, interrupted ? "interrupted: not every packet was "
+	    "read" : im->failed ? "not every savefile could be read" :
+	    "the savefiles were read", (int64_t)reading_counts(
+	    &im->reading).flows, 0, &im->sound);
+	rc = ledger_close(im->ledger, digest, note);
+	printf("%s", note);
+	if (digest[0])
+		printf("%s  evidence.db\n", digest);
+	fflush(stdout);
+	casedir_close(&im->dir);
+	if (derive_update(im->conf->case_path) < 0)
+		rc = -1;
+	return rc;
+}
+
+static void watch_signals(void)
+{
+	struct sigaction act = { .sa_handler = on_signal };
+
+	sigaction(SIGINT, &act, NULL);
+	sigaction(SIGTERM, &act, NULL);
+}
+
+static int go(struct import *im)
+{
+	if (reading_load(&im->reading, im->conf) < 0 || open_files(im) < 0 ||
+	    read_case(im) < 0)
+		return -1;
+	watch_signals();
+	if (begin(im) < 0) {
+		if (im->ledger)
+			ledger_close(im->ledger, NULL, NULL);
+		return -1;
+	}
+	reading_begin(&im->reading, on_add, keep_torrent, im);
+	reading_given(&im->reading, given, im);
+	for (size_t i = 0; i < im->conf->count; i++)
+		if (take_file(im, i) < 0)
+			im->failed = true;
+	reading_finish(&im->reading);
+	return seal(im);
+}
+
+int import_run(const struct import_conf *conf)
+{
+	struct import im = { .conf = conf, .dir = { .lock = -1 },
+		.folder = -1 };
+	int rc = go(&im);
+
+	reading_free(&im.reading);
+	if (im.folder >= 0)
+		close(im.folder);
+	for (size_t i = 0; im.fds && i < conf->count; i++)
+		if (im.fds[i] >= 0)
+			close(im.fds[i]);
+	free(im.fds);
+	free(im.keyfile);
+	note_key_close(&im.key);
+	casedir_close(&im.dir);
+	return rc < 0 || im.failed || !im.sound || interrupted ? 1 : 0;
+}

@@ -1,0 +1,243 @@
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "capture/dissect_impl.h"
+#include "schema/log.h"
+
+/* --- swarms -------------------------------------------------------------------- */
+
+static void join_swarm(struct conv *c, struct known_swarm *s)
+{
+	c->swarm = s;
+	c->mate = s->users;
+	if (c->mate)
+		c->mate->mate_at = &c->mate;
+	c->mate_at = &s->users;
+	s->users = c;
+}
+
+static void leave_swarm(struct conv *c)
+{
+	if (!c->swarm)
+		return;
+	*c->mate_at = c->mate;
+	if (c->mate)
+		c->mate->mate_at = c->mate_at;
+	known_drop(c->d->conf.known, c->swarm);
+	c->swarm = NULL;
+}
+
+/* The first handshake names the swarm; of our own run only those of the case
+ * are any. */
+static const struct swarmref *on_swarm(void *ctx, const uint8_t infohash[20])
+{
+	struct conv *c = ctx;
+	struct dissect *d = c->d;
+
+	if (c->swarm)
+		return &c->swarm->ref;
+	if (d->conf.ours && !known_find(d->conf.known, infohash))
+		return NULL;
+	join_swarm(c, known_hold(d->conf.known, infohash));
+	return &c->swarm->ref;
+}
+
+static bool on_skey(void *ctx, const uint8_t req2[20], uint8_t skey[20])
+{
+	const struct conv *c = ctx;
+
+	return known_skey(c->d->conf.known, req2, skey);
+}
+
+static void on_event(void *ctx, const struct event *ev)
+{
+	struct conv *c = ctx;
+	struct dissect *d = c->d;
+	char from[ENDPOINT_TEXT_MAX], text[ENDPOINT_TEXT_MAX + 40];
+	unsigned side;
+
+	if (ev->kind != EV_EXTENDED || ev->ext != EXT_UT_METADATA ||
+	    ev->metadata.type != METADATA_DATA || !c->swarm || d->learnt ||
+	    d->conf.ours)
+		return;
+	side = conv_side(c, 0) == ev->by ? 0 : 1;
+	snprintf(text, sizeof(text), "%s (conn %lld)",
+	    endpoint_text(&c->end[side], from), (long long)c->seq);
+	if (known_metadata(d->conf.known, c->swarm, ev->metadata.piece,
+	    ev->metadata.total_size, ev->metadata.data, text, d->givers))
+		d->learnt = c->swarm;
+}
+
+static int64_t on_add(void *ctx, const struct record *r)
+{
+	const struct conv *c = ctx;
+
+	return c->d->conf.add(c->d->conf.ctx, r);
+}
+
+/* --- the record that opens it ------------------------------------------------------ */
+
+static int64_t put_opening(struct conv *c, struct record *r, struct json *j)
+{
+	struct dissect *d = c->d;
+
+	r->at = dissect_stamp(c->began);
+	r->conn = CONN_SELF;
+	r->detail = json_done(j);
+	c->seq = d->conf.add(d->conf.ctx, r);
+	json_fini(j);
+	return c->seq;
+}
+
+static void put_flow(struct conv *c)
+{
+	struct record r = { .kind = "flow", .who = &c->end[c->lead] };
+	char text[ENDPOINT_TEXT_MAX];
+	struct json j;
+
+	json_init(&j, JSON_MOST);
+	json_open(&j, NULL, '{');
+	json_str(&j, "transport", flow_transport_text(c->transport));
+	json_str(&j, "initiator", endpoint_text(&c->end[c->lead], text));
+	json_str(&j, "responder", endpoint_text(&c->end[!c->lead], text));
+	json_str(&j, "began", c->opened ? "handshake" : "middle");
+	json_str(&j, "file", c->d->file);
+	json_uint(&j, "frame", c->began.frame);
+	json_close(&j, '}');
+	put_opening(c, &r, &j);
+}
+
+/* Of our own run: what of `dial` and `accept` packets tell. */
+static void put_live(struct conv *c, bool veiled)
+{
+	bool dialled = (unsigned)c->us == c->lead;
+	struct record r = { .kind = dialled ? "dial" : "accept",
+		.who = &c->end[!c->us],
+		.swarm = dialled && c->swarm ? c->swarm->ref.swarm : NULL };
+	struct json j;
+
+	json_init(&j, JSON_MOST);
+	json_open(&j, NULL, '{');
+	json_str(&j, "transport", flow_transport_text(c->transport));
+	json_str(&j, "encryption", veiled ? "mse" : "none");
+	json_close(&j, '}');
+	put_opening(c, &r, &j);
+}
+
+/* A dial of ours is for one swarm from the first: our handshake says which, or
+ * the hash that the encryption is keyed by. */
+static void find_target(struct conv *c, const struct dissect_secret *s)
+{
+	const uint8_t *hash = NULL;
+	struct known *known = c->d->conf.known;
+
+	if (c->us < 0 || (unsigned)c->us != c->lead)
+		return;
+	if (s && s->skey_known)
+		hash = s->skey;
+	else if (!s && c->held_n[c->lead] >= 48)
+		hash = c->held[c->lead] + 28;
+	if (hash && known_find(known, hash))
+		join_swarm(c, known_hold(known, hash));
+}
+
+void peertalk_begin(struct conv *c, bool veiled,
+    const struct dissect_secret *s, struct flow_at at)
+{
+	struct witness_hooks hooks = { .ctx = c, .add = on_add,
+		.event = on_event, .swarm = on_swarm, .skey = on_skey };
+	enum side lead;
+
+	c->kind = TALK_PEER;
+	c->d->counts.flows++;
+	find_target(c, s);
+	if (s && s->skey_known && !c->swarm && !c->d->conf.ours)
+		join_swarm(c, known_hold(c->d->conf.known, s->skey));
+	if (c->us >= 0)
+		put_live(c, veiled);
+	else
+		put_flow(c);
+	lead = conv_side(c, c->lead);
+	if (c->us >= 0) {
+		c->w = witness_begin(&hooks, c->swarm ? &c->swarm->ref : NULL,
+		    c->seq, &c->end[!c->us]);
+	} else {
+		struct endpoint end[2];
+
+		end[lead] = c->end[c->lead];
+		end[!lead] = c->end[!c->lead];
+		c->w = witness_between(&hooks, c->swarm ? &c->swarm->ref :
+		    NULL, c->seq, end);
+	}
+	if (!c->w)
+		log_die("out of memory for a conversation");
+	if (veiled) {
+		witness_encrypted(c->w, lead);
+		if (s)
+			witness_secret(c->w, s->secret, dissect_stamp(at));
+	}
+	for (unsigned i = 0; i < 2; i++) {
+		if (c->hole[i])
+			peertalk_gap(c, i, 0, c->began);
+		c->unsure[i] = !c->opened && !c->hole[i];
+	}
+}
+
+void peertalk_blind(struct conv *c, struct flow_at at)
+{
+	witness_give_up(c->w, dissect_stamp(at));
+}
+
+void peertalk_bytes(struct conv *c, unsigned side, struct span s,
+    struct flow_at at)
+{
+	/* Unless this is how a stream begins, what came before is missing. */
+	if (c->unsure[side] && s.p[0] != 19)
+		peertalk_gap(c, side, 0, at);
+	c->unsure[side] = false;
+	witness_bytes(c->w, conv_side(c, side), s.p, s.n, dissect_stamp(at));
+}
+
+void peertalk_gap(struct conv *c, unsigned side, uint64_t n,
+    struct flow_at at)
+{
+	witness_gap(c->w, conv_side(c, side), n, dissect_stamp(at));
+}
+
+void peertalk_differs(struct conv *c, unsigned side, uint64_t offset,
+    uint64_t n, struct flow_at at)
+{
+	if (c->us < 0)
+		witness_overlap(c->w, conv_side(c, side), offset, n,
+		    at.frame, dissect_stamp(at));
+}
+
+void peertalk_close(struct conv *c, enum flow_end end, unsigned by,
+    struct flow_at at)
+{
+	bool said = end == FLOW_FIN || end == FLOW_RESET;
+	const char *who = "capture";
+
+	if (said && c->us >= 0)
+		who = by == (unsigned)c->us ? "us" : "peer";
+	else if (said)
+		who = by == c->lead ? "initiator" : "responder";
+	witness_close(c->w, who, flow_end_text(end), dissect_stamp(at));
+}
+
+void peertalk_tick(struct conv *c, struct flow_at at)
+{
+	witness_tick(c->w, dissect_stamp(at));
+}
+
+void peertalk_free(struct conv *c)
+{
+	witness_free(c->w);
+	c->w = NULL;
+	leave_swarm(c);
+}
+
+size_t peertalk_memory(const struct conv *c)
+{
+	return c->w ? witness_memory(c->w) : 0;
+}
