@@ -11,6 +11,7 @@
 #include "schema/now.h"
 
 #define BEAT_MS 50
+#define DIALS_A_TURN 32		/* before others have a turn */
 #define FETCH_BEATS 5		/* who is silent is noticed after so many */
 #define SAY_AGAIN (60 * NS_PER_S)
 #define REST (1 * NS_PER_S)
@@ -77,11 +78,21 @@ static bool on_stalled(void *ctx, int64_t since_mono_ns)
 	return c->env.paused || clockwatch_stalled(c->clock, since_mono_ns);
 }
 
+static void on_dialling(uv_idle_t *idle);
+
+/* There may be room for another dial. */
+static void dial_soon(struct crowd *c)
+{
+	if (!c->stopping)
+		uv_idle_start(&c->dialling, on_dialling);
+}
+
 static void on_reached(void *ctx, struct peer *p)
 {
 	struct crowd *c = ctx;
 
 	book_reached(c->book, p->visit.id);
+	dial_soon(c);
 }
 
 static void on_listens(void *ctx, struct peer *p, uint16_t port)
@@ -176,6 +187,7 @@ static void visited(struct crowd *c, struct peer *p)
 		cannot_dial(c, strerror(errno), now_ns());
 	}
 	book_done(c->book, id, end_of(p), now_ns());
+	dial_soon(c);
 }
 
 static void on_gone(void *ctx, struct peer *p)
@@ -269,23 +281,28 @@ static void on_utp(void *ctx, struct stream *s, const struct endpoint *from,
 
 /* --- the beat: dials and old runs ------------------------------------------------- */
 
-static void dial_due(struct crowd *c)
+/* Until nothing is due, or a limit is met: what lifts it begins anew. */
+static void on_dialling(uv_idle_t *idle)
 {
+	struct crowd *c = idle->data;
 	struct ladder_conf conf = { .crypt = c->env.crypt };
+	int64_t now = now_ns();
 	struct book_visit v;
 	struct ladder l;
 
-	if (now_ns() < c->dial_again_ns)
-		return;
-	while (!c->env.paused && book_next(c->book, now_ns(), &v)) {
+	for (int i = 0; i < DIALS_A_TURN; i++) {
+		if (c->env.paused || now < c->dial_again_ns ||
+		    !book_next(c->book, now, &v)) {
+			uv_idle_stop(idle);
+			return;
+		}
 		conf.utp = c->env.utp && datagrams_has(c->udp, v.at.family);
 		ladder_begin(&l, &conf, v.known);
 		if (peer_dial(&c->env, c->swarms.by_book[v.swarm], &v, &l) ==
 		    0)
 			continue;
-		cannot_dial(c, strerror(errno), now_ns());
-		book_done(c->book, v.id, BOOK_UNTRIED, now_ns());
-		return;
+		cannot_dial(c, strerror(errno), now);
+		book_done(c->book, v.id, BOOK_UNTRIED, now);
 	}
 }
 
@@ -321,7 +338,7 @@ static void on_beat(uv_timer_t *beat)
 	while (c->decoy && decoys_due(c->decoys, now_ns(), &who))
 		crowd_hear(c, c->decoy, &who, BOOK_DECOY);
 	resume(c);
-	dial_due(c);
+	dial_soon(c);
 	for (struct swarm *s = c->swarms.first; s && c->fetching > 0;
 	    s = next) {
 		next = s->next;
@@ -414,7 +431,8 @@ int crowd_open(struct crowd *c, const struct crowd_conf *conf)
 		return -1;
 	}
 	uv_timer_init(conf->loop, &c->beat);
-	c->beat.data = c;
+	uv_idle_init(conf->loop, &c->dialling);
+	c->beat.data = c->dialling.data = c;
 	uv_timer_start(&c->beat, on_beat, BEAT_MS, BEAT_MS);
 	return 0;
 }
@@ -472,6 +490,7 @@ void crowd_stop(struct crowd *c, const char *why)
 		return;
 	c->stopping = true;
 	uv_close((uv_handle_t *)&c->beat, NULL);
+	uv_close((uv_handle_t *)&c->dialling, NULL);
 	listener_close(&c->listen4);
 	listener_close(&c->listen6);
 	if (c->env.utp)

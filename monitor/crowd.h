@@ -20,6 +20,7 @@ struct crowd {
 	struct peer *strangers;		/* incoming, before their handshake */
 	struct listener listen4, listen6;
 	uv_timer_t beat;
+	uv_idle_t dialling;		/* while dials are due */
 	struct datagrams *udp;		/* NULL: no uTP */
 	struct ledger *ledger;
 	struct clockwatch *clock;

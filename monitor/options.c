@@ -10,7 +10,7 @@
 
 #define OUTSTANDING_MAX 32
 #define CONNECTIONS_MAX 100000
-#define DIAL_RATE_MAX 1000
+#define DIAL_RATE_MAX 100000
 #define SAMPLE_MAX 100000
 #define PREFIX_MAX 12	/* the other 8 bytes keep a peer id unique */
 
@@ -220,7 +220,7 @@ static const char *wanted(enum option_id id)
 	case OPT_MAX_CONNECTIONS:
 		return "a number from 1 to 100000";
 	case OPT_DIAL_RATE:
-		return "a number from 1 to 1000";
+		return "a number from 1 to 100000";
 	case OPT_PEER_ID_PREFIX:
 		return "1 to 12 printable characters without blanks";
 	case OPT_DHT_NODE:

@@ -25,7 +25,7 @@
 #define TRACKERS_WAIT_MS 5000
 #define CLOCK_WAIT_MS 2000
 #define LAST_PACKETS_MS 300	/* our own FINs and their answers */
-#define HALF_OPEN 100
+#define HALF_OPEN 2u	/* seconds' worth of dials */
 #define SPARE_FDS 64
 #define NAMED_MOST 100		/* peers of one magnet */
 
@@ -490,7 +490,7 @@ static int open_crowd(struct run *r)
 	struct crowd_conf conf = { .loop = &r->loop, .ledger = r->ledger,
 		.clock = r->clock, .policy = &r->policy,
 		.book = { .allow_local = r->opt.allow_local,
-			.half_open = HALF_OPEN,
+			.half_open = HALF_OPEN * r->opt.dial_rate,
 			.dial_rate = r->opt.dial_rate,
 			.connections = r->opt.max_connections },
 		.bind4 = r->vantage.bind4, .bind6 = r->vantage.bind6,

@@ -89,6 +89,12 @@ int sock_open(int family, int type, const struct endpoint *bind_to,
 		goto fail;
 	if (bind_to != NULL && bind_to->family == family)
 		memcpy(at.addr, bind_to->addr, sizeof(at.addr));
+	/* Then a port serves as many connections as there are peers; without,
+	 * the range's width would be the most there can be, those that the
+	 * kernel still waits for included. Of datagrams it would be theft. */
+	if (type == SOCK_STREAM && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR,
+	    &one, sizeof(one)) < 0)
+		goto fail;
 	if (from != 0 && from <= to) {
 		if (bind_into(fd, at, from, to) < 0)
 			goto fail;
