@@ -19,6 +19,8 @@ EMBED := $(wildcard schema/*.sql report/*.sql report/*.css)
 UNIT := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
 FUZZ := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 BENCH := $(patsubst tests/bench/%.c,%,$(wildcard tests/bench/bench_*.c))
+# What bench_census.py and test_census.py run beside the monitor.
+MANY := $(patsubst %,build/release/bench/%,manypeers shaker)
 
 # Objects that may call nothing outside PURE_ALLOW: wire/, and the state
 # machines and arithmetic of the other rooms.
@@ -135,6 +137,7 @@ warnings: $(SRC:%.c=build/clang/%.o) build/clang/main.o
 NAMED := $(T) $(T:%=test_%)
 NEEDS := $(if $(T),$(patsubst %,build/san/unit/%,$(filter $(UNIT),$(NAMED))) \
 	build/san/swarmwitness build/release/swarmwitness,tests) \
+	$(if $(T),$(if $(filter test_census,$(NAMED)),$(MANY)),$(MANY)) \
 	$(if $(T),$(if $(filter fuzz,$(T)),$(FUZZ:%=build/fuzz/run/%)), \
 	$(FUZZ:%=build/fuzz/run/%))
 
@@ -148,7 +151,7 @@ fuzz: deps
 
 bench: deps
 	$(Q)$(MAKE) --no-print-directory -j2 build/release/swarmwitness \
-		$(BENCH:%=build/release/bench/%)
+		$(BENCH:%=build/release/bench/%) $(MANY)
 	$(Q)tests/bench/run $(T)
 
 demo: all
