@@ -9,28 +9,54 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What was checked, and what was wrong. Zero it first. */
+/* What is asked, what was checked, and what was wrong. Zero it first. */
 struct check {
+	/* Asked; NULL, or 0: not. */
+	const char *key;	/* fingerprint that every run's key must have */
+	const char *seen;	/* file of a checkpoint seen earlier */
+	const char *key_log;	/* the key's chained log of runs (schema/runs.h) */
+	const char *tsa_ca;	/* PEM file or folder to hold signers against */
+	int64_t from;		/* records below it are not read again */
+	/* Called for each thing wrong, and for each remark (nothing wrong, but
+	 * a reader should know: a run that did not end). Not from two threads
+	 * at once. */
+	void (*tell)(void *ctx, bool wrong, const char *text);
+	/* Called now and then: so many of so many records. May be NULL. */
+	void (*progress)(void *ctx, int64_t done, int64_t of);
+	void *ctx;
+
+	/* Found. */
 	int64_t records, raws, raw_bytes, names, tiles, checkpoints, keys,
 	    runs, ended, savefiles, savefile_bytes, indexes, subjects,
 	    erased, erasures;	/* records gone; `erased` records */
-	char first_utc[40], last_utc[40];	/* of the records, ISO 8601 */
+	int64_t first_utc_ns, last_utc_ns;	/* of the records */
 	char case_id[33];
 	char fingerprint[65];	/* of the newest key */
+	int64_t other_keys;	/* those that are not the one asked for */
 	char root[65];		/* of all records */
+	int64_t chained;	/* runs that follow their key's run before, in
+				 * this case, without another between */
+	int64_t log_runs, logged;	/* runs in the key's log; of this case */
+	bool extends;		/* the checkpoint seen earlier is this case's */
+	int64_t seen_size;
+	bool derived_checked;	/* derived.db is what the evidence gives */
+	int64_t clock_asked, clock_bounded;	/* questions to time sources,
+				 * and those answered with a bound ... */
+	int64_t bound_ns;	/* ... of which this is the widest */
+	int64_t steps;		/* times the clock was set or the host slept */
+	int64_t stamps, tokens;	/* `stamp` records; those with a token */
+	int64_t rooted;		/* tokens whose signer leads to tsa_ca */
+	int64_t stamps_apart;	/* whose clock contradicts ours */
+	int64_t before_tokens;	/* records before the first token's */
+	int64_t after_tokens;	/* records that no token covers, `stamp` aside */
+	int64_t first_token_ns, last_token_ns, widest_gap_ns, widest_from_ns;
 	int64_t bad_record;	/* the first record found wrong, -1 if none */
 	int64_t wrongs;
 	int64_t told;		/* records told of: one cause is no flood */
-	bool all_keys_match;	/* every key is the one asked for */
-	/* Called for each thing wrong, and for each remark (nothing wrong, but
-	 * a reader should know: a run that did not end). */
-	void (*tell)(void *ctx, bool wrong, const char *text);
-	void *ctx;
 };
 
-/* Checks the case at path. fingerprint: the key its runs must have, or NULL.
- * 0: it was checked (holds if c->wrongs is 0); -1: it could not be, the reason
- * logged. */
-int check_case(struct check *c, const char *path, const char *fingerprint);
+/* Checks the case at path. 0: it was checked (holds if c->wrongs is 0); -1: it
+ * could not be, the reason logged. */
+int check_case(struct check *c, const char *path);
 
 #endif

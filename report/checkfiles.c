@@ -133,13 +133,14 @@ static void check_torrents(struct check *c, sqlite3 *db, const char *path)
 	sqlite3_finalize(s);
 }
 
-/* Reports read derived.db, so what is in it must follow from the evidence. */
-static void check_derived(struct check *c, const char *path)
+void check_derived(struct check *c, const char *path)
 {
 	char why[200];
 
 	switch (derive_check(path, why, sizeof(why))) {
 	case DERIVED_SAME:
+		c->derived_checked = true;
+		break;
 	case DERIVED_NONE:
 		break;
 	case DERIVED_OTHER:
@@ -157,5 +158,4 @@ void check_files(struct check *c, sqlite3 *db, const char *path)
 {
 	check_savefiles(c, db, path);
 	check_torrents(c, db, path);
-	check_derived(c, path);
 }

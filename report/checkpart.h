@@ -1,6 +1,7 @@
 /*
  * What the parts of a check share: telling, and reading evidence.db. check.c
- * walks the records; the rest has files of its own.
+ * walks the records and gives each to the parts, which have files of their own:
+ * check_tree, check_run, check_stamp, check_index.
  */
 #ifndef REPORT_CHECKPART_H
 #define REPORT_CHECKPART_H
@@ -9,7 +10,7 @@
 
 #include "report/check.h"
 
-/* Something wrong, or a remark. */
+/* Something wrong, or a remark. These two from any thread. */
 void check_tell(struct check *c, bool wrong, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 /* What is wrong with a record; of many only the first are told. */
@@ -20,11 +21,14 @@ sqlite3_stmt *check_query(struct check *c, sqlite3 *db, const char *sql);
 /* One more row? An unreadable page is told; s may be NULL. */
 bool check_step(struct check *c, sqlite3_stmt *s);
 
-/* The schema to the letter, integrity_check, the case's id, and what holds of
- * all records together: details are JSON objects, conversations begin. */
+/* The schema to the letter, and the case's id. */
 void check_database(struct check *c, sqlite3 *db);
+/* SQLite's own integrity_check. */
+void check_integrity(struct check *c, sqlite3 *db);
 
-/* What lies beside evidence.db: savefiles, copies of torrents, derived.db. */
+/* What lies beside evidence.db: savefiles and copies of torrents. */
 void check_files(struct check *c, sqlite3 *db, const char *path);
+/* Reports read derived.db, so what is in it must follow from the evidence. */
+void check_derived(struct check *c, const char *path);
 
 #endif

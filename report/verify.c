@@ -3,56 +3,180 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "report/check.h"
+#include "report/when.h"
 #include "schema/json.h"
 #include "schema/note.h"
 
+#define PROGRESS_LEAST 200000	/* records; a smaller case is checked at once */
+
 static const char usage[] =
 "usage: swarmwitness verify [options] CASE\n"
-"Recomputes every record's leaf, the tree, its tiles and signed checkpoints,\n"
-"and holds raw bytes, named endpoints and savefiles against their digests.\n"
+"Recomputes every record's leaf, the tree, its tiles and the root of every signed\n"
+"checkpoint, and holds raw bytes, named endpoints, runs, time-stamps, savefiles\n"
+"and derived.db against what the ledger says of them.\n"
 "  --key FINGERPRINT   the key its runs must be signed by: proves origin\n"
+"  --checkpoint FILE   a checkpoint seen earlier, which the case must extend\n"
+"  --key-log FILE      the key's log of runs (KEYFILE.runs): none may be missing\n"
+"  --tsa-ca FILE       certificates (PEM, or a folder of them) that the signers\n"
+"                      of time-stamps must lead to\n"
+"  --from SIZE         read only what is behind this many records, whose leaves\n"
+"                      are taken from the tiles; say so\n"
 "  --json              one JSON object on standard output\n"
 "  --help\n"
 "Exit status: 0 the case holds, 1 it does not, 2 misuse.\n";
 
 struct told {
-	bool json;
+	bool json, bar, drawn;
 	struct json faults, remarks;
 };
+
+static void wipe(struct told *t)
+{
+	if (t->drawn)
+		fputs("\r\033[K", stderr);
+	t->drawn = false;
+}
 
 static void hear(void *ctx, bool wrong, const char *text)
 {
 	struct told *t = ctx;
 
+	wipe(t);
 	if (t->json)
 		json_str(wrong ? &t->faults : &t->remarks, NULL, text);
 	else
 		printf("%s: %s\n", wrong ? "WRONG" : "note", text);
 }
 
-static void say(const struct check *c, bool origin)
+static void draw(void *ctx, int64_t done, int64_t of)
 {
-	printf("case %s, %s to %s\n", c->case_id, c->first_utc, c->last_utc);
+	static const char full[] = "##############################";
+	struct told *t = ctx;
+	int n = (int)(done * 30 / of);
+
+	if (!t->bar || of < PROGRESS_LEAST)
+		return;
+	fprintf(stderr, "\r[%.*s%*s] %" PRId64 " of %" PRId64 " records",
+	    n < 30 ? n : 30, full, n < 30 ? 30 - n : 0, "", done, of);
+	t->drawn = true;
+}
+
+/* --- for people -------------------------------------------------------------- */
+
+static int64_t bound_of(const struct check *c)
+{
+	return c->clock_bounded ? c->bound_ns : BOUND_UNKNOWN;
+}
+
+static void say_times(const struct check *c)
+{
+	char a[WHEN_MAX], b[WHEN_MAX], t[WHEN_MAX];
+	int64_t bound = bound_of(c);
+
+	if (c->records == 0) {
+		printf("case %s\n", c->case_id);
+		return;
+	}
+	printf("case %s, %s to %s, %s\n", c->case_id, when_text(c->first_utc_ns,
+	    bound, a), when_text(c->last_utc_ns, bound, b), when_bound(bound,
+	    t));
+	if (bound < 0)
+		printf("  no time source was ever reached (%" PRId64 " asked): "
+		    "these times are the observer's own\n", c->clock_asked);
+	else
+		printf("  by the observer's clock; the widest bound of %" PRId64
+		    " of %" PRId64 " questions to time sources\n",
+		    c->clock_bounded, c->clock_asked);
+	if (c->steps)
+		printf("  the clock was set, or the host slept, %" PRId64
+		    " times\n", c->steps);
+}
+
+static void say_runs(const struct check *c)
+{
+	printf("%" PRId64 " runs (%" PRId64 " ended), %" PRId64 " that follow "
+	    "their key's run before without another between; ", c->runs,
+	    c->ended, c->chained);
+	if (c->key_log)
+		printf("the key's log chains %" PRId64 " runs, %" PRId64
+		    " of them of this case\n", c->log_runs, c->logged);
+	else
+		printf("the key's log was not given (--key-log)\n");
+}
+
+static void say_stamps(const struct check *c)
+{
+	char a[WHEN_MAX], b[WHEN_MAX], gap[WHEN_MAX];
+
+	printf("%" PRId64 " questions to time-stamping authorities, %" PRId64
+	    " tokens", c->stamps, c->tokens);
+	if (c->tokens == 0) {
+		printf(": nothing but the observer's word says when\n");
+		return;
+	}
+	printf(", each signed, and of its checkpoint\n");
+	if (c->tsa_ca)
+		printf("  signers: %" PRId64 " lead to the certificates of "
+		    "--tsa-ca (revocation not looked up)\n", c->rooted);
+	else
+		printf("  signers not checked against any root (--tsa-ca)\n");
+	printf("  tokens from %s to %s by their authorities' clocks; widest "
+	    "gap between two %s", when_text(c->first_token_ns, BOUND_UNKNOWN,
+	    a), when_text(c->last_token_ns, BOUND_UNKNOWN, b),
+	    when_span(c->widest_gap_ns, gap));
+	if (c->widest_gap_ns)
+		printf(", after %s", when_text(c->widest_from_ns,
+		    BOUND_UNKNOWN, a));
+	printf("\n");
+	if (c->from == 0 && c->before_tokens + c->after_tokens == 0)
+		printf("  every record lies between two tokens\n");
+	else if (c->from == 0)
+		printf("  %" PRId64 " records stand before the first token, %"
+		    PRId64 " behind the last; all others lie between two\n",
+		    c->before_tokens, c->after_tokens);
+	if (c->stamps_apart)
+		printf("  %" PRId64 " tokens contradict the observer's clock\n",
+		    c->stamps_apart);
+}
+
+static void say(const struct check *c)
+{
+	say_times(c);
+	if (c->from)
+		printf("NOT READ: records 0 to %" PRId64 " (--from): their "
+		    "leaves are those of the tiles, under the same checkpoints; "
+		    "texts, raw bytes, named endpoints, indexes, runs and "
+		    "stamps there were not checked\n", c->from - 1);
 	printf("%" PRId64 " records, %" PRId64 " raw (%" PRId64 " bytes), %"
 	    PRId64 " named endpoints\n", c->records, c->raws, c->raw_bytes,
 	    c->names);
-	printf("%" PRId64 " tiles, %" PRId64 " checkpoints, %" PRId64 " keys, %"
-	    PRId64 " runs (%" PRId64 " ended)\n", c->tiles, c->checkpoints,
-	    c->keys, c->runs, c->ended);
+	printf("%" PRId64 " tiles, %" PRId64 " keys, %" PRId64 " checkpoints, "
+	    "each consistent with all: its root computed anew at its size\n",
+	    c->tiles, c->keys, c->checkpoints);
+	say_runs(c);
+	say_stamps(c);
 	printf("%" PRId64 " savefiles (%" PRId64 " bytes)\n", c->savefiles,
 	    c->savefile_bytes);
 	printf("%" PRId64 " indexes, %" PRId64 " subjects; %" PRId64
 	    " erasures, %" PRId64 " records erased\n", c->indexes,
 	    c->subjects, c->erasures, c->erased);
+	printf("derived.db: %s\n", c->derived_checked ? "made anew, and the "
+	    "same" : "not there, or not checked");
 	printf("root %s\n", c->root);
-	if (origin && c->all_keys_match)
+	if (c->seen)
+		printf("the checkpoint of %" PRId64 " records seen earlier: "
+		    "%s\n", c->seen_size, c->extends ?
+		    "this case extends it" : "NOT of this case");
+	if (c->key && c->other_keys == 0 && c->keys)
 		printf("key %s: origin proved\n", c->fingerprint);
 	else
 		printf("key %s: integrity only; origin unproved%s\n",
-		    c->fingerprint, origin ? "" : " (--key FINGERPRINT)");
+		    c->fingerprint, c->key ? "" : " (--key FINGERPRINT)");
 	if (c->bad_record >= 0)
 		printf("first bad record: %" PRId64 "\n", c->bad_record);
 	if (c->wrongs)
@@ -62,7 +186,43 @@ static void say(const struct check *c, bool origin)
 		printf("holds\n");
 }
 
-static void say_json(const struct check *c, bool origin, struct told *t)
+/* --- for machines ------------------------------------------------------------ */
+
+static void put_time(struct json *j, const char *key, bool known, int64_t ns)
+{
+	char t[WHEN_MAX];
+
+	json_str(j, key, known ? when_exact(ns, t) : NULL);
+}
+
+static void put_if(struct json *j, const char *key, bool known, int64_t v)
+{
+	if (known)
+		json_int(j, key, v);
+	else
+		json_null(j, key);
+}
+
+static void put_stamps(struct json *j, const struct check *c)
+{
+	bool any = c->tokens > 0;
+
+	json_open(j, "stamps", '{');
+	json_int(j, "asked", c->stamps);
+	json_int(j, "tokens", c->tokens);
+	put_if(j, "signers_rooted", c->tsa_ca != NULL, c->rooted);
+	json_int(j, "contradict_the_clock", c->stamps_apart);
+	put_time(j, "first_utc", any, c->first_token_ns);
+	put_time(j, "last_utc", any, c->last_token_ns);
+	put_if(j, "widest_gap_ns", any, c->widest_gap_ns);
+	put_time(j, "widest_gap_from_utc", c->widest_gap_ns > 0,
+	    c->widest_from_ns);
+	put_if(j, "records_before_first", c->from == 0, c->before_tokens);
+	put_if(j, "records_behind_last", c->from == 0, c->after_tokens);
+	json_close(j, '}');
+}
+
+static void say_json(const struct check *c, struct told *t)
 {
 	struct json j;
 
@@ -73,28 +233,41 @@ static void say_json(const struct check *c, bool origin, struct told *t)
 	json_bool(&j, "holds", c->wrongs == 0);
 	json_int(&j, "wrong", c->wrongs);
 	json_str(&j, "case_id", c->case_id);
-	json_str(&j, "first_utc", c->first_utc);
-	json_str(&j, "last_utc", c->last_utc);
+	put_time(&j, "first_utc", c->records > 0, c->first_utc_ns);
+	put_time(&j, "last_utc", c->records > 0, c->last_utc_ns);
+	put_if(&j, "bound_ns", c->clock_bounded > 0, c->bound_ns);
+	json_int(&j, "time_sources_asked", c->clock_asked);
+	json_int(&j, "time_sources_answered", c->clock_bounded);
+	json_int(&j, "clock_steps", c->steps);
+	json_int(&j, "not_read", c->from);
 	json_int(&j, "records", c->records);
 	json_int(&j, "raw", c->raws);
+	json_int(&j, "raw_bytes", c->raw_bytes);
 	json_int(&j, "named", c->names);
 	json_int(&j, "tiles", c->tiles);
 	json_int(&j, "checkpoints", c->checkpoints);
 	json_int(&j, "keys", c->keys);
 	json_int(&j, "runs", c->runs);
 	json_int(&j, "ended", c->ended);
+	json_int(&j, "runs_chained", c->chained);
+	put_if(&j, "key_log_runs", c->key_log != NULL, c->log_runs);
+	put_if(&j, "key_log_runs_here", c->key_log != NULL, c->logged);
+	put_stamps(&j, c);
 	json_int(&j, "savefiles", c->savefiles);
+	json_int(&j, "savefile_bytes", c->savefile_bytes);
 	json_int(&j, "indexes", c->indexes);
 	json_int(&j, "subjects", c->subjects);
 	json_int(&j, "erasures", c->erasures);
 	json_int(&j, "records_erased", c->erased);
+	json_bool(&j, "derived_checked", c->derived_checked);
 	json_str(&j, "root", c->root);
 	json_str(&j, "fingerprint", c->fingerprint);
-	json_bool(&j, "origin_proved", origin && c->all_keys_match);
-	if (c->bad_record >= 0)
-		json_int(&j, "first_bad_record", c->bad_record);
+	json_bool(&j, "origin_proved", c->key && c->other_keys == 0 && c->keys);
+	if (c->seen)
+		json_bool(&j, "extends_checkpoint", c->extends);
 	else
-		json_null(&j, "first_bad_record");
+		json_null(&j, "extends_checkpoint");
+	put_if(&j, "first_bad_record", c->bad_record >= 0, c->bad_record);
 	json_close(&j, '}');
 	/* The two lists are objects' last members, put in as they stand. */
 	if (json_done(&j) && json_done(&t->faults) && json_done(&t->remarks))
@@ -103,24 +276,62 @@ static void say_json(const struct check *c, bool origin, struct told *t)
 	json_fini(&j);
 }
 
+/* --- the command ------------------------------------------------------------- */
+
+static int misuse(const char *option, const char *value, const char *wanted)
+{
+	fprintf(stderr, "swarmwitness verify: %s: \"%s\" is not %s\n", option,
+	    value, wanted);
+	return 2;
+}
+
+static bool read_size(const char *text, int64_t *out)
+{
+	char *end;
+
+	*out = strtoll(text, &end, 10);
+	return *text >= '0' && *text <= '9' && *end == '\0' && *out >= 0 &&
+	    *out < INT64_MAX / 2;
+}
+
 int verify_main(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "key", required_argument, NULL, 'k' },
+		{ "checkpoint", required_argument, NULL, 'c' },
+		{ "key-log", required_argument, NULL, 'l' },
+		{ "tsa-ca", required_argument, NULL, 't' },
+		{ "from", required_argument, NULL, 'f' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 }
 	};
-	struct check c = { 0 };
-	struct told told = { 0 };
-	const char *key = NULL;
+	struct told told = { .bar = isatty(STDERR_FILENO) == 1 };
+	struct check c = { .tell = hear, .progress = draw, .ctx = &told };
 	uint8_t digest[32];
-	int o;
+	int o, rc;
 
 	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (o) {
 		case 'k':
-			key = optarg;
+			c.key = optarg;
+			if (!hex_read(span_str(optarg), digest, 32))
+				return misuse("--key", optarg,
+				    "a fingerprint of 64 hex digits");
+			break;
+		case 'c':
+			c.seen = optarg;
+			break;
+		case 'l':
+			c.key_log = optarg;
+			break;
+		case 't':
+			c.tsa_ca = optarg;
+			break;
+		case 'f':
+			if (!read_size(optarg, &c.from))
+				return misuse("--from", optarg,
+				    "a number of records");
 			break;
 		case 'j':
 			told.json = true;
@@ -132,11 +343,6 @@ int verify_main(int argc, char **argv)
 			return 2;
 		}
 	}
-	if (key && !hex_read(span_str(key), digest, 32)) {
-		fprintf(stderr, "swarmwitness verify: --key: \"%s\" is not a "
-		    "fingerprint of 64 hex digits\n", key);
-		return 2;
-	}
 	if (argc - optind != 1) {
 		fputs(usage, stderr);
 		return 2;
@@ -145,15 +351,13 @@ int verify_main(int argc, char **argv)
 	json_init(&told.remarks, JSON_MOST);
 	json_open(&told.faults, NULL, '[');
 	json_open(&told.remarks, NULL, '[');
-	c.tell = hear;
-	c.ctx = &told;
-	if (check_case(&c, argv[optind], key) < 0)
-		return 1;
-	if (told.json)
-		say_json(&c, key != NULL, &told);
-	else
-		say(&c, key != NULL);
+	rc = check_case(&c, argv[optind]);
+	wipe(&told);
+	if (rc == 0 && told.json)
+		say_json(&c, &told);
+	else if (rc == 0)
+		say(&c);
 	json_fini(&told.faults);
 	json_fini(&told.remarks);
-	return c.wrongs ? 1 : 0;
+	return rc < 0 || c.wrongs ? 1 : 0;
 }

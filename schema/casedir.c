@@ -358,7 +358,7 @@ static sqlite3 *open_as(const char *file, enum state state)
 	char *name = uri(file, query[state]);
 	sqlite3 *db = NULL;
 	int got = sqlite3_open_v2(name, &db, SQLITE_OPEN_READONLY |
-	    SQLITE_OPEN_URI, NULL);
+	    SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL);
 
 	free(name);
 	if (got == SQLITE_OK) {

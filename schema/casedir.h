@@ -35,7 +35,7 @@ int casedir_put(const struct casedir *c, const char *name, struct span bytes);
  * (journal mode DELETE and no writer), so that reading changes no byte; nor
  * does reading what a crashed run left. NULL with the reason logged if it is no
  * case of ours (application_id, user_version). A run must not begin on a case
- * that is being read as sealed.
+ * that is being read as sealed. For one thread at a time.
  */
 sqlite3 *casedir_read(const char *path);
 
