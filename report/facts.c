@@ -88,6 +88,8 @@ static int read_last(struct facts *c)
 	for (size_t i = 0; i < c->runs; i++) {
 		char before[24];
 
+		c->run[i].last_seq = (i + 1 < c->runs ? c->run[i + 1].seq :
+		    c->records) - 1;
 		snprintf(before, sizeof(before), "%lld", i + 1 < c->runs ?
 		    (long long)c->run[i + 1].seq : (long long)c->records);
 		rows_open(&q, c->db, "SELECT utc_ns FROM evidence.record "
@@ -282,7 +284,7 @@ static int read_geo(struct facts *c)
 	return rows_close(&q);
 }
 
-static int read_ledger(struct facts *c)
+static int read_ledger(struct facts *c, bool whole)
 {
 	struct rows q;
 
@@ -294,8 +296,8 @@ static int read_ledger(struct facts *c)
 	    "evidence.record ORDER BY seq DESC LIMIT 1", NULL, 0);
 	c->erased = rows_number(c->db,
 	    "SELECT count(*) FROM about WHERE kind = 'erased'", NULL, 0);
-	c->strangers = rows_number(c->db,
-	    "SELECT count(*) FROM contact WHERE swarm IS NULL", NULL, 0);
+	c->strangers = whole ? rows_number(c->db, "SELECT count(*) FROM contact "
+	    "WHERE swarm IS NULL", NULL, 0) : -1;
 	rows_open(&q, c->db, "SELECT value FROM evidence.meta WHERE name = "
 	    "'case_id'", NULL);
 	if (rows_next(&q))
@@ -313,7 +315,7 @@ static int read_ledger(struct facts *c)
 
 /* Sealed: not in WAL mode (bytes 18 and 19 of the header), so that the file's
  * digest says what a reader holds. */
-static int read_seal(struct facts *c)
+static int read_seal(struct facts *c, bool whole)
 {
 	char *file;
 	unsigned char head[20] = { 0 };
@@ -327,7 +329,7 @@ static int read_seal(struct facts *c)
 		c->sealed = head[18] == 1;
 	if (f)
 		fclose(f);
-	if (c->sealed)
+	if (c->sealed && whole)
 		r = casedir_digest(file, c->digest, NULL);
 	free(file);
 	return r;
@@ -347,15 +349,15 @@ static const char *last_part(const char *path, char **keep)
 	return slash && slash[1] ? slash + 1 : *keep;
 }
 
-int facts_open(struct facts *c, const char *path)
+int facts_open(struct facts *c, const char *path, bool whole)
 {
-	char *whole;
+	char *keep;
 	const char *name;
 
 	*c = (struct facts){ .path = path };
-	name = last_part(path, &whole);
+	name = last_part(path, &keep);
 	c->name = strdup(name);
-	free(whole);
+	free(keep);
 	if (c->name == NULL)
 		log_die("out of memory");
 	c->db = derive_open(path, NULL);
@@ -363,10 +365,10 @@ int facts_open(struct facts *c, const char *path)
 		return -1;
 	if (sqlite3_exec(c->db, "BEGIN", NULL, NULL, NULL) != SQLITE_OK)
 		return -1;
-	return read_ledger(c) || read_runs(c) || read_last(c) ||
+	return read_ledger(c, whole) || read_runs(c) || read_last(c) ||
 	    read_ends(c) || read_keys(c) || read_clocks(c) ||
 	    read_packets(c) || read_stalls(c) || read_geo(c) ||
-	    read_seal(c) ? -1 : 0;
+	    read_seal(c, whole) ? -1 : 0;
 }
 
 int64_t facts_bound(const struct facts *c, int64_t utc_ns)

@@ -13,7 +13,8 @@
 
 /* One `run` record and what followed until the next. Texts may be NULL. */
 struct run_fact {
-	int64_t seq, from_utc_ns, to_utc_ns;	/* to: of its last record */
+	int64_t seq, last_seq;
+	int64_t from_utc_ns, to_utc_ns;	/* to: of its last record */
 	char *program, *version, *commit, *executable_sha256;
 	char *operator, *purpose, *ground, *retention;
 	char *vantage;		/* addresses, comma-separated */
@@ -47,19 +48,21 @@ struct facts {
 	int64_t records, first_utc_ns, last_utc_ns, erased;
 	bool sealed;
 	bool imported;		/* some run read packets of somebody else's */
-	char digest[65];	/* of evidence.db, if sealed */
+	char digest[65];	/* of evidence.db, if sealed and read whole */
 	char *checkpoint;	/* the newest note */
 	int64_t checkpoint_size;
 	struct run_fact *run;
 	size_t runs;
 	struct windows stall, drop;
-	int64_t strangers;	/* incoming that named none of our torrents */
+	int64_t strangers;	/* incoming that named none of our torrents; -1
+				 * not counted */
 	char **geo;		/* digests the ledger recorded */
 	size_t geos;
 };
 
-/* -1 logged. Close in any case. */
-int facts_open(struct facts *c, const char *path);
+/* whole: also what takes a pass over the case, its digest and what strangers
+ * did. -1 logged. Close in any case. */
+int facts_open(struct facts *c, const char *path, bool whole);
 void facts_close(struct facts *c);
 
 /* The bound of the clock in the run that the time falls into. */

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "report/composition.h"
 #include "schema/casedir.h"
 #include "schema/log.h"
 
@@ -21,18 +22,38 @@ static char *path_of(const struct manifest *m, const char *name)
 	return s;
 }
 
+/* "swarm-12-" and what follows it, or NULL. */
+static const char *of_swarm(const char *name)
+{
+	size_t n;
+
+	if (strncmp(name, "swarm-", 6))
+		return NULL;
+	n = strspn(name + 6, "0123456789");
+	return n ? name + 6 + n : NULL;
+}
+
 bool manifest_ours(const char *name)
 {
 	static const char *const table[] = { "swarm.csv", "sighting.csv",
 	    "contact.csv", "piece_check.csv", "endpoint.csv",
 	    "coverage.csv", "decoy_source.csv", "decoy_endpoint.csv" };
 	static const char *const single[] = { "index.html", "report.json",
-	    "address.html", "address.json", "address.csv", MANIFEST };
+	    "address.html", "address.json", "address.csv",
+	    "certificate-902-13.html", "certificate-902-14.html",
+	    "checklist.html", MANIFEST };
+	const char *swarm = of_swarm(name);
 	size_t n = strspn(name, "0123456789");
 
 	for (size_t i = 0; i < sizeof(single) / sizeof(single[0]); i++)
 		if (!strcmp(name, single[i]))
 			return true;
+	if (swarm)
+		return !strcmp(swarm, ".html") || composition_file(swarm) ||
+		    (!strncmp(swarm, "-endpoints-", 11) &&
+		    strspn(swarm + 11, "0123456789") &&
+		    !strcmp(swarm + 11 + strspn(swarm + 11, "0123456789"),
+		    ".html"));
 	if (n && name[n] == '-')
 		name += n + 1;
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
@@ -101,17 +122,34 @@ int manifest_open(struct manifest *m, const char *folder)
 	return each(m, true) < 0 ? -1 : 0;
 }
 
-FILE *manifest_file(struct manifest *m, const char *name)
+static char *copy(const char *text)
 {
-	char **more = realloc(m->name, (m->names + 1) * sizeof(*more));
-	char *path = path_of(m, name);
+	char *s = strdup(text);
 
-	if (more == NULL)
+	if (s == NULL)
 		log_die("out of memory");
-	m->name = more;
-	m->name[m->names] = strdup(name);
-	if (m->name[m->names++] == NULL)
+	return s;
+}
+
+static char **grown(char **list, size_t n)
+{
+	list = realloc(list, (n + 1) * sizeof(*list));
+	if (list == NULL)
 		log_die("out of memory");
+	return list;
+}
+
+FILE *manifest_file(struct manifest *m, const char *name, const char *what)
+{
+	char *path = path_of(m, name);
+	size_t n = m->names++;
+
+	m->name = grown(m->name, n);
+	m->digest = grown(m->digest, n);
+	m->what = grown(m->what, n);
+	m->name[n] = copy(name);
+	m->what[n] = copy(what);
+	m->digest[n] = NULL;
 	m->f = fopen(path, "wxe");
 	if (m->f == NULL)
 		log_warn("%s: %s", path, strerror(errno));
@@ -121,50 +159,62 @@ FILE *manifest_file(struct manifest *m, const char *name)
 
 int manifest_put(struct manifest *m)
 {
+	char *path = path_of(m, m->name[m->names - 1]), hex[65];
 	bool bad = ferror(m->f) != 0;
 
 	if (fclose(m->f) != 0)
 		bad = true;
 	m->f = NULL;
 	if (bad)
-		log_warn("%s/%s: %s", m->folder, m->name[m->names - 1],
-		    strerror(errno));
+		log_warn("%s: %s", path, strerror(errno));
+	else if (casedir_digest(path, hex, NULL) < 0)
+		bad = true;
+	else
+		m->digest[m->names - 1] = copy(hex);
+	free(path);
 	return bad ? -1 : 0;
 }
 
-static int by_name(const void *a, const void *b)
+static int by_line(const void *a, const void *b)
 {
-	return strcmp(*(char *const *)a, *(char *const *)b);
+	/* behind the digest and two blanks */
+	return strcmp(*(char *const *)a + 66, *(char *const *)b + 66);
 }
 
 int manifest_write(struct manifest *m)
 {
 	size_t n = m->names;
+	char **line = calloc(n + 1, sizeof(*line));
 	FILE *f;
 
-	qsort(m->name, n, sizeof(*m->name), by_name);
-	f = manifest_file(m, MANIFEST);
-	if (f == NULL)
-		return -1;
+	if (line == NULL)
+		log_die("out of memory");
+	for (size_t i = 0; i < n; i++)
+		if (asprintf(&line[i], "%s  %s", m->digest[i], m->name[i]) < 0)
+			log_die("out of memory");
+	qsort(line, n, sizeof(*line), by_line);
+	f = manifest_file(m, MANIFEST, "digests of all files");
 	for (size_t i = 0; i < n; i++) {
-		char *path = path_of(m, m->name[i]), hex[65];
-		int r = casedir_digest(path, hex, NULL);
-
-		free(path);
-		if (r < 0)
-			return -1;
-		fprintf(f, "%s  %s\n", hex, m->name[i]);
+		if (f)
+			fprintf(f, "%s\n", line[i]);
+		free(line[i]);
 	}
-	return manifest_put(m);
+	free(line);
+	return f ? manifest_put(m) : -1;
 }
 
 void manifest_close(struct manifest *m)
 {
 	if (m->f)
 		fclose(m->f);
-	for (size_t i = 0; i < m->names; i++)
+	for (size_t i = 0; i < m->names; i++) {
 		free(m->name[i]);
+		free(m->digest[i]);
+		free(m->what[i]);
+	}
 	free(m->name);
+	free(m->digest);
+	free(m->what);
 	free(m->folder);
 	*m = (struct manifest){ 0 };
 }

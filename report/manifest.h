@@ -12,6 +12,8 @@
 struct manifest {
 	char *folder;
 	char **name;		/* in the order written */
+	char **digest;		/* SHA-256 of each, hex; NULL: being written */
+	char **what;		/* what it is, for a list of exhibits */
 	size_t names;
 	FILE *f;		/* the file being written */
 };
@@ -23,15 +25,16 @@ struct manifest {
  */
 int manifest_open(struct manifest *m, const char *folder);
 
-/* The next file; NULL logged. Closed by manifest_put, -1 logged. */
-FILE *manifest_file(struct manifest *m, const char *name);
+/* The next file; what, a few words on it, is copied. NULL logged. Closed and
+ * digested by manifest_put, -1 logged. */
+FILE *manifest_file(struct manifest *m, const char *name, const char *what);
 int manifest_put(struct manifest *m);
 
-/* Digests what was put, in order of names; writes MANIFEST.sha256. */
+/* Writes MANIFEST.sha256, in order of names; the last call but the close. */
 int manifest_write(struct manifest *m);
 void manifest_close(struct manifest *m);
 
-/* index.html, report.json, MANIFEST.sha256, [N-]TABLE.csv. */
+/* Whether reports write files of that name. */
 bool manifest_ours(const char *name);
 
 #endif

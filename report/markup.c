@@ -1,5 +1,6 @@
 #include "report/markup.h"
 
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,6 +50,27 @@ void markup_cell(FILE *f, int64_t n)
 	fputs("<td class=n>", f);
 	html_number(f, n);
 	fputs("</td>", f);
+}
+
+void markup_table(FILE *f, const char *class, const char *label, ...)
+{
+	char text[160];
+	va_list ap;
+
+	va_start(ap, label);
+	vsnprintf(text, sizeof(text), label, ap);
+	va_end(ap);
+	fputs("<div class=wide tabindex=0 role=region aria-label=\"", f);
+	html_plain(f, text);
+	fputs("\">\n<table", f);
+	if (class)
+		fprintf(f, " class=%s", class);
+	fputs(">\n", f);
+}
+
+void markup_table_end(FILE *f)
+{
+	fputs("</tbody></table>\n</div>\n", f);
 }
 
 void markup_percent(FILE *f, int64_t part, int64_t whole)

@@ -27,6 +27,15 @@ void markup_code(FILE *f, const char *text);
 void markup_moment(FILE *f, int64_t utc_ns, int64_t bound_ns);
 void markup_bound(FILE *f, int64_t bound_ns);
 
+/*
+ * A table that may be wider than the page: a region of its own that scrolls,
+ * also by keyboard. label tells it from the others of the page; class may be
+ * NULL. markup_table_end closes its body, too.
+ */
+__attribute__((format(printf, 3, 4)))
+void markup_table(FILE *f, const char *class, const char *label, ...);
+void markup_table_end(FILE *f);
+
 /* A right-aligned cell. */
 void markup_cell(FILE *f, int64_t n);
 /* part of whole in per cent, one decimal, truncated; nothing if whole is 0. */

@@ -7,6 +7,7 @@
 #include "report/endpoints.h"
 #include "report/facts.h"
 #include "report/geo.h"
+#include "report/manifest.h"
 
 /* What is reported on. */
 struct subject {
@@ -21,12 +22,31 @@ struct address;
 /* address.html; addresses: one for each case. -1 logged. */
 int page_address(FILE *f, const struct subject *s, const struct address *a);
 
-/* -1 logged if the case could not be read to the end. */
-int page_write(FILE *f, const struct subject *s);
+/* index.html, the case report, with the exhibits that m holds so far. -1
+ * logged. */
+int page_write(FILE *f, const struct subject *s, const struct manifest *m);
 
-/* One swarm's section; heading is its number in the page. */
+/* A page of a swarm, and of its list of endpoints. */
+struct page_of {
+	int swarm;		/* from 1, over all cases */
+	int page, pages;	/* of the list, from 1 */
+};
+#define PAGE_ROWS 1000
+#define PAGES_MOST 50		/* of one list; the CSV has all */
+#define PAGE_NAME_MAX 64
+
+struct composition;
+/* swarm-N.html; rows: endpoints it has in all. -1 logged. */
 int page_swarm(FILE *f, const struct subject *s, const struct facts *c,
-    const char *swarm, int number);
+    const char *swarm, const struct composition *m, const struct page_of *of,
+    int64_t rows);
+
+/* swarm-N-endpoints-K.html: r, the first of its rows, is there already; after
+ * it r is the first of the next page. 1 if there is one, 0 if that was the
+ * last. */
+int page_list(FILE *f, const struct subject *s, struct endpoints *e,
+    struct endpoint_row *r, const struct page_of *of);
+void page_list_name(char name[PAGE_NAME_MAX], int swarm, int page);
 
 /* The columns of table swarm for the swarms of the subject; ?1 is s->swarm or
  * an empty text. */

@@ -57,7 +57,8 @@ static void write_short(FILE *f, const struct address *a, int *number)
 		    "torrents and days asked for.</p>\n", f);
 		return;
 	}
-	fputs("<table><caption>One line for each torrent, UTC day and port: "
+	markup_table(f, "short", "In short, case %s", a->facts->name);
+	fputs("<caption>One line for each torrent, UTC day and port: "
 	    "an address can change hands from one day to the next, and many "
 	    "can share it at once.</caption>\n<thead><tr><th scope=col>No.</th>"
 	    "<th scope=col>Torrent, as it names itself</th><th scope=col>Day "
@@ -84,7 +85,7 @@ static void write_short(FILE *f, const struct address *a, int *number)
 		markup_cell(f, cautions_of(w->row.cautions));
 		fputs("</tr>\n", f);
 	}
-	fputs("</tbody></table>\n", f);
+	markup_table_end(f);
 }
 
 /* --- one finding ---------------------------------------------------------------- */
@@ -132,13 +133,14 @@ static void write_scales(FILE *f, const struct finding *w, int first)
 	fputs("</ul>\n</div>\n</div>\n", f);
 }
 
-static void write_received(FILE *f, const struct finding *w)
+static void write_received(FILE *f, const struct finding *w, int number)
 {
 	const struct received *r = &w->received;
 
 	if (r->n == 0)
 		return;
-	fputs("<table><caption>What it delivered in pieces that matched, by "
+	markup_table(f, NULL, "Received, finding %d", number);
+	fputs("<caption>What it delivered in pieces that matched, by "
 	    "file. Whether these bytes alone can be played or read is not "
 	    "said here.</caption>\n<thead><tr><th scope=col>File, as the "
 	    "torrent names it</th><th scope=col class=n>Bytes received</th>"
@@ -168,7 +170,7 @@ static void write_received(FILE *f, const struct finding *w)
 		html_clip(f, x->ranges, 300);
 		fputs("</td></tr>\n", f);
 	}
-	fputs("</tbody></table>\n", f);
+	markup_table_end(f);
 	if (w->torrent_bytes > 0) {
 		fputs("<p>In all ", f);
 		html_count(f, r->bytes, "byte", "bytes");
@@ -220,7 +222,7 @@ static void write_conversation(FILE *f, const struct facts *c,
 }
 
 static int write_conversations(FILE *f, const struct facts *c,
-    const struct finding *w)
+    const struct finding *w, int number)
 {
 	struct rows q;
 	bool any = false;
@@ -240,8 +242,10 @@ static int write_conversations(FILE *f, const struct facts *c,
 		sqlite3_bind_int64(q.st, 5, w->from_utc_ns);
 	}
 	while (rows_next(&q)) {
-		if (!any)
-			fputs("<table><caption>Conversations. The client’s "
+		if (!any) {
+			markup_table(f, NULL, "Conversations, finding %d",
+			    number);
+			fputs("<caption>Conversations. The client’s "
 			    "name and its peer id are what it says of itself."
 			    "</caption>\n<thead><tr><th scope=col>Record</th>"
 			    "<th scope=col>How</th><th scope=col>From, to "
@@ -250,10 +254,12 @@ static int write_conversations(FILE *f, const struct facts *c,
 			    "<th scope=col class=n>Bytes from it</th>"
 			    "<th scope=col class=n>Bytes to it</th></tr>"
 			    "</thead>\n<tbody>\n", f);
+		}
 		any = true;
 		write_conversation(f, c, &q);
 	}
-	fputs(any ? "</tbody></table>\n" : "", f);
+	if (any)
+		markup_table_end(f);
 	return rows_close(&q);
 }
 
@@ -291,8 +297,8 @@ static int write_finding(FILE *f, const struct facts *c,
 	}
 	fputs("</dl>\n", f);
 	write_scales(f, w, first);
-	write_received(f, w);
-	if (write_conversations(f, c, w))
+	write_received(f, w, number);
+	if (write_conversations(f, c, w, number))
 		return -1;
 	fputs("</section>\n", f);
 	return 0;
@@ -313,12 +319,14 @@ static int write_told(FILE *f, const struct subject *s, const struct facts *c)
 	while (tell_next(&t, &r)) {
 		if (n++ >= TOLD_SHOWN)
 			continue;
-		if (n == 1)
-			fputs("<table class=told><thead><tr><th scope=col "
+		if (n == 1) {
+			markup_table(f, "told", "In order, case %s", c->name);
+			fputs("<thead><tr><th scope=col "
 			    "class=n>Record</th><th scope=col>Time (UTC)</th>"
 			    "<th scope=col class=n>Port</th><th scope=col "
 			    "class=n>Conversation</th><th scope=col>What"
 			    "</th></tr></thead>\n<tbody>\n", f);
+		}
 		fprintf(f, "<tr><th scope=row class=n>#%lld</th><td>",
 		    (long long)r.seq);
 		markup_moment(f, r.utc_ns, facts_bound(c, r.utc_ns));
@@ -332,7 +340,10 @@ static int write_told(FILE *f, const struct subject *s, const struct facts *c)
 		html_clip(f, r.text, 240);
 		fputs("</td></tr>\n", f);
 	}
-	fputs(n ? "</tbody></table>\n" : "<p>Nothing.</p>\n", f);
+	if (n)
+		markup_table_end(f);
+	else
+		fputs("<p>Nothing.</p>\n", f);
 	if (n > TOLD_SHOWN) {
 		fputs("<p>The page ends here; ", f);
 		html_number(f, n - TOLD_SHOWN);
@@ -353,7 +364,8 @@ static void write_network(FILE *f, const struct subject *s)
 		    "named.</p>\n</section>\n", f);
 		return;
 	}
-	fputs("<table><caption>What each database’s makers believed of the "
+	markup_table(f, NULL, "Network databases");
+	fputs("<caption>What each database’s makers believed of the "
 	    "block that the address lies in, on the day the database was "
 	    "built. Nothing of it places a device or a person.</caption>\n"
 	    "<thead><tr><th scope=col>Database</th><th scope=col>Built</th>"
@@ -383,7 +395,8 @@ static void write_network(FILE *f, const struct subject *s)
 			fputs("<td class=n>not stated</td>", f);
 		fputs("</tr>\n", f);
 	}
-	fputs("</tbody></table>\n</section>\n", f);
+	markup_table_end(f);
+	fputs("</section>\n", f);
 }
 
 static void write_who(FILE *f)

@@ -2,38 +2,11 @@
 
 #include <string.h>
 
-#include "report/caution.h"
+#include "report/composition.h"
 #include "report/endpoints.h"
 #include "report/html.h"
+#include "report/markup.h"
 #include "report/when.h"
-
-#define ROWS_SHOWN 20000	/* a page beyond that opens slowly */
-
-static void number_cell(FILE *f, int64_t n)
-{
-	fputs("<td class=n>", f);
-	html_number(f, n);
-	fputs("</td>", f);
-}
-
-/* "23:44:31 – 23:59:02", the day standing before. */
-static void moments(FILE *f, const struct endpoint_row *r)
-{
-	char a[WHEN_MAX], b[WHEN_MAX], t[WHEN_MAX];
-
-	when_text(r->first_utc_ns, r->bound_ns, a);
-	when_text(r->last_utc_ns, r->bound_ns, b);
-	fprintf(f, "<span class=day>%.10s</span><br>", a);
-	if (strcmp(a, b) == 0)
-		fprintf(f, "<time>%s</time>", a + 11);
-	else if (strncmp(a, b, 10) == 0)
-		fprintf(f, "<time>%s</time> – <time>%s</time>", a + 11,
-		    b + 11);
-	else
-		fprintf(f, "<time>%s</time> – <time>%s</time>", a + 11, b);
-	fprintf(f, "<br><span class=bound>%s</span>",
-	    when_bound(r->bound_ns, t));
-}
 
 /* --- the swarm --------------------------------------------------------------- */
 
@@ -74,7 +47,7 @@ static int64_t own_addresses(const struct facts *c, const char *swarm)
 	return n;
 }
 
-static int write_levels(FILE *f, const struct facts *c, const char *swarm)
+static int write_counts(FILE *f, const struct facts *c, const char *swarm)
 {
 	int64_t over[LADDER_TOP + 1], addresses, own, all = 0;
 
@@ -92,15 +65,7 @@ static int write_levels(FILE *f, const struct facts *c, const char *swarm)
 		fputs("; of these the observer’s own: ", f);
 		html_count(f, own, "address", "addresses");
 	}
-	fputs(".</p>\n<table class=counts><caption>Endpoints by the highest "
-	    "level observed</caption>\n<thead><tr>", f);
-	for (int i = LADDER_TOP; i >= 0; i--)
-		fprintf(f, "<th scope=col><span class=\"level l%d\">%d</span> "
-		    "%s</th>", i, i, ladder_at(i)->name);
-	fputs("</tr></thead>\n<tbody><tr>", f);
-	for (int i = LADDER_TOP; i >= 0; i--)
-		number_cell(f, over[i]);
-	fputs("</tr></tbody></table>\n", f);
+	fputs(".</p>\n", f);
 	return 0;
 }
 
@@ -123,14 +88,16 @@ static int write_sources(FILE *f, const struct facts *c, const char *swarm)
 
 	rows_open(&q, c->db, SUBJECT_SOURCES, swarm);
 	while (rows_next(&q)) {
-		if (!any)
-			fputs("<table><caption>Who named endpoints, and how "
+		if (!any) {
+			markup_table(f, NULL, "Sources");
+			fputs("<caption>Who named endpoints, and how "
 			    "many of those answered at all</caption>\n<thead>"
 			    "<tr><th scope=col>Source</th><th scope=col class=n>"
 			    "Named</th><th scope=col class=n>Tried</th><th "
 			    "scope=col class=n>Answered</th><th scope=col "
 			    "class=n>Named peers for</th></tr></thead>\n"
 			    "<tbody>", f);
+		}
 		any = true;
 		fputs("<tr><th scope=row>", f);
 		html_text(f, rows_text(&q, 0));
@@ -138,12 +105,14 @@ static int write_sources(FILE *f, const struct facts *c, const char *swarm)
 		html_text(f, rows_text(&q, 1));
 		fputs("</th>", f);
 		for (int i = 2; i < 5; i++)
-			number_cell(f, rows_int(&q, i));
+			markup_cell(f, rows_int(&q, i));
 		cell_decoys(f, rows_int(&q, 5), rows_int(&q, 6));
 		fputs("</tr>\n", f);
 	}
-	fputs(any ? "</tbody></table>\n" : "<p>No source named any endpoint."
-	    "</p>\n", f);
+	if (any)
+		markup_table_end(f);
+	else
+		fputs("<p>No source named any endpoint.</p>\n", f);
 	came = rows_number(c->db, "SELECT count(*) FROM sighting WHERE swarm "
 	    "= ?1 AND source = 'incoming'", swarm, 0);
 	if (came) {
@@ -164,211 +133,176 @@ static int write_coverage(FILE *f, const struct facts *c, const char *swarm)
 		char a[WHEN_MAX], b[WHEN_MAX];
 		int64_t from = rows_int(&q, 1), to = rows_int(&q, 2);
 
-		if (!any)
-			fputs("<table><caption>When sources were asked. What "
+		if (!any) {
+			markup_table(f, NULL, "Coverage");
+			fputs("<caption>When sources were asked. What "
 			    "was not asked for cannot have been seen."
 			    "</caption>\n<thead><tr><th scope=col>Source</th>"
 			    "<th scope=col>From (UTC)</th><th scope=col>To "
 			    "(UTC)</th><th scope=col class=n>Asked</th><th "
 			    "scope=col class=n>Failed</th></tr></thead>\n"
 			    "<tbody>", f);
+		}
 		any = true;
 		fputs("<tr><th scope=row>", f);
 		html_text(f, rows_text(&q, 0));
 		fprintf(f, "</th><td><time>%s</time></td><td><time>%s</time>"
 		    "</td>", when_text(from, facts_bound(c, from), a),
 		    when_text(to, facts_bound(c, to), b));
-		number_cell(f, rows_int(&q, 3));
-		number_cell(f, rows_int(&q, 4));
+		markup_cell(f, rows_int(&q, 3));
+		markup_cell(f, rows_int(&q, 4));
 		fputs("</tr>\n", f);
 	}
-	fputs(any ? "</tbody></table>\n" : "<p>No source was asked.</p>\n", f);
+	if (any)
+		markup_table_end(f);
+	else
+		fputs("<p>No source was asked.</p>\n", f);
 	return rows_close(&q);
 }
 
-/* --- endpoints --------------------------------------------------------------- */
+/* --- its size, and what was not seen ------------------------------------------- */
 
-static void cell_endpoint(FILE *f, const struct endpoint_row *r)
+static void write_size(FILE *f, const struct composition *m)
 {
-	fputs("<th scope=row><span class=ip>", f);
-	html_plain(f, r->ip);
-	fprintf(f, "</span> port&nbsp;%d<br><span class=how>", r->port);
-	if (r->listed_only)
-		fputs("named only, not tried that day", f);
-	else if (r->level == 0)
-		fputs("tried in vain", f);
-	else if (r->dialled && r->came)
-		fputs("called, and called in", f);
-	else
-		fputs(r->dialled ? "called by the observer" :
-		    "called the observer", f);
-	if (r->listen_port && r->listen_port != r->port)
-		fprintf(f, "; says it listens on %d", r->listen_port);
-	fputs("</span></th>", f);
-}
-
-static void cell_observed(FILE *f, const struct endpoint_row *r)
-{
-	fputs("<td>", f);
-	moments(f, r);
-	fputs("<br><span class=how>", f);
-	if (r->named) {
-		fputs("named ", f);
-		html_count(f, r->named, "time", "times");
-		if (r->first_seq >= 0)
-			fprintf(f, " (first #%lld)", (long long)r->first_seq);
-	}
-	if (r->contacts) {
-		fputs(r->named ? ", " : "", f);
-		if (r->contacts > 1)
-			html_number(f, r->contacts);
-		fprintf(f, "%s%s%s", r->contacts > 1 ? " " : "", r->level ?
-		    "conversation" : "attempt", r->contacts > 1 ? "s" : "");
-		for (int i = 0; i < r->conns; i++)
-			fprintf(f, "%s#%lld", i ? ", " : " ",
-			    (long long)r->conn[i]);
-		if (r->contacts > r->conns)
-			fputs(" …", f);
-	}
-	fputs("</span></td>", f);
-}
-
-static void cell_pieces(FILE *f, const struct endpoint_row *r)
-{
-	fputs("<td>", f);
-	if (r->level < 2) {
-		fputs("–</td>", f);
+	fputs("<h2 id=size>How large the swarm may be</h2>\n", f);
+	if (!m->estimated) {
+		fprintf(f, "<p>No estimate is given: %s</p>\n", m->refusal);
 		return;
 	}
-	if (r->claimed < 0) {
-		fputs(r->claimed_else ? "claim on another day" : "no claim", f);
+	fputs("<p class=lead>About ", f);
+	html_number(f, m->size.size);
+	fputs(" endpoints; with 95 % confidence ", f);
+	html_number(f, m->size.low);
+	if (m->size.high < 0) {
+		fputs(" or more", f);
 	} else {
-		fputs("claims ", f);
-		html_number(f, r->claimed);
-		if (r->total >= 0) {
-			fputs(" of ", f);
-			html_number(f, r->total);
-		}
+		fputs(" to ", f);
+		html_number(f, m->size.high);
 	}
-	if (r->matched + r->failed + r->incomplete == 0)
-		fputs("<br>none received", f);
-	if (r->matched) {
-		fputs("<br><strong>", f);
-		html_number(f, r->matched);
-		fputs("&nbsp;matched</strong>", f);
-	}
-	if (r->failed) {
-		fputs("<br><strong>", f);
-		html_number(f, r->failed);
-		fputs("&nbsp;failed</strong>", f);
-	}
-	if (r->incomplete) {
-		fputs("<br>", f);
-		html_number(f, r->incomplete);
-		fputs("&nbsp;incomplete", f);
-	}
-	fputs("</td>", f);
+	fputs(", if the assumptions below hold.</p>\n<dl>\n", f);
+	markup_term(f, "First count");
+	html_number(f, m->a);
+	fprintf(f, " %s</dd>\n", m->first);
+	markup_term(f, "Second count");
+	html_number(f, m->b);
+	fprintf(f, " %s</dd>\n", m->second);
+	markup_term(f, "In both");
+	html_number(f, m->both);
+	fputs("</dd>\n", f);
+	markup_term(f, "Time");
+	markup_moment(f, m->from_utc_ns, BOUND_UNKNOWN);
+	fputs(" to ", f);
+	markup_moment(f, m->to_utc_ns, BOUND_UNKNOWN);
+	fputs("</dd>\n</dl>\n<p>Capture and recapture: Chapman’s estimator, "
+	    "(a + 1)(b + 1) / (m + 1) − 1, for counts a and b with m in both. "
+	    "The interval holds every size under which an overlap as small or "
+	    "as large as m has a probability of at least 2.5 % "
+	    "(hypergeometric). It assumes that the swarm did not change "
+	    "meanwhile, that being in one count made being in the other "
+	    "neither likelier nor less likely, and that every endpoint was "
+	    "as likely to be counted as any other. None of this holds quite: "
+	    "a peer that is found in one way is often found in the other, "
+	    "which makes the estimate too low; peers that come and go make it "
+	    "too high. An endpoint that is named may not exist.</p>\n", f);
 }
 
-static void cell_network(FILE *f, const struct geo *geo,
-    const struct endpoint_row *r)
+static void write_unseen(FILE *f, const struct facts *c)
 {
-	struct geo_place p;
+	int64_t stalls = 0, drops = 0;
 
-	geo_find(geo, r->ip, &p);
-	fputs("<td>", f);
-	if (p.country[0])
-		fprintf(f, "%s", p.country);
-	if (p.asn)
-		fprintf(f, "%sAS%u", p.country[0] ? "<br>" : "", p.asn);
-	if (p.org[0]) {
-		fputs(p.asn ? " " : p.country[0] ? "<br>" : "", f);
-		html_text(f, p.org);
+	for (size_t i = 0; i < c->runs; i++) {
+		stalls += c->run[i].stalls;
+		drops += c->run[i].dropped_kernel +
+		    c->run[i].dropped_interface;
 	}
-	fputs(p.country[0] || p.asn || p.org[0] ? "</td>" : "–</td>", f);
+	fputs("<h2 id=unseen>What was not seen</h2>\n<ul>\n"
+	    "<li>What peers gave to each other. The observer sees only what is "
+	    "sent to itself.</li>\n"
+	    "<li>Peers that no source named while it was asked, and that did "
+	    "not call. When each source was asked stands above.</li>\n"
+	    "<li>Peers that accept no connections and did not call: they are "
+	    "named here at most.</li>\n"
+	    "<li>What happened before the first and after the last "
+	    "question, and between questions.</li>\n"
+	    "<li>Pieces beyond the small sample asked of each peer.</li>\n",
+	    f);
+	if (stalls) {
+		fputs("<li>What fell into ", f);
+		html_count(f, stalls, "stall", "stalls");
+		fputs(" of the observer itself.</li>\n", f);
+	}
+	if (drops) {
+		fputs("<li>", f);
+		html_count(f, drops, "packet", "packets");
+		fputs(" that the capture dropped (the records do not depend on "
+		    "them).</li>\n", f);
+	}
+	fputs("</ul>\n", f);
 }
 
-static void write_row(FILE *f, const struct geo *geo,
-    const struct endpoint_row *r)
+static void write_lists(FILE *f, const struct page_of *of, int64_t rows)
 {
-	fputs("<tr>", f);
-	cell_endpoint(f, r);
-	cell_observed(f, r);
-	fputs("<td>", f);
-	html_text(f, r->client[0] ? r->client : NULL);
-	fputs("</td>", f);
-	cell_pieces(f, r);
-	if (geo->n)
-		cell_network(f, geo, r);
-	fputs("<td>", f);
-	for (int i = 0; i < CAUTION_COUNT; i++)
-		if (r->cautions & caution_bit((enum caution)i))
-			fprintf(f, "<span class=mark>%s</span> ",
-			    caution_mark((enum caution)i));
-	fputs(r->cautions ? "</td></tr>\n" : "–</td></tr>\n", f);
-}
-
-static void open_level(FILE *f, int level, bool network)
-{
-	const struct ladder *l = ladder_at(level);
-
-	fprintf(f, "<h4><span class=\"level l%d\">%d</span> %s</h4>\n"
-	    "<p>%s This does not show %s.</p>\n"
-	    "<table class=endpoints>\n<thead><tr>"
-	    "<th scope=col class=c1>Endpoint</th><th scope=col class=c2>"
-	    "Observed (UTC)</th><th scope=col class=c3>Client, as it says</th>"
-	    "<th scope=col class=c4>Pieces</th>%s<th scope=col>Cautions</th>"
-	    "</tr></thead>\n<tbody>\n", level, level, l->name, l->observed,
-	    l->not_shown, network ? "<th scope=col class=c5>Network</th>" : "");
-}
-
-static int write_endpoints(FILE *f, const struct subject *s,
-    const struct facts *c, const char *swarm)
-{
-	struct endpoints e;
-	struct endpoint_row r;
-	int level = LADDER_TOP + 1;
-	int64_t n = 0;
-
-	fputs("<h3>Endpoints</h3>\n", f);
-	endpoints_open(&e, c, swarm, NULL);
-	while (endpoints_next(&e, &r)) {
-		if (n++ >= ROWS_SHOWN)
-			continue;
-		if (r.level != level) {
-			if (level <= LADDER_TOP)
-				fputs("</tbody></table>\n", f);
-			level = r.level;
-			open_level(f, level, s->geo->n > 0);
-		}
-		write_row(f, s->geo, &r);
+	fputs("<h2 id=endpoints>Endpoints</h2>\n", f);
+	if (of->pages == 0) {
+		fputs("<p>None.</p>\n", f);
+		return;
 	}
-	fputs(n ? "</tbody></table>\n" : "<p>None.</p>\n", f);
-	if (n > ROWS_SHOWN) {
-		fputs("<p>The page ends here; ", f);
-		html_number(f, n - ROWS_SHOWN);
-		fputs(" more are in report.json and endpoint.csv.</p>\n", f);
+	fputs("<p>", f);
+	html_count(f, rows, "row", "rows");
+	fputs(", the highest level first:", f);
+	for (int i = 1; i <= of->pages; i++) {
+		char name[PAGE_NAME_MAX];
+
+		page_list_name(name, of->swarm, i);
+		fprintf(f, " <a href=\"%s\">page&nbsp;%d</a>%s", name, i,
+		    i < of->pages ? "," : ".");
 	}
-	return endpoints_close(&e);
+	if (rows > (int64_t)of->pages * PAGE_ROWS)
+		fputs(" The pages end before the rows do: the rest is in "
+		    "endpoint.csv and report.json.", f);
+	fputs("</p>\n", f);
 }
 
 int page_swarm(FILE *f, const struct subject *s, const struct facts *c,
-    const char *swarm, int number)
+    const char *swarm, const struct composition *m, const struct page_of *of,
+    int64_t rows)
 {
+	char title[32], exhibit[16], prefix[24];
 	struct rows q;
 	int r;
 
+	snprintf(title, sizeof(title), "Swarm %d", of->swarm);
+	snprintf(exhibit, sizeof(exhibit), "B%d", of->swarm);
+	snprintf(prefix, sizeof(prefix), "swarm-%d-", of->swarm);
+	markup_head(f, s, exhibit, title, "What it was made of, and how that "
+	    "changed.");
+	fputs("<p><a href=\"index.html\">The case report</a></p>\n"
+	    "<section>\n<h2 id=torrent>The torrent</h2>\n", f);
 	rows_open(&q, c->db, SUBJECT_SWARMS, swarm);
-	fprintf(f, "<section>\n<h2 id=swarm%d>Swarm ", number);
-	if (rows_next(&q)) {
-		html_clip(f, rows_text(&q, 1) ? rows_text(&q, 1) : swarm, 80);
-		fputs("</h2>\n", f);
+	if (rows_next(&q))
 		write_torrent(f, &q);
-	}
 	r = rows_close(&q);
-	if (r || write_levels(f, c, swarm) || write_sources(f, c, swarm) ||
-	    write_coverage(f, c, swarm) || write_endpoints(f, s, c, swarm))
+	if (r || write_counts(f, c, swarm))
 		return -1;
+	write_lists(f, of, rows);
+	fputs("</section>\n<section>\n<h2 id=made>What it was made of</h2>\n",
+	    f);
+	for (int i = 0; i < VIEWS; i++)
+		if (m->view[i].rows || (i != VIEW_COUNTRIES &&
+		    i != VIEW_NETWORKS))
+			chart_html(f, &m->view[i], prefix);
+	if (s->geo->n == 0)
+		fputs("<p>No network database was given, so countries and "
+		    "networks are not told.</p>\n", f);
+	fputs("</section>\n<section>\n<h2 id=sources>Sources and coverage"
+	    "</h2>\n", f);
+	if (write_sources(f, c, swarm) || write_coverage(f, c, swarm))
+		return -1;
+	fputs("</section>\n<section>\n", f);
+	write_size(f, m);
+	fputs("</section>\n<section>\n", f);
+	write_unseen(f, c);
 	fputs("</section>\n", f);
+	markup_foot(f);
 	return 0;
 }

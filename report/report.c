@@ -6,37 +6,12 @@
 #include <string.h>
 #include <time.h>
 
-#include "report/address_out.h"
-#include "report/csv.h"
+#include "report/address.h"
+#include "report/bundle.h"
 #include "report/endpoints.h"
-#include "report/manifest.h"
-#include "report/page.h"
-#include "report/summary.h"
 #include "schema/log.h"
 
 #define GEO_MOST 16
-
-/* name, whether ?1 (a swarm, or empty) chooses rows, and their order. */
-static const struct {
-	const char *name, *sql;
-} tables[] = {
-	{ "swarm", "SELECT * FROM swarm WHERE ?1 IN ('', swarm) "
-	    "ORDER BY swarm" },
-	{ "sighting", "SELECT * FROM sighting WHERE ?1 IN ('', swarm) "
-	    "ORDER BY swarm, ip, port, source, witness" },
-	{ "contact", "SELECT * FROM contact WHERE ?1 = '' OR swarm = ?1 "
-	    "ORDER BY conn, ip, port" },
-	{ "piece_check", "SELECT * FROM piece_check WHERE ?1 = '' OR "
-	    "swarm = ?1 ORDER BY seq" },
-	{ "endpoint", "SELECT * FROM endpoint WHERE ?1 IN ('', swarm) "
-	    "ORDER BY swarm, ip, port, port_kind, utc_day" },
-	{ "coverage", "SELECT * FROM coverage WHERE ?1 IN ('', swarm) "
-	    "ORDER BY swarm, source, from_utc_ns, to_utc_ns" },
-	{ "decoy_source", "SELECT * FROM decoy_source WHERE ?1 IS NOT NULL "
-	    "ORDER BY source, witness" },
-	{ "decoy_endpoint", "SELECT * FROM decoy_endpoint WHERE ?1 IS NOT "
-	    "NULL ORDER BY conn" },
-};
 
 static void usage(FILE *f)
 {
@@ -188,90 +163,6 @@ static int read_options(int argc, char **argv, struct options *o)
 	return -1;
 }
 
-static int put_tables(struct manifest *m, const struct subject *s, size_t i)
-{
-	for (size_t k = 0; k < sizeof(tables) / sizeof(tables[0]); k++) {
-		char name[64];
-		struct rows q;
-		FILE *f;
-		int r;
-
-		if (s->n > 1)
-			snprintf(name, sizeof(name), "%zu-%s.csv", i + 1,
-			    tables[k].name);
-		else
-			snprintf(name, sizeof(name), "%s.csv",
-			    tables[k].name);
-		f = manifest_file(m, name);
-		if (f == NULL)
-			return -1;
-		rows_open(&q, s->cases[i].db, tables[k].sql,
-		    s->swarm ? s->swarm : "");
-		r = csv_write(f, &q);
-		if (rows_close(&q) || r || manifest_put(m))
-			return -1;
-	}
-	return 0;
-}
-
-static int put_file(struct manifest *m, const char *name,
-    int (*writer)(FILE *, const struct subject *), const struct subject *s)
-{
-	FILE *f = manifest_file(m, name);
-
-	return f == NULL || writer(f, s) || manifest_put(m) ? -1 : 0;
-}
-
-static int write_cases(struct manifest *m, const struct subject *s)
-{
-	int r = put_file(m, "index.html", page_write, s);
-
-	if (r == 0)
-		r = put_file(m, "report.json", summary_write, s);
-	for (size_t i = 0; i < s->n && r == 0; i++)
-		r = put_tables(m, s, i);
-	return r;
-}
-
-static int write_address(struct manifest *m, const struct subject *s)
-{
-	struct address *a = calloc(s->n, sizeof(*a));
-	FILE *f;
-	int r = 0;
-
-	if (a == NULL)
-		log_die("out of memory");
-	for (size_t i = 0; i < s->n && r == 0; i++)
-		r = address_read(&a[i], &s->cases[i], &s->of, s->swarm);
-	if (r == 0 && (f = manifest_file(m, "address.html")) != NULL)
-		r = page_address(f, s, a) || manifest_put(m) ? -1 : 0;
-	else
-		r = -1;
-	if (r == 0 && (f = manifest_file(m, "address.json")) != NULL)
-		r = address_json(f, s, a) || manifest_put(m) ? -1 : 0;
-	else
-		r = -1;
-	if (r == 0)
-		r = put_file(m, "address.csv", address_csv, s);
-	for (size_t i = 0; i < s->n; i++)
-		address_free(&a[i]);
-	free(a);
-	return r;
-}
-
-static int write_all(const char *out, const struct subject *s)
-{
-	struct manifest m;
-	int r = manifest_open(&m, out);
-
-	if (r == 0)
-		r = s->of.ip ? write_address(&m, s) : write_cases(&m, s);
-	if (r == 0)
-		r = manifest_write(&m);
-	manifest_close(&m);
-	return r;
-}
-
 /* A swarm asked for must be in one of the cases at least. */
 static int check_swarm(const struct subject *s)
 {
@@ -315,7 +206,7 @@ int report_main(int argc, char **argv)
 	for (size_t i = 0; i < o.geos && r == 0; i++)
 		r = geo_add(&geo, o.geo[i]);
 	for (int i = optind; i < argc && r == 0; i++) {
-		r = facts_open(&cases[s.n], argv[i]);
+		r = facts_open(&cases[s.n], argv[i], s.of.ip == NULL);
 		s.n++;
 		if (r == 0)
 			r = endpoints_prepare(&cases[s.n - 1], &s.of);
@@ -325,7 +216,7 @@ int report_main(int argc, char **argv)
 	if (r == 0 && s.of.ip)
 		r = check_address(&s);
 	if (r == 0)
-		r = write_all(o.out, &s);
+		r = bundle_write(o.out, &s);
 	if (r == 0)
 		log_info("report: %s/%s.html", o.out, s.of.ip ? "address" :
 		    "index");

@@ -137,15 +137,18 @@ void section_ledger(FILE *f, const struct facts *c)
 	markup_term(f, "Ledger");
 	html_count(f, c->records, "record", "records");
 	if (c->sealed) {
-		fputs(", sealed; SHA-256 of evidence.db ", f);
-		markup_code(f, c->digest);
+		fputs(", sealed", f);
+		if (c->digest[0]) {
+			fputs("; SHA-256 of evidence.db ", f);
+			markup_code(f, c->digest);
+		}
 	} else {
 		fputs(", not sealed: a run was writing, or was cut short", f);
 	}
 	fputs("</dd>\n", f);
 	markup_term(f, "Erasures");
 	fprintf(f, "%lld</dd>\n", (long long)c->erased);
-	if (c->strangers) {
+	if (c->strangers > 0) {
 		markup_term(f, "Incoming conversations that named none of these "
 		    "torrents");
 		html_number(f, c->strangers);

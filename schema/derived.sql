@@ -198,13 +198,13 @@ WHERE seq >= (SELECT a FROM temp.part) AND seq < (SELECT z FROM temp.part)
     AND CASE WHEN conn IS NULL
 	THEN kind IN ('announce', 'listed', 'dht', 'run', 'end', 'key', 'clock',
 	    'stall', 'torrent', 'geo', 'packets', 'no_packets', 'erased',
-	    'stamp', 'index', 'decoy')
+	    'selftest', 'stamp', 'published', 'index', 'decoy')
 	ELSE kind = 'decoy'
 	    OR kind = 'pex' AND substr(detail, 1, 12) = '{"by":"peer"' END;
 
 INSERT INTO about SELECT kind, seq FROM temp.fact
 WHERE kind IN ('run', 'end', 'key', 'clock', 'stall', 'torrent', 'geo',
-    'packets', 'no_packets', 'erased', 'stamp', 'index');
+    'packets', 'no_packets', 'erased', 'selftest', 'stamp', 'published', 'index');
 
 -- The runs that these records belong to.
 CREATE TEMP TABLE ours AS

@@ -170,7 +170,7 @@ def inert(records):
 		ok = ok and not page.tags & {"script", "img", "iframe", "link",
 		    "object", "base", "form"} and not page.attributes - {
 		    "lang", "charset", "name", "content", "http-equiv", "class",
-		    "id", "scope", "href"} and all(h.startswith("#")
+		    "id", "scope", "href", "role", "tabindex", "aria-label"} and all(h.startswith("#")
 		    for h in page.links)
 		ok = ok and not any(ODD.search(read(out, n).replace("\t", " "))
 		    for n in os.listdir(out))

@@ -77,8 +77,15 @@ def the_same_twice(case, geo):
 	report("--geo", geo, "-o", at("out2"), case)
 	tap.claim(files(at("out2")) == first,
 	    "the same from tables built anew, options before operands")
-	tap.claim(set(first) == {"index.html", "report.json", "MANIFEST.sha256"} |
-	    {t + ".csv" for t in TABLES}, "all files, and no other")
+	views = {"levels", "present", "moves", "held", "clients", "countries",
+	    "networks", "sources", "reached", "transports", "encryption"}
+	some = {"levels", "held", "sources", "reached"}	# B was only named
+	tap.claim(set(first) == {"index.html", "report.json", "MANIFEST.sha256",
+	    "certificate-902-13.html", "certificate-902-14.html",
+	    "checklist.html", "swarm-1.html", "swarm-2.html",
+	    "swarm-1-endpoints-1.html", "swarm-2-endpoints-1.html"} |
+	    {t + ".csv" for t in TABLES} | {"swarm-1-%s.csv" % v for v in views} |
+	    {"swarm-2-%s.csv" % v for v in some}, "all files, and no other")
 	p = subprocess.run(["sha256sum", "--strict", "-c", "MANIFEST.sha256"],
 	    cwd=at("out"), capture_output=True, text=True)
 	tap.claim(p.returncode == 0 and p.stdout.count(": OK") == len(first) - 1,
@@ -118,28 +125,101 @@ def plain_sql(case, db):
 
 
 def page(first):
-	text = first["index.html"].decode()
-	p = Page(text)
-	tap.claim(not p.tags & {"script", "img", "iframe", "link", "object", "svg",
-	    "base", "form", "a"}, "no tag of a stranger's, none that fetches")
-	tap.claim(not p.attributes - {"lang", "charset", "name", "content",
-	    "http-equiv", "class", "id", "scope"}, "no attribute of a stranger's")
-	tap.claim("<script>alert(1)</script>" in p.text and
-	    "onerror=alert(2)" in p.text and "U+202E" in p.text,
+	"""Every page of the report."""
+	html = {n: d.decode() for n, d in first.items() if n.endswith(".html")}
+	pages = {n: Page(t) for n, t in html.items()}
+	every = "".join(p.text for p in pages.values())
+	tags = set().union(*(p.tags for p in pages.values()))
+	tap.claim(not tags & {"script", "img", "iframe", "link", "object", "base",
+	    "form", "image", "use", "foreignobject", "animate"},
+	    "no tag of a stranger's, none that fetches")
+	tap.claim(not set().union(*(p.attributes for p in pages.values())) - {
+	    "lang", "charset", "name", "content", "http-equiv", "class", "id",
+	    "scope", "href", "role", "tabindex", "open", "viewbox", "width",
+	    "height", "x", "y", "x1", "x2", "y1", "y2", "text-anchor",
+	    "preserveaspectratio", "aria-hidden", "aria-label",
+	    "aria-labelledby", "aria-current"}, "no attribute of a stranger's")
+	broken = [(n, h) for n, p in pages.items() for h in p.links
+	    if (h.split("#")[0] or n) not in first or "#" in h and
+	    h.split("#")[1] not in pages[h.split("#")[0] or n].ids]
+	tap.claim(not broken, "every link leads to a place in the report")
+	for b in broken[:3]:
+		print("# %s" % (b,))
+	twice = [n for n, p in pages.items() if len(p.ids) != len(set(p.ids))]
+	tap.claim(not twice, "no id stands twice in a page")
+	tap.claim("<script>alert(1)</script>" in every and
+	    "onerror=alert(2)" in every and "U+202E" in every,
 	    "hostile text is shown as text")
-	tap.claim("http" not in re.sub(r"<bdi>.*?</bdi>", "", text.replace(
-	    "http-equiv", "")), "no address outside quoted text")
-	tap.claim("<b>Lab" not in text and "AS64512" in p.text and
-	    "Labo trois" in p.text, "network names, escaped")
+	tap.claim(not any("http" in re.sub(r"<bdi>.*?</bdi>", "", t.replace(
+	    "http-equiv", "")) for t in html.values()),
+	    "no address outside quoted text")
+	lists = pages["swarm-1-endpoints-1.html"].text
+	tap.claim("<b>Lab" not in "".join(html.values()) and "AS64512" in lists
+	    and "Labo trois" in lists, "network names, escaped")
 	words = "A third party named this address|A transport connection to or" \
 	    "|It sent a handshake bearing|It claimed to hold pieces|too little " \
 	    "to check|matched the torrent’s hash"
-	tap.claim(all(w in p.text for w in words.split("|")), "the ladder's words")
-	tap.claim("yes: a run recorded this digest" in p.text,
+	tap.claim(all(w in lists for w in words.split("|")), "the ladder's words")
+	front = pages["index.html"].text
+	tap.claim("yes: a run recorded this digest" in front,
 	    "the database's digest is found in the ledger")
-	tap.claim("± 13 ms" in p.text and "bound of every time is unknown" not in
-	    p.text, "times with the clock's bound")
-	return p
+	tap.claim("± 13 ms" in front and "bound of every time is unknown" not in
+	    front, "times with the clock's bound")
+	digests = dict(reversed(line.split("  ")) for line in
+	    first["MANIFEST.sha256"].decode().splitlines())
+	tap.claim(all(n in front and digests[n][:16] in front for n in digests
+	    if n != "index.html"), "the front page lists every exhibit")
+	copies = pages["certificate-902-14.html"].text
+	later = {"index.html", "certificate-902-14.html"}
+	tap.claim(all(digests[n] in copies for n in digests if n not in later)
+	    and "1" * 64 in copies and json.loads(first["report.json"])
+	    ["cases"][0]["evidence_sha256"] in copies,
+	    "the draft for FRE 902(14) holds the digests of all copies")
+	made = pages["certificate-902-13.html"].text
+	tap.claim("e" * 64 in made and "± 13 ms" in made and "A draft." in made
+	    and "A draft." in copies, "the draft for FRE 902(13): program, "
+	    "clock, and that it is a draft")
+
+
+def charts(first):
+	"""Each chart's CSV says what the page's table says."""
+	page = first["swarm-1.html"].decode()
+	for name, want in (("levels", [["5 hash-matched", "2"],
+	    ["4 delivered", "1"], ["3 advertised", "1"], ["2 handshaked", "3"],
+	    ["1 reached", "1"], ["0 listed", "3"]]),
+	    ("encryption", [["none", "4"]]),
+	    ("transports", [["TCP, dialled", "4"], ["TCP, dialling in", "1"]]),
+	    ("countries", [["DE", "4"], ["FR", "1"]]),
+	    ("reached", [["dialled, and answered", "4"],
+	    ["called the observer", "1"], ["dialled in vain", "1"],
+	    ["named only, never dialled", "2"]])):
+		rows = list(csv.reader(first["swarm-1-%s.csv" % name].decode()
+		    .splitlines()))[1:]
+		tap.claim(sorted(rows) == sorted(want), "chart " + name)
+		if sorted(rows) != sorted(want):
+			print("# %s" % rows)
+	for name in ("present", "moves"):
+		rows = list(csv.reader(first["swarm-1-%s.csv" % name].decode()
+		    .splitlines()))
+		shown = re.search(r"<figure>(?:(?!</figure>).)*swarm-1-%s\.csv" %
+		    name, page, re.S).group()
+		cells = re.findall(r"<th scope=row>([^<]*)</th>((?:<td class=n>"
+		    r"\d+</td>)+)", shown)
+		got = [[a] + re.findall(r"\d+", b.replace("class=n", ""))
+		    for a, b in cells]
+		tap.claim(got == rows[1:] and len(rows) > 10,
+		    "chart %s: %d rows, the page's as the CSV's" %
+		    (name, len(rows) - 1))
+		tap.claim(re.search(r"<svg class=columns [^>]*role=img "
+		    r'aria-labelledby="(\S+) (\S+)">\s*<title id=\1>.+?</title>'
+		    r"\s*<desc id=\2>", shown), name + ": title, desc and role")
+	moves = list(csv.reader(first["swarm-1-moves.csv"].decode()
+	    .splitlines()))[1:]
+	tap.claim(sum(int(r[1]) for r in moves) == sum(int(r[2]) for r in moves)
+	    == 5, "who answered came once and went once")
+	tap.claim("No estimate is given: fewer than 7" in page or
+	    "No estimate is given: only one of" in page,
+	    "no estimate where the counts are too small")
 
 
 def levels(first):
@@ -218,7 +298,8 @@ def others(case):
 	two = files(at("two"))
 	tap.claim({"1-swarm.csv", "2-swarm.csv"} <= set(two) and
 	    "swarm.csv" not in two, "two cases, each with its tables")
-	text = Page(two["index.html"].decode()).text
+	text = "".join(Page(d.decode()).text for n, d in two.items()
+	    if n.endswith(".html"))
 	tap.claim("it crashed or was killed" in text and "Case crash" in text and
 	    "no time source was ever reached" in text and "± unknown" in text,
 	    "a run without end or clock says so")
@@ -249,45 +330,68 @@ def read_only(case, first, geo):
 def crowd():
 	synthetic.crowd(at("crowd"))
 	p = report(at("crowd"), "-o", at("many"))
-	size = os.path.getsize(at("many/index.html"))
-	text = open(at("many/index.html")).read()
-	rows = re.findall("<span class=ip>([^<]*)<", text)
+	many = files(at("many"))
+	pages = [d for n, d in many.items() if n.endswith(".html")]
+	rows = re.findall(b"<span class=ip>([^<]*)<", b"".join(pages))
 	tap.claim(p.returncode == 0 and len(set(rows)) == 10000 and
-	    size < 8 << 20, "10 000 addresses, %d rows, in a page of %.1f MB" %
-	    (len(rows), size / 1e6))
+	    max(map(len, pages)) < 1 << 20, "10 000 addresses, %d rows, in "
+	    "pages of %.2f MB at most" % (len(rows), max(map(len, pages)) / 1e6))
+	estimate = Page(many["swarm-1.html"].decode()).text
+	tap.claim("No estimate is given" in estimate,
+	    "no estimate where each endpoint was named once")
 
 
-def printed(shots):
+def printed(shots, case, geo):
+	"""As a browser prints and shows them."""
 	if shutil.which("chromium") is None:
 		print("# no chromium here")
 		return
-	source = open(at("out/index.html")).read()
-	for name, style, points in (("a4", "@page{size:A4}", (595, 842)),
-	    ("letter", "@page{size:letter}", (612, 792))):
-		with open(at(name + ".html"), "w") as f:
-			f.write(source.replace("</style>", style + "</style>"))
-		pdf = os.path.join(shots, name + ".pdf")
-		chromium("--print-to-pdf=" + pdf, "file://" + at(name + ".html"))
-		info = subprocess.run(["pdfinfo", pdf], capture_output=True,
-		    text=True).stdout
-		page = re.search(r"Page size: +([\d.]+) x ([\d.]+)", info)
-		text = subprocess.run(["pdftotext", pdf, "-"],
-		    capture_output=True, text=True).stdout
-		tap.claim(page and abs(float(page[1]) - points[0]) < 1 and
-		    abs(float(page[2]) - points[1]) < 1 and
-		    "sha256sum -c MANIFEST.sha256" in text and
-		    "10.77.1.66" in text, "printed on " + name)
-	for name, width, extra in (("light", 1200, ()), ("narrow", 400, ()),
-	    ("dark", 1200, ("--blink-settings=preferredColorScheme=0",))):
-		png = os.path.join(shots, name + ".png")
-		chromium("--window-size=%d,5000" % width, "--screenshot=" + png,
-		    *extra, "file://" + at("out/index.html"))
-		ok = os.path.exists(png)
-		if ok:
-			with open(png, "rb") as f:
-				ok = struct.unpack(">II", f.read(24)[16:]) == \
-				    (width, 5000)
-		tap.claim(ok, "a picture, " + name)
+	looked = "SHOTS" in os.environ	# all of them only for eyes
+	report("--geo", geo, case, "--ip", "10.77.1.1", "-o", at("address"))
+	pages = {"case": at("out/index.html"), "swarm": at("out/swarm-1.html"),
+	    "list": at("out/swarm-1-endpoints-1.html"),
+	    "copies": at("out/certificate-902-14.html"),
+	    "process": at("out/certificate-902-13.html"),
+	    "checklist": at("out/checklist.html"),
+	    "address": at("address/address.html")}
+	for name, file in pages.items():
+		with open(file, encoding="utf-8") as f:
+			source = f.read()
+		for paper, points in (("A4", (595, 842)), ("letter", (612, 792))):
+			if paper == "letter" and name != "case" and not looked:
+				continue
+			with open(at("print.html"), "w") as f:
+				f.write(source.replace("</style>", "@page{size:%s}"
+				    "</style>" % paper))
+			pdf = os.path.join(shots, "%s-%s.pdf" % (name, paper))
+			chromium("--print-to-pdf=" + pdf, "file://" +
+			    at("print.html"))
+			info = subprocess.run(["pdfinfo", pdf],
+			    capture_output=True, text=True).stdout
+			size = re.search(r"Page size: +([\d.]+) x ([\d.]+)", info)
+			n = re.search(r"Pages: +(\d+)", info)
+			text = subprocess.run(["pdftotext", pdf, "-"],
+			    capture_output=True, text=True).stdout
+			tap.claim(size and abs(float(size[1]) - points[0]) < 1 and
+			    abs(float(size[2]) - points[1]) < 1 and
+			    "page 1 of %s" % n[1] in text and
+			    "page %s of %s" % (n[1], n[1]) in text and
+			    "Exhibit " in text, "%s printed on %s: %s pages, "
+			    "numbered" % (name, paper, n and n[1]))
+		for look, width, extra in (("light", 1200, ()),
+		    ("narrow", 400, ()), ("dark", 1200,
+		    ("--blink-settings=preferredColorScheme=0",))):
+			if name != "swarm" and not looked:
+				continue
+			png = os.path.join(shots, "%s-%s.png" % (name, look))
+			chromium("--window-size=%d,3000" % width,
+			    "--screenshot=" + png, *extra, "file://" + file)
+			ok = os.path.exists(png)
+			if ok:
+				with open(png, "rb") as f:
+					ok = struct.unpack(">II",
+					    f.read(24)[16:]) == (width, 3000)
+			tap.claim(ok, "a picture of %s, %s" % (name, look))
 
 
 def main():
@@ -304,12 +408,13 @@ def main():
 	plain_sql(case, db)
 	db.close()
 	page(first)
+	charts(first)
 	levels(first)
 	refusals(case, geo)
 	others(case)
 	read_only(case, first, geo)
 	crowd()
-	printed(shots)
+	printed(shots, case, geo)
 	tap.claim(open(os.path.join(case, "evidence.db"), "rb").read() == before,
 	    "no byte of the evidence changed")
 
