@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Verifies a swarmwitness case without swarmwitness.
 
-    python3 tests/verify_case.py CASE [--key FINGERPRINT]
+    python3 tests/verify_case.py CASE [--key FINGERPRINT] [--checkpoint FILE]
 
 Written from docs/evidence-format.md alone; Python's standard library only,
 Ed25519 (RFC 8032) included. Prints what it counted, then "holds", or one line
@@ -18,6 +18,7 @@ import sys
 from urllib.parse import quote as url_quote
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from verify_history import Chain, Seen, Stamps
 from verify_index import Index
 
 SHOWN = 100		# complaints printed; the rest are counted
@@ -172,13 +173,15 @@ AFTER_END = ("stamp", "index", "erased")	# kinds that need no open run
 
 
 class Case:
-	def __init__(self, path, fingerprint):
+	def __init__(self, path, fingerprint, seen=None):
 		self.path, self.fingerprint = path, fingerprint
 		self.wrongs = self.notes = 0
 		self.count = dict.fromkeys(("records", "raw", "named", "tiles",
 		    "checkpoints", "savefiles", "runs"), 0)
 		self.keys, self.signers = [], set()
 		self.db = self.open()
+		self.stamps, self.chain = Stamps(self), Chain(self)
+		self.seen = seen and Seen(self, seen, note_read)
 
 	def open(self):
 		file = os.path.join(self.path, "evidence.db")
@@ -232,6 +235,8 @@ class Case:
 		self.strays()
 		self.packet_files()
 		self.newest_note()
+		if self.seen:
+			self.seen.end(self.tree, ed25519_holds)
 
 	def schema(self):
 		"""To the letter: a view or a trigger can change what is shown."""
@@ -305,6 +310,8 @@ class Case:
 		self.into_tile(0, self.tree.size, hashed)
 		self.tree.add(hashed, lambda level, n, root: level % 8 or
 		    self.into_tile(level // 8, n, root))
+		if self.seen and self.seen.size == self.tree.size:
+			self.seen.tree(self.tree)
 		while self.head and self.head[0] <= self.tree.size:
 			self.checkpoint(*self.head)
 			self.head = self.heads.fetchone()
@@ -333,6 +340,10 @@ class Case:
 				self.packets(seq, d, digest)
 			if kind == "torrent":
 				self.torrent(seq, swarm, digest)
+			if kind == "stamp":
+				self.stamps.record(seq, d, raw)
+			if kind == "key":
+				self.chain.key(d["fingerprint"])
 			self.last_utc_ns = utc_ns
 		except (ValueError, KeyError, TypeError) as e:
 			self.wrong("record %d (%s): detail: %s %s" %
@@ -446,6 +457,7 @@ class Case:
 				self.wrong("record %d (run): another case" %
 				    seq)
 			self.run, self.last_run = seq, (seq, False)
+			self.chain.begin(seq, utc_ns, d)
 		elif self.run is None and kind not in AFTER_END:
 			self.wrong("record %d (%s): outside any run" %
 			    (seq, kind))
@@ -551,9 +563,12 @@ def main():
 	parser.add_argument("case")
 	parser.add_argument("--key", metavar="FINGERPRINT",
 	    help="SHA-256 of the public key that all of it must be signed by")
+	parser.add_argument("--checkpoint", metavar="FILE",
+	    help="a checkpoint seen earlier, which the case must extend")
 	args = parser.parse_args()
 	try:
-		case = Case(args.case, args.key and args.key.lower())
+		case = Case(args.case, args.key and args.key.lower(),
+		    args.checkpoint)
 		case.verify()
 	except (OSError, ValueError, sqlite3.Error) as e:
 		print("%s: %s" % (args.case, e), file=sys.stderr)
@@ -561,6 +576,9 @@ def main():
 		    "unable to open" in str(e) else 1
 	print(", ".join("%d %s" % (n, what)
 	    for what, n in case.count.items()))
+	case.stamps.say()
+	print("%d runs follow their key's run before without another between" %
+	    case.chain.followed)
 	print("signed by", ", ".join(sorted(case.signers)) or "nobody")
 	if case.wrongs:
 		print("does not hold: %d wrong" % case.wrongs)
