@@ -8,6 +8,7 @@
 #include "schema/catrust.h"
 #include "schema/log.h"
 #include "schema/now.h"
+#include "schema/redact.h"
 
 /* --- records -------------------------------------------------------------------- */
 
@@ -61,7 +62,7 @@ static void put_config(void *ctx, struct json *j)
 	runlog_text(j, "ssl_cert_file", catrust_file());
 	runlog_list(j, "geo", o->geo, o->geos);
 	json_bool(j, "dht", !o->no_dht);
-	runlog_list(j, "dht_node", o->dht_node, o->dht_nodes);
+	runlog_args(j, "dht_node", o->dht_node, o->dht_nodes);
 	json_bool(j, "announce_dht", o->announce_dht);
 	json_bool(j, "pex", !o->no_pex);
 	json_uint(j, "decoys", o->decoys);
@@ -84,8 +85,16 @@ static void put_config(void *ctx, struct json *j)
 int account_begin(struct account *a, const struct ledger_past *past,
     const char *keyfile, bool *sound)
 {
+	struct named named[sizeof(a->options->dht_node) /
+	    sizeof(a->options->dht_node[0])];
 	struct runlog *r = &a->run;
+	int rc;
 
+	for (size_t i = 0; i < a->options->dht_nodes; i++)
+		if (endpoint_parse(span_str(a->options->dht_node[i]),
+		    &named[r->names].at))
+			r->names++;
+	r->named = named;
 	r->operator = a->options->operator;
 	r->purpose = a->options->purpose;
 	r->ground = a->options->ground;
@@ -94,7 +103,10 @@ int account_begin(struct account *a, const struct ledger_past *past,
 	r->vantages = a->vantage->n;
 	r->config = put_config;
 	r->ctx = a;
-	return runlog_begin(r, past, keyfile, sound);
+	rc = runlog_begin(r, past, keyfile, sound);
+	r->named = NULL;
+	r->names = 0;
+	return rc;
 }
 
 /* --- packets ---------------------------------------------------------------------- */
@@ -213,12 +225,14 @@ void account_named(struct account *a, const char *swarm, const char *link,
 {
 	struct record r = { .at = stamp_now(), .kind = "listed",
 		.swarm = swarm, .conn = CONN_NONE, .named = named, .names = n };
+	char *witness = redact(link);
 	struct json j;
 
 	json_init(&j, JSON_MOST);
 	json_open(&j, NULL, '{');
 	json_str(&j, "source", "magnet");
-	json_text(&j, "witness", span_str(link));
+	json_text(&j, "witness", span_str(witness));
+	free(witness);
 	json_close(&j, '}');
 	r.detail = json_done(&j);
 	ledger_add(a->run.ledger, &r);

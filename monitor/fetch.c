@@ -169,7 +169,7 @@ static struct torrent *wrap(struct span info, struct wire_error *err)
 
 static char *source_of(const struct fetch *f)
 {
-	char *text = malloc(SOURCE_MOST), who[ENDPOINT_TEXT_MAX];
+	char *text = malloc(SOURCE_MOST);
 	bool gave[METAFETCH_PEERS] = { false };
 	size_t n = 0;
 
@@ -181,8 +181,7 @@ static char *source_of(const struct fetch *f)
 		if (!gave[i] || n + 100 > SOURCE_MOST)
 			continue;
 		n += (size_t)snprintf(text + n, SOURCE_MOST - n,
-		    "%s %s (conn %lld)", n ? "," : "peers:",
-		    endpoint_text(&f->giver[i].who, who),
+		    "%s conn %lld", n ? "," : "peers:",
 		    (long long)f->giver[i].conn);
 	}
 	return text;

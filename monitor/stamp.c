@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "capture/privilege.h"
+#include "schema/casekey.h"
 #include "schema/derive.h"
 #include "schema/ledger.h"
 #include "schema/log.h"
@@ -39,31 +40,6 @@ static int64_t on_add(void *ctx, const struct record *r)
 	return ledger_add(s->ledger, r);
 }
 
-/* Whether the key is one that the case names: no other may sign it without a
- * run of its own. */
-static bool key_is_known(const char *path, const struct note_key *k)
-{
-	sqlite3 *db = casedir_read(path);
-	sqlite3_stmt *s = NULL;
-	char vkey[NOTE_VKEY_MAX];
-	bool known = false;
-
-	if (db == NULL)
-		return false;
-	note_vkey(k, vkey);
-	if (sqlite3_prepare_v2(db, "SELECT 1 FROM record WHERE kind='key' AND "
-	    "json_extract(detail,'$.vkey')=?1", -1, &s, NULL) == SQLITE_OK) {
-		sqlite3_bind_text(s, 1, vkey, -1, SQLITE_STATIC);
-		known = sqlite3_step(s) == SQLITE_ROW;
-	}
-	sqlite3_finalize(s);
-	sqlite3_close(db);
-	if (!known)
-		log_warn("%s: the key %s is none of this case's (--key)", path,
-		    k->name);
-	return known;
-}
-
 static int stamp_case(struct stamp_run *s, const struct casedir *dir)
 {
 	struct note_key key;
@@ -75,7 +51,7 @@ static int stamp_case(struct stamp_run *s, const struct casedir *dir)
 
 	if (note_key_open(&key, s->key, NULL) < 0)
 		return -1;
-	if (key_is_known(s->path, &key) &&
+	if (casekey_known(s->path, &key) &&
 	    (s->ledger = ledger_open(&conf, &past)) != NULL) {
 		ledger_checkpoint(s->ledger, note);
 		s->stamping.ctx = s;

@@ -9,6 +9,7 @@
 #include "report/address.h"
 #include "report/bundle.h"
 #include "report/endpoints.h"
+#include "report/select.h"
 #include "schema/log.h"
 
 #define GEO_MOST 16
@@ -41,43 +42,6 @@ struct options {
 	const char *geo[GEO_MOST];
 	size_t geos;
 };
-
-static bool read_ip(const char *text, char ip[ENDPOINT_IP_MAX])
-{
-	struct endpoint at = { 0 };
-
-	if (!endpoint_parse_ip(span_str(text), &at))
-		return false;
-	endpoint_ip(&at, ip);
-	return true;
-}
-
-static int read_port(const char *text)
-{
-	size_t n = strlen(text);
-
-	if (n == 0 || n > 5 || strspn(text, "0123456789") != n)
-		return -1;
-	return strtol(text, NULL, 10) > 65535 ? -1 :
-	    (int)strtol(text, NULL, 10);
-}
-
-/* A day, or a time of it, in UTC. Levels are those of days. */
-static bool read_day(const char *text, char day[11])
-{
-	struct tm tm = { 0 };
-	const char *rest = strptime(text, "%Y-%m-%d", &tm);
-
-	if (rest && *rest == 'T')
-		rest = strptime(rest, "T%H:%M:%SZ", &tm);
-	if (rest == NULL || *rest || rest - text < 10)
-		return false;
-	tm.tm_isdst = 0;
-	if (timegm(&tm) == (time_t)-1)
-		return false;
-	return strftime(day, 11, "%Y-%m-%d", &tm) == 10 &&
-	    strncmp(day, text, 10) == 0;
-}
 
 /* -1: go on; else the exit status. */
 static int read_options(int argc, char **argv, struct options *o)
@@ -113,13 +77,13 @@ static int read_options(int argc, char **argv, struct options *o)
 			o->swarm = optarg;
 			break;
 		case 'i':
-			if (!read_ip(optarg, o->ip)) {
+			if (!select_ip(optarg, o->ip)) {
 				log_warn("report: --ip wants an address");
 				return 2;
 			}
 			break;
 		case 'p':
-			o->port = read_port(optarg);
+			o->port = select_port(optarg);
 			if (o->port < 0) {
 				log_warn("report: --port wants 0 to 65535");
 				return 2;
@@ -127,7 +91,7 @@ static int read_options(int argc, char **argv, struct options *o)
 			break;
 		case 'f':
 		case 't':
-			if (!read_day(optarg, c == 'f' ? o->from_day :
+			if (!select_day(optarg, c == 'f' ? o->from_day :
 			    o->to_day)) {
 				log_warn("report: --%s wants a UTC day or "
 				    "time, as 2026-01-31 or "

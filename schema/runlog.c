@@ -5,11 +5,13 @@
 #include <openssl/crypto.h>
 #include <pcap/pcap.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/utsname.h>
 #include <uv.h>
 
 #include "schema/log.h"
 #include "schema/now.h"
+#include "schema/redact.h"
 #include "schema/runs.h"
 #include "schema/selftest.h"
 #include "version.h"
@@ -48,6 +50,19 @@ void runlog_list(struct json *j, const char *key, const char *const *list,
 	json_open(j, key, '[');
 	for (size_t i = 0; i < n; i++)
 		json_text(j, NULL, span_str(list[i]));
+	json_close(j, ']');
+}
+
+void runlog_args(struct json *j, const char *key, const char *const *list,
+    size_t n)
+{
+	json_open(j, key, '[');
+	for (size_t i = 0; i < n; i++) {
+		char *arg = redact(list[i]);
+
+		json_text(j, NULL, span_str(arg));
+		free(arg);
+	}
 	json_close(j, ']');
 }
 
@@ -132,7 +147,7 @@ static int put_run(struct runlog *r, const struct ledger_past *past,
 	json_str(&j, "commit", SW_COMMIT);
 	json_str(&j, "executable_sha256", digest);
 	put_libraries(&j);
-	runlog_list(&j, "command", (const char *const *)r->argv,
+	runlog_args(&j, "command", (const char *const *)r->argv,
 	    (size_t)r->argc);
 	json_open(&j, "config", '{');
 	r->config(r->ctx, &j);
@@ -148,7 +163,11 @@ static int put_run(struct runlog *r, const struct ledger_past *past,
 	json_int(&j, "key_run", link.number);
 	json_str(&j, "key_prev", link.prev);
 	put_previous(past, &j);
-	r->first = runlog_put(r, "run", &j, NULL);
+	json_close(&j, '}');
+	r->first = ledger_add(r->ledger, &(struct record){ .at = stamp_now(),
+		.kind = "run", .conn = CONN_NONE, .detail = json_done(&j),
+		.named = r->names ? r->named : NULL, .names = r->names });
+	json_fini(&j);
 	return 0;
 }
 

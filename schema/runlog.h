@@ -18,6 +18,8 @@ struct runlog {
 	const char *operator, *purpose, *ground, *retention;	/* or NULL */
 	const struct endpoint *vantage;
 	size_t vantages;
+	const struct named *named;	/* that the command line names */
+	size_t names;
 	void (*config)(void *ctx, struct json *j);	/* its members */
 	void *ctx;
 	int64_t first;		/* seq of this run's first record */
@@ -44,6 +46,9 @@ void runlog_end(struct runlog *r, const char *why, int64_t connections,
 /* null if there is none. */
 void runlog_text(struct json *j, const char *key, const char *text);
 void runlog_list(struct json *j, const char *key, const char *const *list,
+    size_t n);
+/* A list of arguments, the peers in them left out (schema/redact.h). */
+void runlog_args(struct json *j, const char *key, const char *const *list,
     size_t n);
 
 #endif
