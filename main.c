@@ -10,6 +10,7 @@
 #include "capture/command.h"
 #include "monitor/run.h"
 #include "monitor/stamp.h"
+#include "report/excerpt.h"
 #include "report/report.h"
 #include "report/torrent.h"
 #include "report/verify.h"
@@ -30,6 +31,8 @@ static const struct command {
 	    "check ledger, signatures, raw bytes and savefiles" },
 	{ "stamp", stamp_main, "[options] CASE",
 	    "ask time-stamping authorities about the newest checkpoint" },
+	{ "excerpt", excerpt_main, "[options] CASE --ip A OUT",
+	    "one address's records, with proofs" },
 	{ "torrent", torrent_main, "[--json] FILE|MAGNET...",
 	    "what a torrent says: hashes, files, pieces, oddities" },
 };

@@ -57,7 +57,7 @@ void indexer_free(struct indexer *x)
 	free(x);
 }
 
-bool indexer_is_common(const char *kind, bool has_conn)
+bool indexer_is_common(const char *kind, bool has_conn, bool has_ip)
 {
 	static const char *const kinds[] = { "clock", "decoy", "end", "erased",
 		"geo", "index", "key", "no_packets", "packets", "published", "run",
@@ -66,7 +66,7 @@ bool indexer_is_common(const char *kind, bool has_conn)
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		if (strcmp(kind, kinds[i]) == 0)
 			return !has_conn;
-	return false;
+	return strcmp(kind, "dht") == 0 && !has_conn && !has_ip;
 }
 
 static void day_of(int64_t day, char out[11])
@@ -183,7 +183,7 @@ int indexer_add(struct indexer *x, const struct indexed *r)
 	if (day != x->day)
 		day_of(day, x->day_text);
 	x->day = day;
-	if (indexer_is_common(r->kind, r->conn >= 0))
+	if (indexer_is_common(r->kind, r->conn >= 0, r->ip != NULL))
 		got |= put(x, "", r->seq);
 	if (r->ip)
 		got |= indexer_name(x, r->ip);

@@ -46,8 +46,9 @@ bool indexer_next(struct indexer *x, struct index_pair *p, bool *bad);
 /* Forgets all pairs. */
 void indexer_clear(struct indexer *x);
 
-/* Records about the run, the clock, the software, the torrents, the index. */
-bool indexer_is_common(const char *kind, bool has_conn);
+/* Records about the run, the clock, the software, the torrents, the index, our
+ * own DHT node. */
+bool indexer_is_common(const char *kind, bool has_conn, bool has_ip);
 
 /* YYYY-MM-DD, UTC. */
 void indexer_day(int64_t utc_ns, char out[11]);

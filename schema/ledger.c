@@ -300,6 +300,11 @@ int64_t ledger_add(struct ledger *l, const struct record *r)
 	return seq;
 }
 
+bool ledger_behind(const struct ledger *l)
+{
+	return l->behind;
+}
+
 int64_t ledger_index(struct ledger *l, struct stamp at)
 {
 	int64_t seq;

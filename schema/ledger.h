@@ -54,6 +54,9 @@ struct ledger *ledger_open(const struct ledger_conf *conf,
  * fault: dies. */
 int64_t ledger_add(struct ledger *l, const struct record *r);
 
+/* Whether the case, when it was opened, had records of an address in no
+ * index. */
+bool ledger_behind(const struct ledger *l);
 /* Adds an index record now; its seq. */
 int64_t ledger_index(struct ledger *l, struct stamp at);
 

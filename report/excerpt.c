@@ -1,0 +1,223 @@
+#include "report/excerpt.h"
+
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "report/excerpt_part.h"
+#include "report/select.h"
+#include "schema/casekey.h"
+#include "schema/ledger.h"
+#include "schema/log.h"
+#include "schema/now.h"
+
+static const char usage[] =
+"usage: swarmwitness excerpt [options] CASE --ip A OUT\n"
+"Makes the folder OUT: one address's records out of CASE, with proofs that each\n"
+"is in the signed tree and that these are all, and no other peer's address.\n"
+"  --ip A           the address; of one that is not in the case, its absence\n"
+"  --port P         only what is about this port of it\n"
+"  --from T, --to T only the UTC days from T to T\n"
+"  --swarm H        only this torrent, by its infohash\n"
+"  --witnesses      also records in which other peers name the address; they\n"
+"                   bear those peers' addresses\n"
+"  --all-packets    also packets that carry other peers' addresses\n"
+"  --key FILE       signing key of the case: an index of records that are in\n"
+"                   none yet is added to CASE first\n"
+"  --help\n"
+"Exit status: 0 done, 1 it failed, 2 misuse.\n";
+
+/* -1: go on; else the exit status. */
+static int read_options(int argc, char **argv, struct excerpt *e)
+{
+	static const struct option options[] = {
+		{ "ip", required_argument, NULL, 'i' },
+		{ "port", required_argument, NULL, 'p' },
+		{ "from", required_argument, NULL, 'f' },
+		{ "to", required_argument, NULL, 't' },
+		{ "swarm", required_argument, NULL, 's' },
+		{ "witnesses", no_argument, NULL, 'w' },
+		{ "all-packets", no_argument, NULL, 'a' },
+		{ "key", required_argument, NULL, 'k' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 }
+	};
+	int o;
+
+	e->port = -1;
+	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (o) {
+		case 'i':
+			if (!select_ip(optarg, e->ip)) {
+				log_warn("excerpt: --ip wants an address");
+				return 2;
+			}
+			break;
+		case 'p':
+			e->port = select_port(optarg);
+			if (e->port < 0) {
+				log_warn("excerpt: --port wants 0 to 65535");
+				return 2;
+			}
+			break;
+		case 'f':
+		case 't':
+			if (!select_day(optarg, o == 'f' ? e->from_day :
+			    e->to_day)) {
+				log_warn("excerpt: --%s wants a UTC day, as "
+				    "2026-01-31", o == 'f' ? "from" : "to");
+				return 2;
+			}
+			break;
+		case 's':
+			e->swarm = optarg;
+			break;
+		case 'w':
+			e->witnesses = true;
+			break;
+		case 'a':
+			e->all_packets = true;
+			break;
+		case 'k':
+			e->key = optarg;
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			return 0;
+		default:
+			return 2;
+		}
+	}
+	if (e->swarm && ((strlen(e->swarm) != 40 && strlen(e->swarm) != 64) ||
+	    strspn(e->swarm, "0123456789abcdef") != strlen(e->swarm))) {
+		log_warn("excerpt: --swarm wants the infohash in lower-case "
+		    "hex");
+		return 2;
+	}
+	if (argc - optind != 2 || e->ip[0] == '\0') {
+		fputs(usage, stderr);
+		return 2;
+	}
+	e->path = argv[optind];
+	e->out_path = argv[optind + 1];
+	return -1;
+}
+
+/* What is in no index gets one. */
+static int add_index(const struct excerpt *e)
+{
+	struct casedir dir = { .lock = -1 };
+	struct ledger_past past;
+	struct ledger *l = NULL;
+	struct note_key key;
+	int got = -1;
+
+	if (note_key_open(&key, e->key, NULL) < 0)
+		return -1;
+	if (casekey_known(e->path, &key) &&
+	    casedir_open(&dir, e->path) == 0 &&
+	    (l = ledger_open(&(struct ledger_conf){ .dir = &dir, .key = &key },
+	    &past)) != NULL) {
+		if (ledger_behind(l))
+			ledger_index(l, stamp_now());
+		got = ledger_close(l, NULL, NULL);
+	}
+	casedir_close(&dir);
+	note_key_close(&key);
+	return got;
+}
+
+/* The case as of its newest checkpoint, which covers all of it. */
+static int open_case(struct excerpt *e)
+{
+	sqlite3_stmt *s = NULL;
+
+	e->db = casedir_read(e->path);
+	if (e->db == NULL)
+		return -1;
+	sqlite3_exec(e->db, "BEGIN", NULL, NULL, NULL);
+	if (sqlite3_prepare_v2(e->db, "SELECT max(size), EXISTS (SELECT 1 "
+	    "FROM meta WHERE name = 'excerpt') FROM checkpoint", -1, &s,
+	    NULL) == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW &&
+	    sqlite3_column_int64(s, 0) > 0)
+		e->size = sqlite3_column_int64(s, 0);
+	if (e->size == 0)
+		log_warn("%s: no checkpoint; there is nothing to prove by",
+		    e->path);
+	else if (sqlite3_column_int(s, 1)) {
+		log_warn("%s: is itself an excerpt", e->path);
+		e->size = 0;
+	}
+	sqlite3_finalize(s);
+	if (e->size)
+		e->tree = treeread_new(e->db, (uint64_t)e->size);
+	return e->tree ? 0 : -1;
+}
+
+static void close_case(struct excerpt *e)
+{
+	treeread_free(e->tree);
+	sqlite3_finalize(e->known);
+	sqlite3_close(e->db);
+	sqlite3_close(e->out);
+	for (size_t i = 0; i < e->subjects; i++) {
+		free(e->subject[i].seqs);
+		free(e->subject[i].path);
+	}
+	free(e->subject);
+	free(e->index);
+	free(e->allowed);
+	seqs_free(&e->common);
+	seqs_free(&e->mine);
+	seqs_free(&e->context);
+}
+
+/* The lists that were made in OUT, where the case cannot be written. */
+static void tidy(const struct excerpt *e)
+{
+	char *file;
+
+	if (asprintf(&file, "%s/index.db", e->out_path) < 0)
+		log_die("out of memory");
+	unlink(file);
+	free(file);
+}
+
+int excerpt_main(int argc, char **argv)
+{
+	struct excerpt e = { 0 };
+	int rc = read_options(argc, argv, &e);
+	bool opened = false;
+
+	if (rc >= 0)
+		return rc;
+	rc = 1;
+	if ((e.key && add_index(&e) < 0) || open_case(&e) < 0)
+		goto end;
+	opened = excerpt_open_out(&e) == 0;
+	if (!opened || excerpt_find(&e) < 0 || excerpt_write(&e) < 0 ||
+	    excerpt_close_out(&e) < 0)
+		goto end;
+	if (e.indexes == 0)
+		log_warn("%s: it has no index: that these are all cannot be "
+		    "shown (--key FILE adds one)", e.path);
+	else if (e.uncovered)
+		log_warn("%s: its last %" PRId64 " records are in no index "
+		    "yet, and not in this excerpt (--key FILE)", e.path,
+		    e.uncovered);
+	printf("%s: %" PRId64 " records, %" PRId64 " left out, %" PRId64
+	    " erased; %zu subject%s in %zu index%s\n", e.ip, e.shown,
+	    e.omitted, e.gone, e.subjects, e.subjects == 1 ? "" : "s",
+	    e.indexes, e.indexes == 1 ? "" : "es");
+	rc = 0;
+end:
+	if (opened)
+		tidy(&e);
+	if (rc && opened)
+		log_warn("%s: is not complete; remove it", e.out_path);
+	close_case(&e);
+	return rc;
+}
