@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "report/check_excerpt.h"
 #include "report/check_index.h"
 #include "report/check_run.h"
 #include "report/check_stamp.h"
@@ -458,7 +459,14 @@ int check_case(struct check *c, const char *path)
 		goto out;
 	/* One moment of a case that may still be written to. */
 	sqlite3_exec(w.db, "BEGIN", NULL, NULL, NULL);
+	c->excerpt = check_is_excerpt(w.db);
 	check_database(c, w.db);
+	if (c->excerpt) {
+		check_integrity(c, w.db);
+		check_excerpt(c, w.db, path);
+		rc = 0;
+		goto out;
+	}
 	w.total = count_records(&w);
 	if (c->from > w.total) {
 		log_warn("%s: it holds %" PRId64 " records, --from says %"

@@ -28,7 +28,9 @@ struct check {
 	/* Found. */
 	int64_t records, raws, raw_bytes, names, tiles, checkpoints, keys,
 	    runs, ended, savefiles, savefile_bytes, indexes, subjects,
-	    erased, erasures;	/* records gone; `erased` records */
+	    erased, erasures,	/* records gone; `erased` records */
+	    omitted;		/* records that an excerpt leaves out */
+	bool excerpt;		/* it is one: its own check */
 	int64_t first_utc_ns, last_utc_ns;	/* of the records */
 	char case_id[33];
 	char fingerprint[65];	/* of the newest key */

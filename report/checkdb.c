@@ -53,12 +53,14 @@ static void check_case_id(struct check *c, sqlite3 *db)
 	sqlite3_stmt *s = check_query(c, db, "SELECT value FROM meta "
 	    "WHERE name='case_id'");
 	sqlite3_stmt *other = check_query(c, db, "SELECT 1 FROM meta "
-	    "WHERE name<>'case_id'");
+	    "WHERE name<>'case_id' AND NOT (?1 AND name='excerpt')");
 
 	if (check_step(c, s) && text(s, 0))
 		snprintf(c->case_id, sizeof(c->case_id), "%s", text(s, 0));
 	else
 		check_tell(c, true, "evidence.db: no case_id");
+	if (other)
+		sqlite3_bind_int(other, 1, c->excerpt);
 	if (check_step(c, other))
 		check_tell(c, true, "evidence.db: meta says more than the "
 		    "case_id, and nothing signs it");

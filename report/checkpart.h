@@ -1,7 +1,7 @@
 /*
  * What the parts of a check share: telling, and reading evidence.db. check.c
  * walks the records and gives each to the parts, which have files of their own:
- * check_tree, check_run, check_stamp, check_index.
+ * check_tree, check_run, check_stamp, check_index. An excerpt is check_excerpt's.
  */
 #ifndef REPORT_CHECKPART_H
 #define REPORT_CHECKPART_H
@@ -21,7 +21,8 @@ sqlite3_stmt *check_query(struct check *c, sqlite3 *db, const char *sql);
 /* One more row? An unreadable page is told; s may be NULL. */
 bool check_step(struct check *c, sqlite3_stmt *s);
 
-/* The schema to the letter, and the case's id. */
+/* The schema to the letter, and the case's id, which is all that meta says but
+ * for what an excerpt is. */
 void check_database(struct check *c, sqlite3 *db);
 /* SQLite's own integrity_check. */
 void check_integrity(struct check *c, sqlite3 *db);

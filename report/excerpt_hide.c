@@ -176,7 +176,7 @@ static void partner(struct excerpt *e, const struct excerpt_record *r,
 	struct excerpt_record flow = { .kind = "flow" };
 	sqlite3_stmt *s = NULL;
 	struct endpoint at;
-	char text[80];
+	char text[80], end[ENDPOINT_IP_MAX];
 
 	ip[0] = '\0';
 	if (r->conn < 0 || sqlite3_prepare_v2(e->db, "SELECT detail FROM "
@@ -189,8 +189,8 @@ static void partner(struct excerpt *e, const struct excerpt_record *r,
 		for (int i = 0; flow.detail && i < 2; i++) {
 			member(e, &flow, ends[i], text, sizeof(text));
 			if (endpoint_parse(span_str(text), &at) &&
-			    strcmp(endpoint_ip(&at, text), e->ip) != 0)
-				snprintf(ip, ENDPOINT_IP_MAX, "%s", text);
+			    strcmp(endpoint_ip(&at, end), e->ip) != 0)
+				memcpy(ip, end, sizeof(end));
 		}
 	}
 	sqlite3_finalize(s);

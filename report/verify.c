@@ -144,7 +144,19 @@ static void say_stamps(const struct check *c)
 		    c->stamps_apart);
 }
 
-static void say(const struct check *c)
+static void say_excerpt(const struct check *c)
+{
+	printf("case %s, an excerpt\n", c->case_id);
+	printf("%" PRId64 " records, each in the tree by its path; %" PRId64
+	    " raw (%" PRId64 " bytes), %" PRId64 " named endpoints\n",
+	    c->records, c->raws, c->raw_bytes, c->names);
+	printf("%" PRId64 " records left out, %" PRId64 " erased from the "
+	    "case, each with its leaf in the tree\n", c->omitted, c->erased);
+	printf("%" PRId64 " indexes, %" PRId64 " of whose subjects are the "
+	    "address on a day\n", c->indexes, c->subjects);
+}
+
+static void say_case(const struct check *c)
 {
 	say_times(c);
 	if (c->from)
@@ -167,6 +179,14 @@ static void say(const struct check *c)
 	    c->subjects, c->erasures, c->erased);
 	printf("derived.db: %s\n", c->derived_checked ? "made anew, and the "
 	    "same" : "not there, or not checked");
+}
+
+static void say(const struct check *c)
+{
+	if (c->excerpt)
+		say_excerpt(c);
+	else
+		say_case(c);
 	printf("root %s\n", c->root);
 	if (c->seen)
 		printf("the checkpoint of %" PRId64 " records seen earlier: "
@@ -259,6 +279,8 @@ static void say_json(const struct check *c, struct told *t)
 	json_int(&j, "subjects", c->subjects);
 	json_int(&j, "erasures", c->erasures);
 	json_int(&j, "records_erased", c->erased);
+	json_bool(&j, "excerpt", c->excerpt);
+	json_int(&j, "records_omitted", c->omitted);
 	json_bool(&j, "derived_checked", c->derived_checked);
 	json_str(&j, "root", c->root);
 	json_str(&j, "fingerprint", c->fingerprint);

@@ -18,6 +18,7 @@ import sys
 from urllib.parse import quote as url_quote
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from verify_excerpt import Excerpt
 from verify_history import Chain, Seen, Stamps
 from verify_index import Index
 
@@ -228,9 +229,15 @@ class Case:
 		self.schema()
 		self.case_id = self.one(
 		    "SELECT value FROM meta WHERE name='case_id'")
-		if self.one("SELECT count(*) FROM meta") != 1:
+		excerpt = self.one("SELECT count(*) FROM meta WHERE "
+		    "name='excerpt'")
+		if self.one("SELECT count(*) FROM meta") != 1 + excerpt:
 			self.wrong("meta says more, or less, than the case_id")
 		self.read_keys()
+		if excerpt:
+			Excerpt(self, LINE, NAMED_LINE, note_read,
+			    ed25519_holds).verify()
+			return
 		self.walk()
 		self.strays()
 		self.packet_files()

@@ -203,5 +203,8 @@ int main(int argc, char **argv)
 		_exit(0);
 	}
 	plain("end", "{\"why\":\"done\"}");
-	return ledger_close(ledger, NULL, NULL) < 0;
+	times = ledger_close(ledger, NULL, NULL) < 0;
+	note_key_close(&key);
+	casedir_close(&dir);
+	return (int)times;
 }
