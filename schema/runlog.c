@@ -133,6 +133,7 @@ static void put_previous(const struct ledger_past *past, struct json *j)
 static int put_run(struct runlog *r, const struct ledger_past *past,
     const char *keyfile)
 {
+	static const struct named none;
 	char digest[65];
 	struct run_link link;
 	struct json j;
@@ -166,7 +167,7 @@ static int put_run(struct runlog *r, const struct ledger_past *past,
 	json_close(&j, '}');
 	r->first = ledger_add(r->ledger, &(struct record){ .at = stamp_now(),
 		.kind = "run", .conn = CONN_NONE, .detail = json_done(&j),
-		.named = r->names ? r->named : NULL, .names = r->names });
+		.named = r->named ? r->named : &none, .names = r->names });
 	json_fini(&j);
 	return 0;
 }

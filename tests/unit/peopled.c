@@ -90,8 +90,8 @@ static void begin(const struct note_key *key, const struct ledger_past *past)
 	char vkey[NOTE_VKEY_MAX], fingerprint[65], text[1024];
 
 	snprintf(text, sizeof(text), "{\"program\":\"swarmwitness\","
-	    "\"vantage\":[\"192.0.2.1\"],\"case_id\":\"%s\",\"previous\":null}",
-	    past->case_id);
+	    "\"vantage\":[\"192.0.2.1\"],\"case_id\":\"%s\",\"key_run\":1,\"key_prev\":"
+	    "\"%064d\",\"previous\":null}", past->case_id, 0);
 	plain("run", text);
 	note_vkey(key, vkey);
 	note_fingerprint(key, fingerprint);
