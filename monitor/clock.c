@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/timex.h>
 
+#include "monitor/jump.h"
 #include "monitor/ntp.h"
 #include "schema/json.h"
 #include "schema/log.h"
@@ -12,7 +13,7 @@
 
 #define BEAT_MS 100
 #define LATE_NS (250 * NS_PER_MS)	/* a loop later than this has stalled */
-#define STEP_NS (50 * NS_PER_MS)	/* less is noise of the reading */
+#define AGAIN_MS 15500		/* RFC 4330 section 10, and a little */
 #define READ_NS (5 * NS_PER_MS)		/* longer between two reads: no use */
 #define KERNEL_S 60
 #define SERVERS_S 300
@@ -29,7 +30,8 @@ struct clockwatch {
 	struct ntp *ntp;
 	struct json json;
 	int64_t beat_ns;		/* last one, monotonic */
-	int64_t wall, boot;		/* those clocks less the monotonic */
+	struct jump_clocks last;	/* soundly read */
+	int64_t servers_ms;		/* between two rounds */
 	struct span_ns stalls[STALLS];	/* monotonic; to 0: none */
 	unsigned stall_count;
 	int64_t kernel_bound;		/* -1: not synchronised */
@@ -200,16 +202,20 @@ static void remember(struct clockwatch *c, int64_t from, int64_t to)
 	c->stalls[c->stall_count++ % STALLS] = (struct span_ns){ from, to };
 }
 
-/* The wall clock and the boot clock less the monotonic. False if we were
- * interrupted between the reads, so that their difference means nothing. */
-static bool read_clocks(int64_t *mono, int64_t *wall, int64_t *boot)
+/* False if we were interrupted between the reads, so that their differences
+ * mean nothing. */
+static bool read_clocks(struct jump_clocks *now)
 {
-	int64_t before = clock_ns(CLOCK_MONOTONIC);
+	now->mono_ns = clock_ns(CLOCK_MONOTONIC);
+	now->wall_ns = clock_ns(CLOCK_REALTIME);
+	now->boot_ns = clock_ns(CLOCK_BOOTTIME);
+	return clock_ns(CLOCK_MONOTONIC) - now->mono_ns < READ_NS;
+}
 
-	*wall = clock_ns(CLOCK_REALTIME) - before;
-	*boot = clock_ns(CLOCK_BOOTTIME) - before;
-	*mono = clock_ns(CLOCK_MONOTONIC);
-	return *mono - before < READ_NS;
+/* By the wall clock as it was last read. */
+static int64_t wall_at(const struct clockwatch *c, int64_t mono_ns)
+{
+	return c->last.wall_ns + mono_ns - c->last.mono_ns;
 }
 
 static void put_jump(struct clockwatch *c, const char *source, int64_t by)
@@ -220,34 +226,43 @@ static void put_jump(struct clockwatch *c, const char *source, int64_t by)
 	put_clock(c, &s, stamp_now(), NULL, span_of(NULL, 0));
 }
 
+/* What was said before is of another clock. A server may not be asked twice
+ * within 15 seconds (ntp.h): once more when that is over. */
+static void doubt(struct clockwatch *c)
+{
+	for (size_t i = 0; i < c->conf.ntps; i++)
+		c->bounds[i] = -1;
+	read_kernel(c);
+	ntp_round(c->ntp);
+	if (!c->stopping)
+		uv_timer_start(&c->round, on_round, AGAIN_MS,
+		    (uint64_t)c->servers_ms);
+}
+
 static void on_beat(uv_timer_t *timer)
 {
 	struct clockwatch *c = timer->data;
-	int64_t mono, wall, boot, late, slept, stepped;
-	bool sound = read_clocks(&mono, &wall, &boot);
+	struct jump_clocks now;
+	int64_t late, slept, stepped;
+	bool sound = read_clocks(&now);
 
-	late = mono - c->beat_ns - BEAT_MS * NS_PER_MS;
+	late = now.mono_ns - c->beat_ns - BEAT_MS * NS_PER_MS;
 	if (late > LATE_NS) {
-		remember(c, c->beat_ns, mono);
-		put_stall(c, "loop", c->wall + c->beat_ns, c->wall + mono,
-		    late, 0);
+		remember(c, c->beat_ns, now.mono_ns);
+		put_stall(c, "loop", wall_at(c, c->beat_ns),
+		    wall_at(c, now.mono_ns), late, 0);
 	}
-	c->beat_ns = mono;
+	c->beat_ns = now.mono_ns;
 	if (!sound)
 		return;
-	slept = boot - c->boot;
-	stepped = wall - c->wall - slept;
-	c->boot = boot;
-	c->wall = wall;
-	if (slept > STEP_NS)
+	jump_between(&c->last, &now, &slept, &stepped);
+	c->last = now;
+	if (slept)
 		put_jump(c, "suspend", slept);
-	if (stepped > STEP_NS || stepped < -STEP_NS) {
+	if (stepped)
 		put_jump(c, "step", stepped);
-		for (size_t i = 0; i < c->conf.ntps; i++)
-			c->bounds[i] = -1;
-		read_kernel(c);
-		ntp_round(c->ntp);
-	}
+	if (slept || stepped)
+		doubt(c);
 }
 
 bool clockwatch_stalled(const struct clockwatch *c, int64_t since_mono_ns)
@@ -266,7 +281,9 @@ bool clockwatch_stalled(const struct clockwatch *c, int64_t since_mono_ns)
 void clockwatch_stall(struct clockwatch *c, const char *cause,
     int64_t from_utc_ns, int64_t to_utc_ns, int64_t lag_ns, int64_t dropped)
 {
-	remember(c, from_utc_ns - c->wall, to_utc_ns - c->wall);
+	int64_t offset = wall_at(c, 0);
+
+	remember(c, from_utc_ns - offset, to_utc_ns - offset);
 	put_stall(c, cause, from_utc_ns, to_utc_ns, lag_ns, dropped);
 }
 
@@ -370,10 +387,13 @@ struct clockwatch *clockwatch_new(const struct clockwatch_conf *conf)
 	    .ports_from = conf->ports_from, .ports_to = conf->ports_to });
 	if (c->ntp == NULL)
 		goto fail;
-	read_clocks(&c->beat_ns, &c->wall, &c->boot);
+	while (!read_clocks(&c->last))
+		;
+	c->beat_ns = c->last.mono_ns;
+	c->servers_ms = servers_s * 1000;
 	start_timer(c, &c->beat, on_beat, BEAT_MS);
 	start_timer(c, &c->kernel, on_kernel, kernel_s * 1000);
-	start_timer(c, &c->round, on_round, servers_s * 1000);
+	start_timer(c, &c->round, on_round, c->servers_ms);
 	start_timer(c, &c->end, NULL, 0);
 	read_kernel(c);
 	ntp_round(c->ntp);

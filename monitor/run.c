@@ -579,6 +579,7 @@ static void open_timers(struct run *r)
 	r->status.trackers = r->trackers;
 	r->status.finders = &r->finders;
 	r->status.ledger = r->ledger;
+	r->status.clock = r->clock;
 	r->status.recorder = &r->packets.recorder;
 	status_start(&r->status, &r->loop);
 }

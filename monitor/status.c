@@ -58,6 +58,21 @@ static void put_records(struct status *s, struct rows *r, struct stamp now,
 	s->last_records = ls.records;
 }
 
+/* No time is told without how far it can be off. */
+static void put_clock(const struct clockwatch *c, struct rows *r)
+{
+	int64_t bound = clockwatch_bound(c);
+
+	if (bound < 0)
+		put(r, "; clock: no time source reached");
+	else if (bound < NS_PER_S)
+		put(r, "; clock +- %lld ms", (long long)((bound + NS_PER_MS -
+		    1) / NS_PER_MS));
+	else
+		put(r, "; clock +- %lld s", (long long)((bound + NS_PER_S -
+		    1) / NS_PER_S));
+}
+
 static void put_finders(const struct finders *f, struct rows *r)
 {
 	struct dht_count c;
@@ -99,6 +114,7 @@ static void tell(struct status *s, const char *between, char *buf, size_t n)
 	    (long long)e->pieces_ok, (long long)e->pieces_bad,
 	    rate(e->rx_bytes, s->last_rx, took) / 1e3);
 	put_records(s, &r, now, took);
+	put_clock(s->clock, &r);
 	if (*s->recorder) {
 		recorder_counts(*s->recorder, &packets, &dropped);
 		put(&r, "%spackets %lld, dropped %lld", r.between,

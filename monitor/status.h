@@ -6,6 +6,7 @@
 #define MONITOR_STATUS_H
 
 #include "capture/recorder.h"
+#include "monitor/clock.h"
 #include "monitor/crowd.h"
 #include "monitor/finders.h"
 #include "monitor/trackers.h"
@@ -16,6 +17,7 @@ struct status {
 	const struct trackers *trackers;
 	const struct finders *finders;
 	const struct ledger *ledger;
+	const struct clockwatch *clock;
 	struct recorder *const *recorder;	/* *recorder NULL: no packets */
 	bool live;		/* a terminal looks on */
 	int64_t last_ns, last_rx, last_records;

@@ -8,7 +8,12 @@
 #include "report/composition.h"
 #include "report/csv.h"
 #include "report/summary.h"
+#include "report/when.h"
 #include "schema/log.h"
+
+/* By how much times near this one can be off: no column of the tables, since it
+ * is the run's. */
+#define BOUND(column) "clock_bound_ns(" column ") AS bound_ns"
 
 /* name, whether ?1 (a swarm, or empty) chooses rows, and their order. */
 static const struct {
@@ -16,15 +21,15 @@ static const struct {
 } tables[] = {
 	{ "swarm", "SELECT * FROM swarm WHERE ?1 IN ('', swarm) "
 	    "ORDER BY swarm" },
-	{ "sighting", "SELECT * FROM sighting WHERE ?1 IN ('', swarm) "
+	{ "sighting", "SELECT *, " BOUND("first_utc_ns") " FROM sighting WHERE ?1 IN ('', swarm) "
 	    "ORDER BY swarm, ip, port, source, witness" },
-	{ "contact", "SELECT * FROM contact WHERE ?1 = '' OR swarm = ?1 "
+	{ "contact", "SELECT *, " BOUND("opened_utc_ns") " FROM contact WHERE ?1 = '' OR swarm = ?1 "
 	    "ORDER BY conn, ip, port" },
-	{ "piece_check", "SELECT * FROM piece_check WHERE ?1 = '' OR "
+	{ "piece_check", "SELECT *, " BOUND("utc_ns") " FROM piece_check WHERE ?1 = '' OR "
 	    "swarm = ?1 ORDER BY seq" },
-	{ "endpoint", "SELECT * FROM endpoint WHERE ?1 IN ('', swarm) "
+	{ "endpoint", "SELECT *, " BOUND("first_utc_ns") " FROM endpoint WHERE ?1 IN ('', swarm) "
 	    "ORDER BY swarm, ip, port, port_kind, utc_day" },
-	{ "coverage", "SELECT * FROM coverage WHERE ?1 IN ('', swarm) "
+	{ "coverage", "SELECT *, " BOUND("from_utc_ns") " FROM coverage WHERE ?1 IN ('', swarm) "
 	    "ORDER BY swarm, source, from_utc_ns, to_utc_ns" },
 	{ "decoy_source", "SELECT * FROM decoy_source WHERE ?1 IS NOT NULL "
 	    "ORDER BY source, witness" },
@@ -32,8 +37,24 @@ static const struct {
 	    "NULL ORDER BY conn" },
 };
 
+static void bound_of(sqlite3_context *x, int n, sqlite3_value **v)
+{
+	int64_t bound = BOUND_UNKNOWN;
+
+	(void)n;
+	if (sqlite3_value_type(v[0]) == SQLITE_INTEGER)
+		bound = facts_bound(sqlite3_user_data(x),
+		    sqlite3_value_int64(v[0]));
+	if (bound >= 0)
+		sqlite3_result_int64(x, bound);
+	else
+		sqlite3_result_null(x);
+}
+
 static int put_tables(struct manifest *m, const struct subject *s, size_t i)
 {
+	sqlite3_create_function(s->cases[i].db, "clock_bound_ns", 1,
+	    SQLITE_UTF8, (void *)&s->cases[i], bound_of, NULL, NULL);
 	for (size_t k = 0; k < sizeof(tables) / sizeof(tables[0]); k++) {
 		char name[64], what[96];
 		struct rows q;

@@ -14,6 +14,7 @@
 #include "report/check_tree.h"
 #include "report/checkbatch.h"
 #include "report/checkpart.h"
+#include "report/clockbound.h"
 #include "schema/casedir.h"
 #include "schema/json.h"
 #include "schema/log.h"
@@ -33,6 +34,7 @@ struct walk {
 	struct check_run *run;
 	struct check_stamp *stamp;
 	struct check_index *index;
+	struct clockbound bound;	/* of the run that is under way */
 	struct hash *names;
 	size_t names_room;
 	int64_t *openers;	/* conn's place, modulo: it did begin */
@@ -263,16 +265,25 @@ static void see_clock(struct walk *w, int64_t seq)
 	sqlite3_bind_int64(s, 1, seq);
 	if (!check_step(w->c, s))
 		return;
-	if (sqlite3_column_int(s, 1)) {
-		w->c->steps++;
-		return;
-	}
-	w->c->clock_asked++;
-	if (sqlite3_column_type(s, 0) != SQLITE_INTEGER)
-		return;
-	w->c->clock_bounded++;
-	if (sqlite3_column_int64(s, 0) > w->c->bound_ns)
-		w->c->bound_ns = sqlite3_column_int64(s, 0);
+	clockbound_add(&w->bound, text(s, 0), sqlite3_column_int64(s, 1),
+	    sqlite3_column_type(s, 2) == SQLITE_INTEGER ?
+	    sqlite3_column_int64(s, 2) : -1);
+}
+
+/* A run's clock is judged by itself. */
+static void end_clock(struct walk *w)
+{
+	int64_t bound = clockbound_ns(&w->bound);
+
+	if (bound < 0)
+		w->c->unbounded++;
+	else if (bound > w->c->bound_ns)
+		w->c->bound_ns = bound;
+	w->c->clock_asked += w->bound.asked;
+	w->c->clock_answered += w->bound.answered;
+	w->c->steps += w->bound.steps;
+	w->c->suspends += w->bound.suspends;
+	w->bound = (struct clockbound){ 0 };
 }
 
 static void see(struct walk *w, const struct check_row *r)
@@ -290,6 +301,8 @@ static void see(struct walk *w, const struct check_row *r)
 		check_index_record(w->index, r->seq, r->utc_ns, r->conn, kind,
 		    r->ip, r->detail ? r->detail : "");
 	check_named(w, r->seq, r->detail, r->length[3]);
+	if (strcmp(kind, "run") == 0 && w->c->runs)
+		end_clock(w);
 	check_run_record(w->run, r->seq, r->utc_ns, kind);
 	if (strcmp(kind, "key") == 0)
 		see_key(w, r->seq);
@@ -382,9 +395,9 @@ static bool prepare(struct walk *w)
 	    "json_extract(detail,'$.fingerprint') FROM record "
 	    "WHERE seq=?1 AND json_valid(detail)");
 	w->clock = check_query(c, w->db, "SELECT "
-	    "json_extract(detail,'$.bound_ns'), "
-	    "json_extract(detail,'$.source') IN ('step','suspend') "
-	    "FROM record WHERE seq=?1 AND json_valid(detail)");
+	    "json_extract(detail,'$.source'), "
+	    "json_extract(detail,'$.offset_ns'), "
+	    "json_extract(detail,'$.bound_ns') FROM record WHERE seq=?1 AND json_valid(detail)");
 	if (!w->record || !w->raw || !w->named)
 		return false;
 	/* Records of a file that was damaged may have any seq. */
@@ -432,6 +445,7 @@ static void check_all(struct walk *w)
 			check_index_end(w->index);
 		check_tree_end(w->tree, w->path, check_run_open(w->run));
 		check_run_end(w->run, w->next);
+		end_clock(w);
 		check_stamp_end(w->stamp, w->next);
 		check_files(c, w->db, w->path);
 		if (c->records == 0 && c->from == 0)

@@ -42,10 +42,11 @@ struct check {
 	bool extends;		/* the checkpoint seen earlier is this case's */
 	int64_t seen_size;
 	bool derived_checked;	/* derived.db is what the evidence gives */
-	int64_t clock_asked, clock_bounded;	/* questions to time sources,
-				 * and those answered with a bound ... */
-	int64_t bound_ns;	/* ... of which this is the widest */
-	int64_t steps;		/* times the clock was set or the host slept */
+	int64_t clock_asked, clock_answered;	/* questions to time sources,
+				 * and those answered with a bound */
+	int64_t bound_ns;	/* the widest of the runs' clockbound_ns */
+	int64_t unbounded;	/* runs without one */
+	int64_t steps, suspends;	/* of the clock; of the host */
 	int64_t stamps, tokens;	/* `stamp` records; those with a token */
 	int64_t rooted;		/* tokens whose signer leads to tsa_ca */
 	int64_t stamps_apart;	/* whose clock contradicts ours */

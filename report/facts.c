@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "report/clockbound.h"
 #include "report/rows.h"
 #include "report/when.h"
 #include "schema/casedir.h"
@@ -140,29 +141,29 @@ static int read_keys(struct facts *c)
 	return rows_close(&q);
 }
 
-/* A source that answered and gave a bound counts; of several the widest,
- * because a time stands between two answers. */
 static int read_clocks(struct facts *c)
 {
+	struct clockbound b = { 0 };
+	struct run_fact *of = NULL;
 	struct rows q;
 
-	rows_open(&q, c->db, OF("clock", D("source") "," D("bound_ns")), NULL);
+	rows_open(&q, c->db, OF("clock", D("source") "," D("offset_ns") ","
+	    D("bound_ns")), NULL);
 	while (rows_next(&q)) {
 		struct run_fact *r = run_of(c, rows_int(&q, 0));
-		const char *source = rows_text(&q, 2);
 
-		if (r == NULL || source == NULL)
+		if (r == NULL || rows_text(&q, 2) == NULL)
 			continue;
-		if (!strcmp(source, "step") || !strcmp(source, "suspend")) {
-			r->clock_steps++;
-			continue;
-		}
-		r->clock_asked++;
-		if (rows_null(&q, 3) || rows_int(&q, 3) < 0)
-			continue;
-		r->clock_answered++;
-		if (rows_int(&q, 3) > r->bound_ns)
-			r->bound_ns = rows_int(&q, 3);
+		if (r != of)
+			b = (struct clockbound){ 0 };
+		of = r;
+		clockbound_add(&b, rows_text(&q, 2), rows_int(&q, 3),
+		    rows_null(&q, 4) ? -1 : rows_int(&q, 4));
+		r->clock_asked = b.asked;
+		r->clock_answered = b.answered;
+		r->clock_steps = b.steps;
+		r->clock_suspends = b.suspends;
+		r->bound_ns = clockbound_ns(&b);
 	}
 	return rows_close(&q);
 }

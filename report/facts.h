@@ -22,8 +22,8 @@ struct run_fact {
 	char *end_why;		/* NULL: no `end` record */
 	bool ended, ended_ok;
 	int64_t piece_bytes_sent, records, connections;
-	int64_t clock_asked, clock_answered, clock_steps;
-	int64_t bound_ns;	/* the widest, or BOUND_UNKNOWN */
+	int64_t clock_asked, clock_answered, clock_steps, clock_suspends;
+	int64_t bound_ns;	/* clockbound_ns, or BOUND_UNKNOWN */
 	int64_t savefiles, packets, packet_bytes, dropped_kernel,
 	    dropped_interface, salvaged;
 	char *no_packets;	/* why there are none */

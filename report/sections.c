@@ -19,13 +19,21 @@ static void write_clock(FILE *f, const struct run_fact *r)
 		fputs("all times of this run are UTC by the observer’s clock, ",
 		    f);
 		markup_bound(f, r->bound_ns);
-		fputs(" (the widest bound measured)", f);
+		fputs(r->clock_steps ? " (the widest bound measured, and what "
+		    "the clock was set by where nobody measured)" :
+		    " (the widest bound measured)", f);
 	}
 	fprintf(f, "; %lld of %lld questions to time sources gave a bound",
 	    (long long)r->clock_answered, (long long)r->clock_asked);
 	if (r->clock_steps) {
-		fputs("; the clock was set or the host slept ", f);
+		fputs("; <b>the clock was set ", f);
 		html_count(f, r->clock_steps, "time", "times");
+		fputs("</b>: the order of records is theirs in the ledger, not "
+		    "that of their times", f);
+	}
+	if (r->clock_suspends) {
+		fputs("; the host slept ", f);
+		html_count(f, r->clock_suspends, "time", "times");
 	}
 	fputs("</dd>\n", f);
 }

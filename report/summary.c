@@ -73,6 +73,7 @@ static void put_run(struct json *j, const struct run_fact *r)
 	json_str(j, "key", r->fingerprint);
 	put_bound(j, r->bound_ns);
 	json_int(j, "clock_steps", r->clock_steps);
+	json_int(j, "clock_suspends", r->clock_suspends);
 	json_int(j, "savefiles", r->savefiles);
 	json_int(j, "packets", r->packets);
 	json_int(j, "dropped_kernel", r->dropped_kernel);

@@ -70,7 +70,7 @@ static void draw(void *ctx, int64_t done, int64_t of)
 
 static int64_t bound_of(const struct check *c)
 {
-	return c->clock_bounded ? c->bound_ns : BOUND_UNKNOWN;
+	return c->unbounded ? BOUND_UNKNOWN : c->bound_ns;
 }
 
 static void say_times(const struct check *c)
@@ -85,16 +85,22 @@ static void say_times(const struct check *c)
 	printf("case %s, %s to %s, %s\n", c->case_id, when_text(c->first_utc_ns,
 	    bound, a), when_text(c->last_utc_ns, bound, b), when_bound(bound,
 	    t));
-	if (bound < 0)
+	if (c->clock_answered == 0)
 		printf("  no time source was ever reached (%" PRId64 " asked): "
 		    "these times are the observer's own\n", c->clock_asked);
+	else if (bound < 0)
+		printf("  in %" PRId64 " of %" PRId64 " runs no time source was "
+		    "ever reached: their times are the observer's own; in the "
+		    "others the bound is %s\n", c->unbounded, c->runs,
+		    when_bound(c->bound_ns, t));
 	else
-		printf("  by the observer's clock; the widest bound of %" PRId64
+		printf("  by the observer's clock; the bound from %" PRId64
 		    " of %" PRId64 " questions to time sources\n",
-		    c->clock_bounded, c->clock_asked);
+		    c->clock_answered, c->clock_asked);
 	if (c->steps)
-		printf("  the clock was set, or the host slept, %" PRId64
-		    " times\n", c->steps);
+		printf("  the clock was set %" PRId64 " times\n", c->steps);
+	if (c->suspends)
+		printf("  the host slept %" PRId64 " times\n", c->suspends);
 }
 
 static void say_runs(const struct check *c)
@@ -255,10 +261,12 @@ static void say_json(const struct check *c, struct told *t)
 	json_str(&j, "case_id", c->case_id);
 	put_time(&j, "first_utc", c->records > 0, c->first_utc_ns);
 	put_time(&j, "last_utc", c->records > 0, c->last_utc_ns);
-	put_if(&j, "bound_ns", c->clock_bounded > 0, c->bound_ns);
+	put_if(&j, "bound_ns", c->unbounded == 0, c->bound_ns);
+	json_int(&j, "runs_without_bound", c->unbounded);
 	json_int(&j, "time_sources_asked", c->clock_asked);
-	json_int(&j, "time_sources_answered", c->clock_bounded);
+	json_int(&j, "time_sources_answered", c->clock_answered);
 	json_int(&j, "clock_steps", c->steps);
+	json_int(&j, "suspends", c->suspends);
 	json_int(&j, "not_read", c->from);
 	json_int(&j, "records", c->records);
 	json_int(&j, "raw", c->raws);

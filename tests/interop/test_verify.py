@@ -23,6 +23,7 @@ import lab as laboratory	# noqa: E402
 import test_swarm		# noqa: E402
 from caseview import Case	# noqa: E402
 from tap import Tap		# noqa: E402
+from tsa_lab import Authority, Server	# noqa: E402
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
@@ -185,11 +186,14 @@ def run(command, case, *options):
 	    capture_output=True, text=True, timeout=120)
 
 
-def make_case(folder):
+def make_case(folder, authority):
 	case = os.path.join(folder, "case")
 	with laboratory.Lab() as lab:
 		lab.swarm(only=("lt-seed", "lt-partial"))
-		monitor = lab.monitor(case, "--sample", "all", duration=8)
+		tsa = Server(authority.reply, sock=lab.probe.socket(),
+		    address=lab.probe.address)
+		monitor = lab.monitor(case, "--sample", "all", "--tsa", tsa.url,
+		    duration=8)
 		_, err = monitor.communicate(timeout=40)
 		if monitor.returncode != 0:
 			print(err[-2000:])
@@ -205,7 +209,8 @@ def by_hand(folder):
 	tap.claim(r.returncode == 0, "docs/verify-by-hand.md: every command "
 	    "succeeds as written", r.stdout[-800:] + r.stderr[-800:])
 	for said in ("Signature Verified Successfully", ".pcap: OK",
-	    "the handshake is in the packets"):
+	    "the handshake is in the packets", "Verification: OK",
+	    "subject=CN = \"Test, TSA\""):
 		tap.claim(said in r.stdout, "docs/verify-by-hand.md: " + said,
 		    r.stdout[-800:])
 
@@ -353,7 +358,9 @@ def damage(case, folder, times=20):
 def main():
 	laboratory.as_root()
 	with tempfile.TemporaryDirectory(prefix="sw-verify-") as folder:
-		case, content = make_case(folder)
+		authority = Authority(os.path.join(folder, "authority"))
+		shutil.copy(authority.ca, os.path.join(folder, "tsa-root.pem"))
+		case, content = make_case(folder, authority)
 		if not tap.claim(os.path.exists(os.path.join(case,
 		    "evidence.db")), "the monitor made a case"):
 			return tap.status()

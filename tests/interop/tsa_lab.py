@@ -93,10 +93,10 @@ class Server:
 	that is given the connection and does as it likes."""
 
 	def __init__(self, answer, tls=None, status="200 OK",
-	    kind="application/timestamp-reply", address="127.0.0.1"):
+	    kind="application/timestamp-reply", address="127.0.0.1", sock=None):
 		self.answer, self.tls, self.status = answer, tls, status
 		self.kind, self.queries, self.requests = kind, [], []
-		self.s = socket.socket()
+		self.s = sock or socket.socket()
 		self.s.bind((address, 0))
 		self.s.listen(16)
 		self.url = "%s://%s:%d/tsa" % ("https" if tls else "http",
