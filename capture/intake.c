@@ -19,6 +19,7 @@ struct intake {
 	bool regular, digest, threaded;
 	int failed;
 	uint8_t *memory;
+	unsigned blocks;	/* BLOCKS, or 2 without the thread */
 	const uint8_t *p, *end;
 	uint64_t offset;	/* of p */
 
@@ -37,7 +38,7 @@ struct intake {
 
 static uint8_t *block_of(struct intake *in, uint64_t n)
 {
-	return in->memory + (n % BLOCKS) * STRIDE + INTAKE_LEND_MAX;
+	return in->memory + (n % in->blocks) * STRIDE + INTAKE_LEND_MAX;
 }
 
 static int write_all(int fd, const uint8_t *p, size_t n)
@@ -96,7 +97,8 @@ struct intake *intake_open(int fd, bool digest, int copy)
 		goto fail;
 	*in = (struct intake){ .fd = fd, .copy = copy, .digest = digest };
 	in->regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
-	in->memory = malloc(STRIDE * BLOCKS);
+	in->blocks = digest || copy >= 0 ? BLOCKS : 2;
+	in->memory = malloc(STRIDE * in->blocks);
 	if (in->memory == NULL)
 		goto fail;
 	in->p = in->end = block_of(in, 0);
