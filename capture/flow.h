@@ -69,12 +69,16 @@ struct flow_sink {
 	bool (*bytes)(void *ctx, void *flow, unsigned side, struct span s,
 	    struct flow_at at);
 	/* Missing between what was told and what is told next of that side. n 0:
-	 * the size is not known (uTP: packets counts them). */
+	 * the size is not known (uTP: packets counts them). Where nothing is
+	 * told next and no FIN was seen, the last unit that was acknowledged
+	 * may have been the FIN and is not counted. */
 	void (*gap)(void *ctx, void *flow, unsigned side, uint64_t n,
 	    uint32_t packets, struct flow_at at);
 	/* Bytes [offset, offset + n) of the side came again and differ from the
 	 * first copy, which is the one that was told. Offsets count the bytes
-	 * of gaps too. at: of the later copy. */
+	 * of gaps too (uTP: about where the side stands). at: of the later
+	 * copy. Repeats are compared with what is held, and with the last
+	 * RECENT_ENTRIES segments of this file if again is there. */
 	void (*differs)(void *ctx, void *flow, unsigned side, uint64_t offset,
 	    uint64_t n, struct flow_at at);
 	/* by: side, for FLOW_RESET; for FLOW_FIN who was first. at: of the

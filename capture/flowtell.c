@@ -176,7 +176,7 @@ static void differs(struct flows *f, struct flow *w, unsigned side,
 	if (ahead(key, d->next) > 0)
 		offset = d->offset + (key - d->next);
 	f->counts.unlike++;
-	if (w->stage == STAGE_TOLD && !w->unwanted)
+	if (w->stage != STAGE_PROOF && told(f, w))
 		f->sink.differs(f->sink.ctx, w->user, side, offset, n, at);
 }
 
@@ -357,7 +357,8 @@ static bool waited(const struct flows *f, const struct flow_side *d)
 	    (apart >= FLOW_WAIT_NS || apart < 0));
 }
 
-static bool finish_side(struct flow *w, unsigned side)
+/* Nothing follows a FIN: what is held beyond it goes. */
+static bool finish_side(struct flows *f, struct flow *w, unsigned side)
 {
 	struct flow_side *d = &w->side[side];
 
@@ -365,6 +366,7 @@ static bool finish_side(struct flow *w, unsigned side)
 		return false;
 	moved(d, 1);
 	d->done = true;
+	release_side(f, d);
 	if (!w->side[!side].done)
 		w->fin_first = (uint8_t)side;
 	return true;
@@ -414,9 +416,10 @@ static bool skip_hole(struct flows *f, struct flow *w, unsigned side)
 		to = s->key;
 	if (d->fin && ahead(to, d->end) > 0)
 		to = d->end;
-	/* One unit with nothing behind it: a FIN that was not captured? */
-	if (ahead(to, d->next) <= 0 || (s == NULL && !d->fin &&
-	    to - d->next == 1))
+	/* The last unit, nothing behind it: maybe a FIN that was missed. */
+	if (s == NULL && !d->fin)
+		to--;
+	if (ahead(to, d->next) <= 0)
 		return false;
 	gap(f, w, side, to);
 	return true;
@@ -428,7 +431,7 @@ static bool step(struct flows *f, struct flow *w, unsigned side)
 
 	if (!d->known)
 		return false;
-	if (tell_head(f, w, side, false) || finish_side(w, side))
+	if (tell_head(f, w, side, false) || finish_side(f, w, side))
 		return true;
 	if (full(d)) {
 		const struct segment *s = head(d);
@@ -561,6 +564,10 @@ void flow_offer(struct flows *f, struct flow *w, unsigned side,
 
 	if (w->unwanted || s.units == 0)
 		return;
+	if (d->done) {		/* nothing follows a FIN */
+		f->counts.repeated++;
+		return;
+	}
 	if (at == 0 && d->hold == NULL && w->stage != STAGE_PROOF &&
 	    !early(w, side, s.need)) {
 		tell(f, w, side, &s);

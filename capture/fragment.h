@@ -1,8 +1,8 @@
 /*
  * IP packets put together from their fragments (RFC 791, RFC 8200 4.5, RFC
  * 5722). Of IPv4 fragments that overlap the first copy counts, unless they
- * differ: then the whole packet is refused. IPv6 fragments must not overlap.
- * An exact repeat of a fragment is none.
+ * differ: then the whole packet is refused. IPv6 fragments must not overlap. A
+ * fragment that brings nothing new, and nothing else, is a repeat, no overlap.
  */
 #ifndef CAPTURE_FRAGMENT_H
 #define CAPTURE_FRAGMENT_H
