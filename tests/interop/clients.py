@@ -42,7 +42,7 @@ class Libtorrent(Client):
 	name = "libtorrent"
 
 	def start(self):
-		self.now, self.last = frozenset(), {}
+		self.now, self.last, self.said = frozenset(), {}, 0
 		self.process = self.host.run(["/usr/bin/python3",
 		    os.path.join(HERE, "seed.py"),
 		    ("[%s]:%d" if ":" in self.address else "%s:%d") %
@@ -56,9 +56,17 @@ class Libtorrent(Client):
 		for line in self.process.stdout:
 			self.last = json.loads(line)
 			self.now = frozenset(self.last["pieces"])
+			self.said += 1
 
 	def pieces(self):
 		return self.now
+
+	def hears(self, seconds=60):
+		"""Waits for two lines more: the last is of a later time."""
+		end, n = time.monotonic() + seconds, self.said + 2
+		while self.said < n and self.process.poll() is None and \
+		    time.monotonic() < end:
+			time.sleep(0.05)
 
 	def ready(self):
 		return self.last.get("state") in ("seeding", "downloading") \

@@ -23,8 +23,8 @@ from content import Content, bdecode, bencode, hashlib	# noqa: E402
 from lab import Lab, HERE, as_root	# noqa: E402
 from pcap import Capture		# noqa: E402
 from tap import Tap			# noqa: E402
+from watching import LIMIT_S, Watch	# noqa: E402
 
-DURATION_S = 27
 GHOSTS = [("10.77.66.%d" % i, 6881) for i in range(1, 9)]
 MADE_UP = [("10.77.67.1", 1111), ("10.77.67.2", 0), ("10.77.67.3", 1),
     ("127.0.0.1", 6881), ("224.0.0.1", 6881)]
@@ -188,16 +188,16 @@ def build(lab):
 	lab.asker = lab.host("asker", 98)
 	lab.liar = Liar(lab.host("liar", 66))
 	nodes = [start(lab, "node1", 1, "dht", v6=None)]
-	lab.wait(lambda: nodes[0].last, 10, "first node")
+	lab.wait(lambda: nodes[0].last, 60, "first node")
 	nodes += [start(lab, "node%d" % i, i, "dht", v6=None)
 	    for i in (2, 3, 4)]
-	lab.wait(lambda: all(n.last.get("nodes", 0) >= 1 for n in nodes), 15,
+	lab.wait(lambda: all(n.last.get("nodes", 0) >= 1 for n in nodes), 90,
 	    "DHT of nodes")
 	lab.seeds = {"dht": start(lab, "seed-dht", 21, "dht", lab.torrent),
 	    "dht6": start(lab, "seed-dht6", 22, "dht", lab.torrent, v6=True),
 	    "lsd": start(lab, "seed-lsd", 23, "lsd", lab.torrent)}
 	lab.probe = lab.host("probe", 99)
-	lab.wait(lambda: known(lab, "10.77.0.1") and known(lab, "fd77::1"), 20,
+	lab.wait(lambda: known(lab, "10.77.0.1") and known(lab, "fd77::1"), 90,
 	    "announces of the seeds")
 
 
@@ -216,14 +216,46 @@ def known(lab, address):
 			return None
 
 
-def monitor(lab, case, *options, duration, targets=None, meanwhile=None):
-	m = lab.monitor(case, *options, duration=duration, targets=targets)
-	if meanwhile:
-		meanwhile()
-	out, err = m.communicate(timeout=duration + 30)
-	if not tap.equal(m.returncode, 0, "monitor exits with 0"):
+def monitor(lab, path, *options, until=(), targets=None, duration=LIMIT_S):
+	"""until: (what, held) of each thing to wait for before it is ended;
+	without any it ends by itself."""
+	watch = Watch(lab.monitor(path, *options, duration=duration,
+	    targets=targets), path, lab.content.pieces)
+	for what, held in until:
+		watch.until(what, held)
+	_, err = watch.end() if until else watch.wait()
+	if not tap.equal(watch.monitor.returncode, 0, "monitor exits with 0"):
 		print(err[-2000:])
-	return err
+
+
+def looked_up(lab):
+	"""Whether each lookup of the first round is over, in both families."""
+	hashes = [lab.content.infohash, *lab.hybrid]
+
+	def held(case):
+		return {(r.d["infohash"], r.d["family"])
+		    for r in case.records("dht") if "lookup" in r.d} >= {
+		    (h, f) for h in hashes for f in (4, 6)} and \
+		    any(r.d.get("announces_taken") and r.d["family"] == 4 and
+		    r.d["infohash"] == lab.content.infohash
+		    for r in case.records("dht"))
+	return held
+
+
+def is_done(lab):
+	"""What the claims are about has come to be."""
+	seeds = {lab.seeds["dht"].address, lab.seeds["dht6"].address6,
+	    lab.seeds["lsd"].address}
+
+	def held(case):
+		return seeds <= {r.ip for r in case.records("piece",
+		    by="peer") if r.d["match"]} and case.records("accept",
+		    ip=lab.leech.address) and \
+		    lab.watch.address in lab.leech.last.get("met", ()) and \
+		    case.records("port", ip=lab.seeds["dht"].address,
+		    by="peer") and case.records("malformed",
+		    ip=lab.liar.address) and not lab.asking.is_alive()
+	return held
 
 
 # --- what is claimed ---------------------------------------------------------------
@@ -373,20 +405,30 @@ def main():
 		us = lab.watch.address
 		path = os.path.join(lab.folder, "case")
 
-		def late():
+		def ask(case):
 			lab.asking = Asker(lab.asker, (us, 6881),
 			    lab.content.info_hash)
-			time.sleep(2)
-			Noise(lab.asker, lab.content.info_hash, lab.private)
-			# We announce at the end of the first lookups, and do
-			# not ask again so soon.
-			time.sleep(15)
+			return lab.asking
+
+		def noise(case):
+			return Noise(lab.asker, lab.content.info_hash,
+			    lab.private)
+
+		def leech(case):
 			lab.leech = start(lab, "leech", 31, "dht", lab.torrent)
+			return lab.leech
 		monitor(lab, path, "--dht-node", "10.77.0.1:6881",
 		    "--dht-node", "[fd77::1]:6881", "--dht-node",
 		    lab.liar.address + ":6881", "--announce-dht", "--lsd",
-		    duration=DURATION_S, meanwhile=late, targets=[lab.torrent,
-		    lab.hidden, os.path.join(lab.folder, "hybrid.torrent")])
+		    targets=[lab.torrent, lab.hidden,
+		    os.path.join(lab.folder, "hybrid.torrent")], until=(
+		    # Both listen from the start.
+		    ("local announcement", lambda case: case.records("lsd")),
+		    ("asker", ask), ("noise", noise),
+		    # We announce at the end of the first lookups, and do not
+		    # ask again so soon.
+		    ("end of the first lookups", looked_up(lab)),
+		    ("leech", leech), ("end", is_done(lab))))
 		case = Case(path, lab.content.pieces)
 		check_sources(lab, path, case)
 		check_records(lab, path, case)
@@ -408,13 +450,19 @@ def main():
 		    "who knows no node contacts nobody")
 
 		named = os.path.join(lab.folder, "named")
-		monitor(lab, named, duration=6, targets=[lab.rooted])
+		monitor(lab, named, targets=[lab.rooted], until=[("seeds",
+		    lambda case: {lab.seeds["dht"].address,
+		    lab.seeds["dht6"].address6} <= {r.ip
+		    for r in case.records("dial")})])
 		found = sightings(named)
 		tap.claim({(lab.seeds["dht"].address, 6881),
 		    (lab.seeds["dht6"].address6, 6881)} <= set(found),
 		    "nodes that the torrent names lead to the seeds", found)
 
-		monitor(lab, named, duration=6)
+		monitor(lab, named, until=[("values", lambda case: any(
+		    r.seq > case.records("run")[-1].seq and r.d.get("values")
+		    for r in case.records("dht")) and
+		    len(case.records("run")) == 2)])
 		again = Case(named, lab.content.pieces)
 		runs = [r.seq for r in again.records("run")]
 		tap.claim(any(r.seq > runs[1] and r.d.get("values")

@@ -79,11 +79,15 @@ class Watch:
 		took = time.monotonic() - self.begun
 		if self.monitor.poll() is None:
 			self.monitor.send_signal(number)
-		try:
-			out, err = self.monitor.communicate(timeout=seconds)
-		except subprocess.TimeoutExpired:
-			self.monitor.kill()
-			out, err = self.monitor.communicate()
+		said = self.wait(seconds)
 		print("# the monitor ran for %.0f s, and took %.1f s to end" %
 		    (took, time.monotonic() - self.begun - took), flush=True)
-		return out, err
+		return said
+
+	def wait(self, seconds=LIMIT_S):
+		"""It ends by itself, or is killed: (stdout, stderr)."""
+		try:
+			return self.monitor.communicate(timeout=seconds)
+		except subprocess.TimeoutExpired:
+			self.monitor.kill()
+			return self.monitor.communicate()
