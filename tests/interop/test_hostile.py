@@ -5,7 +5,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
@@ -14,8 +13,8 @@ import lab as laboratory		# noqa: E402
 from caseview import Case		# noqa: E402
 from content import Content		# noqa: E402
 from tap import Tap			# noqa: E402
+from watching import LIMIT_S, Watch	# noqa: E402
 
-DURATION_S = 45
 PORT = 6881
 MEMORY_KB = 200 * 1024
 tap = Tap()
@@ -100,21 +99,46 @@ def peak_kb(pid):
 		return 0
 
 
+def left_traces(case, swarm):
+	"""Every peer, caller and tracker has done its worst."""
+	done = {(r.ip, r.kind) for r in case.records("malformed", "handshake",
+	    "have", "choke", "bitfield", "block", "piece", "request")}
+	ends = {(r.ip, r.d["why"]) for r in case.records("closed")}
+	for name, p in swarm.peers.items():
+		kinds = FATES[name][0]
+		if name in ("mute", "trickle"):	# they end with the run
+			kinds = ("handshake", "request")
+		elif name in ("silent", "slow", "cut"):
+			kinds = ()
+		if not (any((p.address, k) in done for k in kinds) or
+		    not kinds and any(a == p.address for a, _ in ends)):
+			return False
+	flooded = {swarm.peers[n].address
+	    for n in ("flood", "chatter", "repeats")}
+	asked = {r.d["tracker"] for r in case.records("announce")
+	    if r.d["event"] == "started" and r.d["family"] == 4}
+	return flooded <= {a for a, why in ends if "flooding" in why} and \
+	    {swarm.trackers.url(n) for n in OUTCOMES} <= asked and \
+	    (swarm.caller.address, "malformed") in done and \
+	    any(not r.d["match"] for r in case.records("piece",
+	    ip=swarm.peers["liar"].address) if r.d["complete"])
+
+
 def observe(path):
 	with laboratory.Lab() as lab:
 		swarm = Swarm(lab)
-		monitor = lab.monitor(path, "--listen", str(PORT),
-		    duration=DURATION_S, stdout=subprocess.DEVNULL,
-		    stderr=open(os.path.join(lab.folder, "log"), "w+"))
-		time.sleep(3)
+		watch = Watch(lab.monitor(path, "--listen", str(PORT),
+		    duration=LIMIT_S, stdout=subprocess.DEVNULL,
+		    stderr=open(os.path.join(lab.folder, "log"), "w+")), path,
+		    swarm.content.pieces)
+		watch.until("announce", lambda case: case.records("listed"))
 		swarm.call()
-		peak, end = 0, time.monotonic() + DURATION_S + 25
-		while monitor.poll() is None and time.monotonic() < end:
-			peak = max(peak, peak_kb(monitor.pid))
-			time.sleep(0.2)
-		tap.equal(monitor.poll(), 0, "the monitor ends by itself, "
-		    "with 0")
-		if monitor.poll() != 0:
+		watch.until("trace of each",
+		    lambda case: left_traces(case, swarm))
+		peak = peak_kb(watch.monitor.pid)
+		watch.end()
+		if not tap.equal(watch.monitor.poll(), 0, "the monitor ends "
+		    "with 0"):
 			with open(os.path.join(lab.folder, "log")) as f:
 				print(f.read()[-3000:])
 		tap.claim(0 < peak < MEMORY_KB, "its memory stays below %d MB "

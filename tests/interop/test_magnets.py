@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
@@ -22,8 +21,8 @@ import magnets				# noqa: E402
 from caseview import Case		# noqa: E402
 from magnets import Content, Torrent, metadata_peer	# noqa: E402
 from tap import Tap			# noqa: E402
+from watching import LIMIT_S, Watch	# noqa: E402
 
-DURATION_S = 80
 HERE = os.path.dirname(os.path.abspath(__file__))
 tap = Tap()
 
@@ -180,6 +179,23 @@ class Scene:
 			self.add("invented%d" % i, "tracked", at, 0,
 			    "tracker")
 		self.add("rumour", "tracked", ("10.77.0.210", 7000), 0, "pex")
+
+
+def is_done(watch, scene):
+	"""Everybody was found and got as far as can be, decoys were offered,
+	and the flood of gossip is over."""
+	level = {(s, ip): n for s, ip, n in watch.derived("SELECT swarm, ip, "
+	    "max(level) FROM endpoint GROUP BY swarm, ip")}
+	said = {(s, ip, source) for s, ip, source in watch.derived("SELECT "
+	    "swarm, ip, source FROM sighting")}
+	# Which of two sources tells first of lt-named is chance.
+	return all(level.get((swarm, ip), -1) >= n and (name == "lt-named" or
+	    all((swarm, ip, source) in said for source in sources))
+	    for (name, swarm, ip), (n, sources) in scene.expect.items()) and \
+	    len(watch.derived("SELECT DISTINCT ip FROM "
+	    "decoy_endpoint")) == 2 and \
+	    watch.derived("SELECT 1 FROM contact WHERE ip = ? AND outcome LIKE "
+	    "'%far more often%'", scene.peers["flood"].address)
 
 
 def check_levels(case, scene):
@@ -350,12 +366,13 @@ def main():
 			scene = Scene(lab)
 			scene.us = lab.watch.address
 			for name, c in scene.clients.items():
-				lab.wait(c.ready, 20, name)
-			time.sleep(2)
-			monitor = lab.monitor(path, *scene.options,
-			    duration=DURATION_S, targets=scene.targets)
-			out, err = monitor.communicate(timeout=DURATION_S + 30)
-			if not tap.equal(monitor.returncode, 0,
+				lab.wait(c.ready, 90, name)
+			watch = Watch(lab.monitor(path, *scene.options,
+			    duration=LIMIT_S, targets=scene.targets), path)
+			watch.until("end of it all", lambda case:
+			    is_done(watch, scene))
+			out, err = watch.end()
+			if not tap.equal(watch.monitor.returncode, 0,
 			    "monitor exits with 0") or "-v" in sys.argv:
 				print(err[-6000:])
 		case = Case(path, 0)

@@ -24,6 +24,7 @@ import test_swarm		# noqa: E402
 from caseview import Case	# noqa: E402
 from tap import Tap		# noqa: E402
 from tsa_lab import Authority, Server	# noqa: E402
+from watching import LIMIT_S, Watch	# noqa: E402
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
@@ -192,10 +193,13 @@ def make_case(folder, authority):
 		lab.swarm(only=("lt-seed", "lt-partial"))
 		tsa = Server(authority.reply, sock=lab.probe.socket(),
 		    address=lab.probe.address)
-		monitor = lab.monitor(case, "--sample", "all", "--tsa", tsa.url,
-		    duration=8)
-		_, err = monitor.communicate(timeout=40)
-		if monitor.returncode != 0:
+		watch = Watch(lab.monitor(case, "--sample", "all", "--tsa",
+		    tsa.url, duration=LIMIT_S), case, lab.content.pieces)
+		# Not interested any more: all that it claims was checked.
+		watch.until("end of two samples", lambda case: len({r.ip
+		    for r in case.records("not_interested", by="us")}) == 2)
+		_, err = watch.end()
+		if watch.monitor.returncode != 0:
 			print(err[-2000:])
 	return case, lab.content
 

@@ -72,7 +72,7 @@ class Watch:
 				print("# after %d s: no %s" % (time.monotonic()
 				    - self.begun, what), flush=True)
 				return None
-			time.sleep(0.25)
+			time.sleep(0.5)
 
 	def end(self, number=signal.SIGINT, seconds=90):
 		"""Ends the run if it has not ended: (stdout, stderr)."""
