@@ -22,7 +22,7 @@
 #include "schema/witness.h"
 #include "wire/hashes.h"
 
-#define SECONDS 8
+#define SECONDS 40
 
 struct talker {
 	int fd;

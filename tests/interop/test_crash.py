@@ -17,6 +17,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from late import Lateness
 from tap import Tap
 
 TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
@@ -114,9 +115,11 @@ def faults(case):
 	    ("end",): "ended"}[newest]
 
 
-def crash(case, key, pace, delay):
+def crash(case, key, pace, delay, slow):
 	"""Ingests for a while; returns what the run was told of the one before,
-	and how many records it had handed over a second before it was killed."""
+	and how many records it had handed over a second before it was killed,
+	and by as much earlier as the machine is late."""
+	begun = time.monotonic()
 	child = subprocess.Popen([INGEST, case, key, str(pace)],
 	    stdout=open(case + ".said", "w"))
 	time.sleep(delay)
@@ -125,7 +128,8 @@ def crash(case, key, pace, delay):
 	child.wait()
 	said = open(case + ".said").read().split("\n")[:-1]
 	handed = [tuple(map(int, s.split())) for s in said[1:]]
-	old = [seq + 1 for seq, at in handed if at < killed_ns - 10 ** 9]
+	second = 10 ** 9 * (1 + slow.since(begun))
+	old = [seq + 1 for seq, at in handed if at < killed_ns - second]
 	return (said[0].split() if said else None), max(old, default=0), \
 	    handed[-1][0] + 1 if handed else 0
 
@@ -140,6 +144,7 @@ def main():
 	work = tempfile.mkdtemp(prefix="crash.")
 	key = os.path.join(work, "key")
 	case, size, cut = os.path.join(work, "case"), 0, "new"
+	slow = Lateness(work)
 	for i in range(rounds):
 		pace = 0 if i % 3 == 2 else random.choice((100, 1000, 5000))
 		# Early kills meet the opening, late ones the commits, and some
@@ -148,7 +153,7 @@ def main():
 		if i % 3 == 0:
 			delay = random.uniform(0.01, 0.4)
 			pace = random.choice((pace, "end"))
-		told, old, handed = crash(case, key, pace, delay)
+		told, old, handed = crash(case, key, pace, delay, slow)
 		if not os.path.exists(os.path.join(case, "evidence.db")):
 			continue
 		bad, kept, newest = faults(case)
@@ -171,6 +176,7 @@ def main():
 	tap.equal(sorted(os.listdir(case)), [".lock", "checkpoint.txt",
 	    "evidence.db", "index.db", "packets", "torrents"],
 	    "nothing else lies in it")
+	slow.end()
 	shutil.rmtree(work)
 	return tap.status()
 

@@ -314,7 +314,7 @@ static void setup(struct fetch *f, int argc, char **argv)
 	f->window = argc > 10 ? (uint32_t)strtoul(argv[10], NULL, 10) :
 	    UTP_WINDOW_MAX;
 	f->end_us = now_us() + 1000000 *
-	    (argc > 11 ? strtoul(argv[11], NULL, 10) : 60);
+	    (argc > 11 ? strtoul(argv[11], NULL, 10) : 180);
 	f->fd = socket(AF_INET, SOCK_DGRAM, 0);
 	int size = 4 << 20;
 	setsockopt(f->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
