@@ -14,6 +14,8 @@
 
 #include "capture/flow.h"
 #include "capture/known.h"
+#include "schema/digester.h"
+#include "schema/promise.h"
 #include "schema/record.h"
 #include "wire/mse.h"
 
@@ -43,6 +45,10 @@ struct dissect_conf {
 	 * made. May be NULL. */
 	void (*learnt)(void *ctx, const struct swarmref *swarm);
 	struct known *known;		/* lent: torrents and swarms */
+	/* As in schema/witness.h; may be NULL. */
+	struct digester *digester;
+	int64_t (*later)(void *ctx, const struct record *r,
+	    struct promise *p);
 };
 
 struct dissect_counts {

@@ -75,6 +75,13 @@ static int64_t on_add(void *ctx, const struct record *r)
 	return c->d->conf.add(c->d->conf.ctx, r);
 }
 
+static int64_t on_later(void *ctx, const struct record *r, struct promise *p)
+{
+	const struct conv *c = ctx;
+
+	return c->d->conf.later(c->d->conf.ctx, r, p);
+}
+
 /* --- the record that opens it ------------------------------------------------------ */
 
 static int64_t put_opening(struct conv *c, struct record *r, struct json *j)
@@ -145,7 +152,9 @@ void peertalk_begin(struct conv *c, bool veiled,
     const struct dissect_secret *s, struct flow_at at)
 {
 	struct witness_hooks hooks = { .ctx = c, .add = on_add,
-		.event = on_event, .swarm = on_swarm, .skey = on_skey };
+		.event = on_event, .swarm = on_swarm, .skey = on_skey,
+		.digester = c->d->conf.digester,
+		.later = c->d->conf.later ? on_later : NULL };
 	enum side lead;
 
 	c->kind = TALK_PEER;

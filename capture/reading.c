@@ -4,6 +4,8 @@
 
 #include "schema/log.h"
 
+#define THREADS 2u
+
 /* A torrent that the command named. */
 struct given {
 	struct given *next;
@@ -90,15 +92,39 @@ void reading_given(struct reading *r, void (*tell)(void *ctx,
 
 /* --- packets --------------------------------------------------------------------- */
 
+static int64_t on_add(void *ctx, const struct record *rec)
+{
+	return lineup_add(((struct reading *)ctx)->lineup, rec);
+}
+
+static int64_t on_later(void *ctx, const struct record *rec,
+    struct promise *p)
+{
+	return lineup_later(((struct reading *)ctx)->lineup, rec, p);
+}
+
+static void on_learnt(void *ctx, const struct swarmref *s)
+{
+	const struct reading *r = ctx;
+
+	r->learnt(r->ctx, s);
+}
+
 void reading_begin(struct reading *r, int64_t (*add)(void *ctx,
     const struct record *rec), void (*learnt)(void *ctx,
     const struct swarmref *s), void *ctx)
 {
-	struct dissect_conf conf = { .ctx = ctx, .add = add,
-		.learnt = learnt, .known = r->known, .secrets = r->secrets,
+	struct dissect_conf conf = { .ctx = r, .add = on_add,
+		.later = on_later, .learnt = learnt ? on_learnt : NULL,
+		.known = r->known, .secrets = r->secrets,
 		.secret = secrets_find };
 	struct flow_sink sink;
 
+	r->learnt = learnt;
+	r->ctx = ctx;
+	r->lineup = lineup_new(add, ctx);
+	r->digester = digester_new(THREADS);
+	conf.digester = r->digester;
 	r->dissect = must(dissect_new(&conf));
 	sink = dissect_sink(r->dissect);
 	r->flows = must(flows_new(&sink));
@@ -171,6 +197,7 @@ int reading_source(struct reading *r, struct source *src,
 	rc = read_items(r, f, stop);
 	if (f->last)
 		reading_finish(r);
+	lineup_drain(r->lineup);
 	r->source = NULL;
 	dissect_file(r->dissect, r->names[r->named - 1], NULL);
 	now = dissect_counts(r->dissect);
@@ -190,6 +217,7 @@ void reading_finish(struct reading *r)
 {
 	flows_finish(r->flows);
 	dissect_finish(r->dissect);
+	lineup_drain(r->lineup);
 }
 
 struct dissect_counts reading_counts(const struct reading *r)
@@ -203,6 +231,8 @@ void reading_free(struct reading *r)
 
 	flows_free(r->flows);
 	dissect_free(r->dissect);
+	lineup_free(r->lineup);
+	digester_free(r->digester);
 	known_free(r->known);
 	secrets_free(r->secrets);
 	while ((g = r->given)) {

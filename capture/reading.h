@@ -8,6 +8,7 @@
 #include <signal.h>
 
 #include "capture/import.h"
+#include "capture/lineup.h"
 #include "capture/secrets.h"
 #include "capture/source.h"
 
@@ -38,11 +39,15 @@ struct reading {
 	struct known *known;
 	struct secrets *secrets;
 	struct dissect *dissect;
+	struct digester *digester;	/* NULL: no threads */
+	struct lineup *lineup;
 	struct flows *flows;
 	struct source *source;	/* under way */
 	struct given *given;
 	char **names;		/* of files, as records have them */
 	size_t named;
+	void (*learnt)(void *ctx, const struct swarmref *s);
+	void *ctx;
 };
 
 /* Torrents and secrets that the command names; every fault is logged. *r is

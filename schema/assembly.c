@@ -22,8 +22,10 @@ struct ahead {
 
 /* What is needed from a piece's first block on. */
 struct sums {
+	struct hashing hashing;		/* while it is under way, these are its: */
 	SHA_CTX sha1;
 	SHA256_CTX sha256, leaf;
+	size_t at;			/* bytes taken */
 	int64_t *utc_ns;	/* when each block was whole */
 	uint8_t *leaves;	/* v2: expect.v2_leaves of 32 bytes */
 };
@@ -34,7 +36,7 @@ struct underway {
 	uint32_t came_blocks, came;	/* whole blocks, and their bytes */
 	uint32_t next;			/* the block that is hashed next */
 	uint64_t turn;			/* when last touched */
-	bool rejected, complete, matched;
+	bool rejected, complete, settled, matched;
 	struct sums *sums;		/* NULL until something came */
 	struct ahead *ahead;
 	const struct mi_file *file;	/* v2: whose tree has it ... */
@@ -69,15 +71,16 @@ static uint32_t block_bytes(const struct underway *u, uint32_t block)
 	return left < MI_BLOCK ? left : MI_BLOCK;
 }
 
-void assembly_init(struct assembly *a, const struct torrent *t)
+void assembly_init(struct assembly *a, const struct torrent *t, unsigned most)
 {
-	*a = (struct assembly){ .torrent = t };
+	*a = (struct assembly){ .torrent = t, .most = most };
 }
 
 void assembly_fini(struct assembly *a)
 {
-	for (unsigned i = 0; i < ASSEMBLY_LIVE; i++)
+	for (unsigned i = 0; i < a->room; i++)
 		underway_free(a->live[i]);
+	free(a->live);
 	free(a->filling);
 	*a = (struct assembly){ 0 };
 }
@@ -92,13 +95,15 @@ void underway_free(struct underway *u)
 		u->ahead = h->next;
 		free(h);
 	}
+	if (u->sums)
+		hashing_wait(&u->sums->hashing);
 	free(u->sums);
 	free(u);
 }
 
 static struct underway *find(const struct assembly *a, uint32_t piece)
 {
-	for (unsigned i = 0; i < ASSEMBLY_LIVE; i++)
+	for (unsigned i = 0; i < a->room; i++)
 		if (a->live[i] && a->live[i]->piece == piece)
 			return a->live[i];
 	return NULL;
@@ -136,6 +141,7 @@ static void prove(const struct assembly *a, struct underway *u)
 
 	if (!a->proven || !u->file || !u->sums)
 		return;
+	hashing_wait(&u->sums->hashing);
 	first = (uint64_t)u->nth * (a->torrent->mi.piece_bytes / MI_BLOCK);
 	for (uint32_t b = 0; b < u->blocks &&
 	    b * MI_BLOCK < u->expect.v2_bytes; b++) {
@@ -170,18 +176,46 @@ static struct underway *detach(struct assembly *a, unsigned i)
 		drop_ahead(a, h);
 	}
 	a->heap -= underway_size(u) + (u->sums ? sums_size(u) : 0);
+	a->reach -= underway_size(u) + sums_size(u);
+	a->count--;
 	return u;
 }
 
 struct underway *assembly_take(struct assembly *a)
 {
-	unsigned oldest = ASSEMBLY_LIVE;
+	unsigned oldest = a->room;
 
-	for (unsigned i = 0; i < ASSEMBLY_LIVE; i++)
-		if (a->live[i] && (oldest == ASSEMBLY_LIVE ||
+	for (unsigned i = 0; i < a->room; i++)
+		if (a->live[i] && (oldest == a->room ||
 		    a->live[i]->turn < a->live[oldest]->turn))
 			oldest = i;
-	return oldest == ASSEMBLY_LIVE ? NULL : detach(a, oldest);
+	return oldest == a->room ? NULL : detach(a, oldest);
+}
+
+/* Where there is room for one more; the oldest makes it where there must not
+ * be more places. */
+static unsigned place(struct assembly *a, struct underway **out)
+{
+	unsigned i, room = a->room;
+	bool full;
+
+	for (i = 0; i < room && a->live[i]; i++)
+		;
+	full = a->count >= ASSEMBLY_LIVE && a->reach > ASSEMBLY_REACH;
+	if (i < room && !full)
+		return i;
+	if (room == a->most || full) {
+		*out = assembly_take(a);
+		for (i = 0; a->live[i]; i++)
+			;
+		return i;
+	}
+	a->room = room ? 2 * room : ASSEMBLY_LIVE;
+	a->live = must(realloc(a->live, a->room * sizeof(struct underway *)));
+	memset(a->live + room, 0, (a->room - room) *
+	    sizeof(struct underway *));
+	a->heap += (a->room - room) * sizeof(struct underway *);
+	return room;
 }
 
 static struct underway *begin(struct assembly *a, uint32_t piece,
@@ -189,16 +223,9 @@ static struct underway *begin(struct assembly *a, uint32_t piece,
 {
 	uint32_t bytes = torrent_piece_bytes(a->torrent, piece);
 	uint32_t blocks = (bytes + MI_BLOCK - 1) / MI_BLOCK;
+	unsigned i = place(a, out);
 	struct underway *u;
-	unsigned i;
 
-	for (i = 0; i < ASSEMBLY_LIVE && a->live[i]; i++)
-		;
-	if (i == ASSEMBLY_LIVE) {
-		*out = assembly_take(a);
-		for (i = 0; a->live[i]; i++)
-			;
-	}
 	u = must(calloc(1, sizeof(*u) + blocks));
 	u->piece = piece;
 	u->bytes = bytes;
@@ -207,6 +234,8 @@ static struct underway *begin(struct assembly *a, uint32_t piece,
 	u->file = torrent_tree(a->torrent, piece, &u->nth);
 	a->live[i] = u;
 	a->heap += underway_size(u);
+	a->reach += underway_size(u) + sums_size(u);
+	a->count++;
 	return u;
 }
 
@@ -262,7 +291,7 @@ void assembly_reject(struct assembly *a, const struct pw_msg *reject)
 
 void assembly_choke(struct assembly *a)
 {
-	for (unsigned i = 0; i < ASSEMBLY_LIVE; i++) {
+	for (unsigned i = 0; i < a->room; i++) {
 		struct underway *u = a->live[i];
 
 		for (uint32_t b = 0; u && b < u->blocks; b++)
@@ -273,6 +302,44 @@ void assembly_choke(struct assembly *a)
 
 /* --- hashing --------------------------------------------------------------- */
 
+/* v2: the leaf of each 16 KiB. */
+static void take_leaves(const struct underway *u, struct sums *s,
+    const uint8_t *p, size_t n)
+{
+	size_t at = s->at, whole = u->expect.v2_bytes;
+
+	while (n && at < whole) {
+		size_t end = at - at % MI_BLOCK + MI_BLOCK, part;
+
+		if (end > whole)
+			end = whole;
+		part = n < end - at ? n : end - at;
+		if (at % MI_BLOCK == 0)
+			SHA256_Init(&s->leaf);
+		SHA256_Update(&s->leaf, p, part);
+		if (at + part == end)
+			SHA256_Final(s->leaves + 32 * (at / MI_BLOCK),
+			    &s->leaf);
+		at += part;
+		p += part;
+		n -= part;
+	}
+}
+
+/* The piece's next bytes, perhaps on another thread. */
+static void take(void *ctx, const uint8_t *p, size_t n)
+{
+	const struct underway *u = ctx;
+	struct sums *s = u->sums;
+
+	if (u->expect.v1.n)
+		SHA1_Update(&s->sha1, p, n);
+	SHA256_Update(&s->sha256, p, n);
+	if (s->leaves)
+		take_leaves(u, s, p, n);
+	s->at += n;
+}
+
 static void sums_begin(struct assembly *a, struct underway *u)
 {
 	struct sums *s = must(calloc(1, sums_size(u)));
@@ -282,39 +349,9 @@ static void sums_begin(struct assembly *a, struct underway *u)
 		s->leaves = (uint8_t *)(s->utc_ns + u->blocks);
 	SHA1_Init(&s->sha1);
 	SHA256_Init(&s->sha256);
+	hashing_init(&s->hashing, a->digester, take, u);
 	u->sums = s;
 	a->heap += sums_size(u);
-}
-
-/* Bytes of block u->next, the first of them at offset in the block. */
-static void hash(struct underway *u, size_t offset, struct span part)
-{
-	size_t at = (size_t)u->next * MI_BLOCK + offset;
-	struct sums *s = u->sums;
-
-	if (part.n == 0)
-		return;
-	if (u->expect.v1.n)
-		SHA1_Update(&s->sha1, part.p, part.n);
-	SHA256_Update(&s->sha256, part.p, part.n);
-	if (!s->leaves || at >= u->expect.v2_bytes)
-		return;
-	if (offset == 0)
-		SHA256_Init(&s->leaf);
-	if (part.n > u->expect.v2_bytes - at)
-		part.n = u->expect.v2_bytes - at;
-	SHA256_Update(&s->leaf, part.p, part.n);
-}
-
-/* Block u->next is hashed to its end. */
-static void hashed(struct underway *u)
-{
-	size_t at = (size_t)u->next * MI_BLOCK;
-
-	if (u->sums->leaves && at < u->expect.v2_bytes)
-		SHA256_Final(u->sums->leaves + 32 * (size_t)u->next,
-		    &u->sums->leaf);
-	u->next++;
 }
 
 /* Those ahead whose turn has come. */
@@ -329,31 +366,49 @@ static void catch_up(struct assembly *a, struct underway *u)
 			p = &h->next;
 			continue;
 		}
-		hash(u, 0, span_of(h->bytes, h->n));
-		hashed(u);
+		hashing_add(&u->sums->hashing, h->bytes, h->n);
+		u->next++;
 		*p = h->next;
 		drop_ahead(a, h);
 		p = &u->ahead;
 	}
 }
 
-static void judge(const struct assembly *a, struct underway *u)
+/* All of it came; what it must hash to is settled by what is proven now. */
+static void complete(const struct assembly *a, struct underway *u)
 {
-	static const uint8_t zero[32];
 	struct expect *e = &u->expect;
-	bool known = false, good = true;
 
 	u->complete = true;
+	if (e->v2_leaves && !e->v2.n && a->proven &&
+	    proven_piece(a->proven, u->file->root, u->nth, e->v2_leaves,
+	    u->proven_root))
+		e->v2 = span_of(u->proven_root, 32);
+	if (!a->later)
+		underway_settle(u);
+}
+
+bool underway_settled(struct underway *u)
+{
+	return !u->complete || u->settled || hashing_done(&u->sums->hashing);
+}
+
+void underway_settle(struct underway *u)
+{
+	static const uint8_t zero[32];
+	const struct expect *e = &u->expect;
+	bool known = false, good = true;
+
+	if (!u->complete || u->settled)
+		return;
+	u->settled = true;
+	hashing_wait(&u->sums->hashing);
 	SHA256_Final(u->sha256, &u->sums->sha256);
 	if (e->v1.n) {
 		SHA1_Final(u->sha1, &u->sums->sha1);
 		known = true;
 		good = memcmp(u->sha1, e->v1.p, 20) == 0;
 	}
-	if (e->v2_leaves && !e->v2.n && a->proven &&
-	    proven_piece(a->proven, u->file->root, u->nth, e->v2_leaves,
-	    u->proven_root))
-		e->v2 = span_of(u->proven_root, 32);
 	if (e->v2.n) {
 		mi_merkle_root(u->sums->leaves, e->v2_leaves, zero, u->root);
 		known = true;
@@ -378,7 +433,8 @@ static const char *receive(struct assembly *a, const struct pw_msg *m)
 		return "not asked for";
 	if (u->state[block] == BLOCK_CAME)
 		return "came before";
-	if (block != u->next && a->ahead == ASSEMBLY_AHEAD)
+	if (block != u->next && a->ahead >= (a->most > ASSEMBLY_LIVE ?
+	    ASSEMBLY_AHEAD_MOST : ASSEMBLY_AHEAD))
 		return "too far ahead of its turn";
 	if (!u->sums)
 		sums_begin(a, u);
@@ -407,14 +463,14 @@ static void whole(struct assembly *a, struct stamp at, struct underway **done)
 		u->ahead = a->filling;
 		a->filling = NULL;
 	} else {
-		hashed(u);
+		u->next++;
 		catch_up(a, u);
 	}
 	a->streaming = NULL;
 	if (u->came_blocks < u->blocks)
 		return;
-	judge(a, u);
-	for (unsigned i = 0; i < ASSEMBLY_LIVE; i++)
+	complete(a, u);
+	for (unsigned i = 0; i < a->room; i++)
 		if (a->live[i] == u)
 			*done = detach(a, i);
 }
@@ -432,7 +488,8 @@ const char *assembly_block(struct assembly *a, const struct event *ev,
 	if (!a->streaming)
 		return NULL;
 	if (!a->filling)
-		hash(a->streaming, ev->at, ev->part);
+		hashing_add(&a->streaming->sums->hashing, ev->part.p,
+		    ev->part.n);
 	else if (ev->part.n)
 		memcpy(a->filling->bytes + ev->at, ev->part.p, ev->part.n);
 	if (ev->last)
@@ -442,7 +499,7 @@ const char *assembly_block(struct assembly *a, const struct event *ev,
 
 struct underway *assembly_gap(struct assembly *a)
 {
-	for (unsigned i = 0; i < ASSEMBLY_LIVE; i++)
+	for (unsigned i = 0; i < a->room; i++)
 		if (a->streaming && a->live[i] == a->streaming)
 			return detach(a, i);
 	return NULL;

@@ -7,13 +7,19 @@
 #ifndef SCHEMA_ASSEMBLY_H
 #define SCHEMA_ASSEMBLY_H
 
+#include "schema/digester.h"
 #include "schema/proven.h"
 #include "schema/record.h"
 #include "schema/torrent.h"
 #include "wire/talk.h"
 
-#define ASSEMBLY_LIVE 8u	/* pieces under way at once */
+#define ASSEMBLY_LIVE 8u	/* pieces under way at once, of what we ask */
+#define ASSEMBLY_LIVE_MOST 1024u	/* of what others ask of each other */
+#define ASSEMBLY_REACH (4u << 20)	/* bytes of memory that more pieces than
+					 * ASSEMBLY_LIVE may come to need */
 #define ASSEMBLY_AHEAD 32u	/* blocks waiting, of all pieces: 512 KiB */
+#define ASSEMBLY_AHEAD_MOST 512u	/* where there may be more than ASSEMBLY_LIVE
+					 * pieces */
 #define ASSEMBLY_PIECE_MAX (256u << 20)	/* larger pieces are not checked */
 
 struct underway;
@@ -22,7 +28,12 @@ struct assembly {
 	const struct torrent *torrent;	/* lent */
 	const struct proven *proven;	/* hashes that peers proved: lent, may
 					 * be NULL, may change */
-	struct underway *live[ASSEMBLY_LIVE];
+	struct underway **live;		/* room of them, NULL: free; owned */
+	unsigned room, most, count;
+	size_t reach;
+	struct digester *digester;	/* lent; NULL: digests are taken at
+					 * once */
+	bool later;			/* whole pieces leave unsettled */
 	struct underway *streaming;	/* the piece whose block is arriving */
 	uint32_t block;			/* which */
 	struct ahead *filling;		/* it came early: where it goes */
@@ -31,7 +42,8 @@ struct assembly {
 	size_t heap;			/* bytes held now */
 };
 
-void assembly_init(struct assembly *a, const struct torrent *t);
+/* most: pieces under way at once. */
+void assembly_init(struct assembly *a, const struct torrent *t, unsigned most);
 void assembly_fini(struct assembly *a);
 
 /*
@@ -51,8 +63,8 @@ void assembly_choke(struct assembly *a);
 /*
  * Part of a block: every EV_BLOCK of the side. For a block's first part, NULL
  * if it belongs, else why it does not, and its parts are then let pass. *done
- * is the piece this completed (else NULL), its hashes computed; the caller's
- * to describe and free.
+ * is the piece this completed (else NULL), its hashes computed unless a->later;
+ * the caller's to describe and free.
  */
 const char *assembly_block(struct assembly *a, const struct event *ev,
     struct stamp at, struct underway **done);
@@ -63,6 +75,11 @@ struct underway *assembly_gap(struct assembly *a);
 /* Takes a piece out, longest untouched first; NULL when there is none. What
  * leaves is held against the hashes that peers proved by then. */
 struct underway *assembly_take(struct assembly *a);
+
+/* A whole piece is described, and matched or not, once it is settled, which waits
+ * for its digests. underway_settled: that takes no time. */
+bool underway_settled(struct underway *u);
+void underway_settle(struct underway *u);
 
 /* What became of it. state: how the side stands, for an incomplete one's
  * `why`: "closed, choked" gives "closed, choked at 3 of 16 blocks". */

@@ -35,12 +35,17 @@ enum side observe_as(const struct witness *w, enum side by)
 	return w->between ? SIDE_PEER : by;
 }
 
-static void put_names(struct witness *w, enum side by, struct record *r,
-    struct json *detail)
+static void put_place(struct witness *w, enum side by, struct record *r)
 {
 	r->swarm = w->target ? w->target->swarm : NULL;
 	r->conn = w->conn;
 	r->who = w->between ? &w->between->end[by] : &w->who;
+}
+
+static void put_names(struct witness *w, enum side by, struct record *r,
+    struct json *detail)
+{
+	put_place(w, by, r);
 	r->detail = json_done(detail);
 	if (!r->detail)
 		log_die("the detail of a %s record does not fit", r->kind);
@@ -56,6 +61,15 @@ void observe_put(struct witness *w, enum side by, struct stamp at,
 		.raw_sha256 = raw_sha256 };
 
 	put_names(w, by, &r, detail);
+}
+
+void observe_put_later(struct witness *w, enum side by, struct stamp at,
+    const char *kind, struct promise *p)
+{
+	struct record r = { .at = at, .kind = kind };
+
+	put_place(w, by, &r);
+	w->hooks.later(w->hooks.ctx, &r, p);
 }
 
 /* The side's claims, if they are about the torrent. */
@@ -191,6 +205,56 @@ static void note(struct witness *w, const struct event *ev, struct stamp at)
 
 /* --- pieces ---------------------------------------------------------------- */
 
+/* What is left to say of a whole piece once its digests are there. */
+struct piece_promise {
+	struct promise promise;
+	struct underway *u;
+	const struct torrent *torrent;
+	const char *by;
+	char state[64];
+};
+
+static bool piece_ready(struct promise *p)
+{
+	return underway_settled(((struct piece_promise *)p)->u);
+}
+
+static const uint8_t *piece_keep(struct promise *p, struct json *j)
+{
+	struct piece_promise *pp = (struct piece_promise *)p;
+
+	underway_settle(pp->u);
+	underway_detail(pp->u, pp->torrent, pp->by, pp->state, j);
+	return underway_sha256(pp->u);
+}
+
+static void piece_drop(struct promise *p)
+{
+	underway_free(((struct piece_promise *)p)->u);
+	free(p);
+}
+
+static void put_piece(struct witness *w, enum side by, struct underway *u,
+    const char *state, struct stamp at)
+{
+	struct piece_promise *p = must(malloc(sizeof(*p)));
+	const uint8_t *sha256;
+	struct json j;
+
+	*p = (struct piece_promise){ { piece_ready, piece_keep, piece_drop },
+		.u = u, .torrent = w->torrent,
+		.by = describe_side(observe_as(w, by)) };
+	snprintf(p->state, sizeof(p->state), "%s", state);
+	if (w->hooks.later && !piece_ready(&p->promise)) {
+		observe_put_later(w, by, at, "piece", &p->promise);
+		return;
+	}
+	json_init(&j, JSON_MOST);
+	sha256 = piece_keep(&p->promise, &j);
+	observe_put(w, by, at, "piece", &j, span_of(NULL, 0), sha256);
+	piece_drop(&p->promise);
+}
+
 void observe_piece(struct witness *w, enum side by, struct underway *u,
     const char *reason, bool report, struct stamp at)
 {
@@ -201,7 +265,6 @@ void observe_piece(struct witness *w, enum side by, struct underway *u,
 		.proven = underway_proven(u)
 	};
 	char state[64];
-	struct json j;
 
 	/* What we were asked for and never gave is told by `request`. */
 	if (observe_as(w, by) == SIDE_US && underway_came(u) == 0) {
@@ -213,12 +276,8 @@ void observe_piece(struct witness *w, enum side by, struct underway *u,
 	snprintf(state, sizeof(state), "%s%s", reason,
 	    !w->flow[by].unchoked ? ", choked" :
 	    underway_rejected(u) ? ", rejected" : "");
-	json_init(&j, JSON_MOST);
-	underway_detail(u, w->torrent, describe_side(observe_as(w, by)), state,
-	    &j);
-	observe_put(w, by, at, "piece", &j, span_of(NULL, 0), underway_sha256(u));
-	underway_free(u);
-	if (report && by == SIDE_PEER && w->hooks.piece)
+	put_piece(w, by, u, state, at);
+	if (report && by == SIDE_PEER && w->hooks.piece && !w->hooks.later)
 		w->hooks.piece(w->hooks.ctx, &r);
 }
 
@@ -232,9 +291,12 @@ static void asked(struct witness *w, const struct event *ev, struct stamp at)
 		return;
 	if (!f->pieces) {
 		f->pieces = must(malloc(sizeof(*f->pieces)));
-		assembly_init(f->pieces, w->torrent);
+		assembly_init(f->pieces, w->torrent, w->between ?
+		    ASSEMBLY_LIVE_MOST : ASSEMBLY_LIVE);
 	}
 	f->pieces->proven = proven_of(w);
+	f->pieces->digester = w->hooks.digester;
+	f->pieces->later = w->hooks.later != NULL;
 	assembly_ask(f->pieces, &ev->msg, &out);
 	if (out)
 		observe_piece(w, giver, out, "displaced", false, at);

@@ -9,24 +9,36 @@
 
 #include "schema/assembly.h"
 #include "schema/burst.h"
+#include "schema/promise.h"
 #include "schema/veil.h"
 #include "schema/witness.h"
+
+/* The digest of a stream that is long enough for a thread of its own. */
+struct stream_sum {
+	struct hashing hashing;
+	SHA256_CTX digest;
+};
 
 /* One direction of the conversation. */
 struct flow {
 	uint64_t bytes;		/* seen on the wire */
-	SHA256_CTX digest;
+	union {
+		SHA256_CTX digest;
+		struct stream_sum *sum;	/* if long */
+	};
 	uint8_t *kept;		/* the start of a message, exactly or nearly */
 	size_t n, room;
-	uint64_t keepalives, piece_bytes;
+	uint64_t piece_bytes;
+	uint32_t keepalives;
+	bool busy : 1;		/* its bytes are being read */
+	bool counts : 1;		/* its handshake bears the torrent's hash */
+	bool gap : 1;		/* bytes are missing: no digest */
+	bool is_long : 1;		/* .sum is in use */
+	bool unchoked : 1;		/* it lets the other side ask */
+	bool fast : 1;		/* its handshake has the Fast bit (BEP 6) */
 	struct burst burst;
 	struct claims claims;
 	struct assembly *pieces;	/* that this side sends; NULL: none */
-	bool busy;		/* its bytes are being read */
-	bool counts;		/* its handshake bears the torrent's hash */
-	bool gap;		/* bytes are missing: no digest */
-	bool unchoked;		/* it lets the other side ask */
-	bool fast;		/* its handshake has the Fast bit (BEP 6) */
 };
 
 /* Of a conversation of two others, by enum side. */
@@ -52,6 +64,10 @@ struct witness {
 	struct flow flow[2];	/* by enum side */
 	bool closed;
 };
+
+/* The same of a record that waits for digests; p is handed on. */
+void observe_put_later(struct witness *w, enum side by, struct stamp at,
+    const char *kind, struct promise *p);
 
 /* The conversation is one of this swarm. */
 void observe_target(struct witness *w, const struct swarmref *target);

@@ -1,11 +1,14 @@
 #include "schema/witness.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "schema/describe.h"
 #include "schema/log.h"
 #include "schema/observe.h"
+
+#define STREAM_ALONE 16384u	/* bytes; a longer one's digest is a thread's */
 
 static void *must(void *p)
 {
@@ -71,6 +74,10 @@ void witness_free(struct witness *w)
 		free(f->kept);
 		burst_fini(&f->burst);
 		claims_fini(&f->claims);
+		if (f->is_long) {
+			hashing_wait(&f->sum->hashing);
+			free(f->sum);
+		}
 	}
 	proven_free(w->proven);
 	free(w->between);
@@ -203,21 +210,55 @@ static bool readable(const struct witness *w, enum side by)
 	    !(w->veil && w->veil->mse.fault.reason);
 }
 
+static void take_stream(void *ctx, const uint8_t *p, size_t n)
+{
+	SHA256_Update(ctx, p, n);
+}
+
+/* Counts bytes and takes their digest: where they can be read from then on. */
+static const uint8_t *count(struct witness *w, struct flow *f,
+    const uint8_t *bytes, size_t n, struct digester_chunk **pin)
+{
+	struct digester *g = w->hooks.digester;
+
+	*pin = NULL;
+	f->bytes += n;
+	if (f->gap)
+		return bytes;
+	if (g && !f->is_long && f->bytes > STREAM_ALONE) {
+		struct stream_sum *sum = must(malloc(sizeof(*sum)));
+
+		sum->digest = f->digest;
+		f->sum = sum;
+		f->is_long = true;
+		hashing_init(&f->sum->hashing, g, take_stream,
+		    &f->sum->digest);
+	}
+	if (!f->is_long) {
+		SHA256_Update(&f->digest, bytes, n);
+		return bytes;
+	}
+	bytes = digester_hold(g, bytes, n, pin);
+	hashing_add(&f->sum->hashing, bytes, n);
+	return bytes;
+}
+
 int witness_bytes(struct witness *w, enum side by, const void *bytes, size_t n,
     struct stamp at)
 {
 	struct flow *f = &w->flow[by];
+	struct digester_chunk *pin;
 
 	assert(!f->busy);
 	if (w->closed)
 		return -1;
 	f->busy = true;
-	f->bytes += n;
-	SHA256_Update(&f->digest, bytes, n);
+	bytes = count(w, f, bytes, n, &pin);
 	if (w->veil)
 		unveil(w, by, bytes, n, at);
 	else
 		feed(w, by, bytes, n, at);
+	digester_unpin(w->hooks.digester, pin);
 	f->busy = false;
 	return readable(w, by) ? 0 : -1;
 }
@@ -355,53 +396,149 @@ bool witness_waiting(const struct witness *w)
 	    (w->veil && veil_holds(w->veil)));
 }
 
-static void put_digest(struct json *j, const char *key, struct flow *f)
+/* What `closed` says, which may have to wait for its digests. By enum side. */
+struct ending {
+	struct promise promise;
+	bool between;
+	char by[16], *why;
+	uint64_t bytes[2], keepalives[2], piece_bytes[2];
+	struct between counts;
+	bool gap[2];
+	SHA256_CTX digest[2];
+	struct stream_sum *sum[2];
+};
+
+static void put_digest(struct json *j, const char *key, struct ending *e,
+    enum side by)
 {
 	uint8_t digest[32];
 
-	SHA256_Final(digest, &f->digest);
-	if (f->gap)
+	if (e->gap[by]) {
 		json_null(j, key);
+		return;
+	}
+	if (e->sum[by])
+		hashing_wait(&e->sum[by]->hashing);
+	SHA256_Final(digest, e->sum[by] ? &e->sum[by]->digest :
+	    &e->digest[by]);
+	json_hex(j, key, span_of(digest, sizeof(digest)));
+}
+
+static void put_ours(struct json *j, struct ending *e)
+{
+	json_uint(j, "rx_bytes", e->bytes[SIDE_PEER]);
+	json_uint(j, "tx_bytes", e->bytes[SIDE_US]);
+	put_digest(j, "rx_sha256", e, SIDE_PEER);
+	put_digest(j, "tx_sha256", e, SIDE_US);
+	json_uint(j, "keepalives_rx", e->keepalives[SIDE_PEER]);
+	json_uint(j, "keepalives_tx", e->keepalives[SIDE_US]);
+	json_uint(j, "piece_bytes_tx", e->piece_bytes[SIDE_US]);
+}
+
+/* SIDE_US opened the conversation, or spoke first. */
+static void put_theirs(struct json *j, struct ending *e)
+{
+	const enum side a = SIDE_US, b = SIDE_PEER;
+
+	json_uint(j, "initiator_bytes", e->bytes[a]);
+	json_uint(j, "responder_bytes", e->bytes[b]);
+	put_digest(j, "initiator_sha256", e, a);
+	put_digest(j, "responder_sha256", e, b);
+	json_uint(j, "initiator_keepalives", e->keepalives[a]);
+	json_uint(j, "responder_keepalives", e->keepalives[b]);
+	json_uint(j, "initiator_piece_bytes", e->piece_bytes[a]);
+	json_uint(j, "responder_piece_bytes", e->piece_bytes[b]);
+	json_uint(j, "initiator_missing", e->counts.missing[a]);
+	json_uint(j, "responder_missing", e->counts.missing[b]);
+	json_uint(j, "initiator_overlaps", e->counts.unlike[a]);
+	json_uint(j, "responder_overlaps", e->counts.unlike[b]);
+}
+
+static bool ending_ready(struct promise *p)
+{
+	struct ending *e = (struct ending *)p;
+
+	return (!e->sum[0] || hashing_done(&e->sum[0]->hashing)) &&
+	    (!e->sum[1] || hashing_done(&e->sum[1]->hashing));
+}
+
+static const uint8_t *ending_keep(struct promise *p, struct json *j)
+{
+	struct ending *e = (struct ending *)p;
+
+	json_open(j, NULL, '{');
+	json_str(j, "by", e->by);
+	json_str(j, "why", e->why);
+	if (e->between)
+		put_theirs(j, e);
 	else
-		json_hex(j, key, span_of(digest, sizeof(digest)));
+		put_ours(j, e);
+	json_close(j, '}');
+	return NULL;
 }
 
-static void put_ours(struct json *j, struct flow *rx, struct flow *tx)
+static void ending_drop(struct promise *p)
 {
-	json_uint(j, "rx_bytes", rx->bytes);
-	json_uint(j, "tx_bytes", tx->bytes);
-	put_digest(j, "rx_sha256", rx);
-	put_digest(j, "tx_sha256", tx);
-	json_uint(j, "keepalives_rx", rx->keepalives);
-	json_uint(j, "keepalives_tx", tx->keepalives);
-	json_uint(j, "piece_bytes_tx", tx->piece_bytes);
+	struct ending *e = (struct ending *)p;
+
+	for (int i = 0; i < 2; i++) {
+		if (e->sum[i])
+			hashing_wait(&e->sum[i]->hashing);
+		free(e->sum[i]);
+	}
+	free(e->why);
+	free(e);
 }
 
-/* a opened the conversation, or spoke first. */
-static void put_theirs(struct json *j, const struct between *w,
-    struct flow *a, struct flow *b)
+/* Takes the sums along. */
+static struct ending *ending_of(struct witness *w, const char *by,
+    const char *why)
 {
-	json_uint(j, "initiator_bytes", a->bytes);
-	json_uint(j, "responder_bytes", b->bytes);
-	put_digest(j, "initiator_sha256", a);
-	put_digest(j, "responder_sha256", b);
-	json_uint(j, "initiator_keepalives", a->keepalives);
-	json_uint(j, "responder_keepalives", b->keepalives);
-	json_uint(j, "initiator_piece_bytes", a->piece_bytes);
-	json_uint(j, "responder_piece_bytes", b->piece_bytes);
-	json_uint(j, "initiator_missing", w->missing[SIDE_US]);
-	json_uint(j, "responder_missing", w->missing[SIDE_PEER]);
-	json_uint(j, "initiator_overlaps", w->unlike[SIDE_US]);
-	json_uint(j, "responder_overlaps", w->unlike[SIDE_PEER]);
+	struct ending *e = must(calloc(1, sizeof(*e)));
+
+	e->promise = (struct promise){ ending_ready, ending_keep,
+		ending_drop };
+	e->between = w->between != NULL;
+	if (w->between)
+		e->counts = *w->between;
+	snprintf(e->by, sizeof(e->by), "%s", by);
+	e->why = must(strdup(why));
+	for (int i = 0; i < 2; i++) {
+		struct flow *f = &w->flow[i];
+
+		e->bytes[i] = f->bytes;
+		e->keepalives[i] = f->keepalives;
+		e->piece_bytes[i] = f->piece_bytes;
+		e->gap[i] = f->gap;
+		if (f->is_long)
+			e->sum[i] = f->sum;
+		else
+			e->digest[i] = f->digest;
+		f->is_long = false;
+	}
+	return e;
+}
+
+static void put_ending(struct witness *w, const char *by, const char *why,
+    struct stamp at)
+{
+	struct ending *e = ending_of(w, by, why);
+	struct json j;
+
+	if (w->hooks.later && !ending_ready(&e->promise)) {
+		observe_put_later(w, SIDE_US, at, "closed", &e->promise);
+		return;
+	}
+	json_init(&j, JSON_MOST);
+	ending_keep(&e->promise, &j);
+	observe_put(w, SIDE_US, at, "closed", &j, span_of(NULL, 0), NULL);
+	ending_drop(&e->promise);
 }
 
 void witness_close(struct witness *w, const char *by, const char *why,
     struct stamp at)
 {
-	struct flow *rx = &w->flow[SIDE_PEER], *tx = &w->flow[SIDE_US];
-	struct json j;
-
-	assert(!rx->busy && !tx->busy);
+	assert(!w->flow[SIDE_PEER].busy && !w->flow[SIDE_US].busy);
 	if (w->closed)
 		return;
 	unveil_held(w, at);
@@ -418,16 +555,7 @@ void witness_close(struct witness *w, const char *by, const char *why,
 		while (a && (u = assembly_take(a)) != NULL)
 			observe_piece(w, (enum side)i, u, "closed", true, at);
 	}
-	json_init(&j, JSON_MOST);
-	json_open(&j, NULL, '{');
-	json_str(&j, "by", by);
-	json_str(&j, "why", why);
-	if (w->between)
-		put_theirs(&j, w->between, tx, rx);
-	else
-		put_ours(&j, rx, tx);
-	json_close(&j, '}');
-	observe_put(w, SIDE_US, at, "closed", &j, span_of(NULL, 0), NULL);
+	put_ending(w, by, why, at);
 }
 
 const struct claims *witness_claims(const struct witness *w, enum side by)

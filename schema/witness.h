@@ -9,6 +9,8 @@
 #define SCHEMA_WITNESS_H
 
 #include "schema/claims.h"
+#include "schema/digester.h"
+#include "schema/promise.h"
 #include "schema/record.h"
 #include "schema/swarmref.h"
 #include "wire/mse.h"
@@ -42,6 +44,13 @@ struct witness_hooks {
 	/* Which swarm an initiator of an encrypted conversation means; asked
 	 * where the conversation was not dialled for one. May be NULL. */
 	mse_find *skey;
+	/* Takes the digests of long streams and of pieces; lent, or NULL. */
+	struct digester *digester;
+	/* The place of a record whose digests are still being taken: its seq. r
+	 * has neither detail nor raw_sha256; the promise is the hook's. NULL:
+	 * the witness waits. With it, the piece hook is never called. */
+	int64_t (*later)(void *ctx, const struct record *r,
+	    struct promise *p);
 };
 
 /*

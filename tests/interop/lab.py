@@ -87,18 +87,21 @@ class Host:
 		self.lab.processes.append(p)
 		return p
 
+	def inside(self, call):
+		"""Calls it in a thread that is on this host, and waits."""
+		# Only the thread that enters a namespace is in it.
+		def enter():
+			with open("/run/netns/" + self.ns) as f:
+				if LIBC.setns(f.fileno(), CLONE_NEWNET) == 0:
+					call()
+		t = threading.Thread(target=enter)
+		t.start()
+		t.join()
+
 	def socket(self, family=socket.AF_INET, kind=socket.SOCK_STREAM):
 		"""A socket of this host, for this process to use."""
 		made = []
-
-		# Only the thread that enters a namespace is in it.
-		def make():
-			with open("/run/netns/" + self.ns) as f:
-				if LIBC.setns(f.fileno(), CLONE_NEWNET) == 0:
-					made.append(socket.socket(family, kind))
-		t = threading.Thread(target=make)
-		t.start()
-		t.join()
+		self.inside(lambda: made.append(socket.socket(family, kind)))
 		if not made:
 			raise OSError("cannot enter " + self.ns)
 		return made[0]

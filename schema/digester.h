@@ -1,0 +1,54 @@
+/*
+ * Threads that take digests, so that whoever reads bytes need not wait for
+ * them. Bytes are copied once, however many digests they go into. What comes
+ * out does not depend on the threads: each digest is taken of its bytes in
+ * order, and whoever wants it waits. One thread feeds a digester. Memory is
+ * bounded by DIGESTER_MEMORY: where the threads are behind, adding waits.
+ */
+#ifndef SCHEMA_DIGESTER_H
+#define SCHEMA_DIGESTER_H
+
+#include <stdatomic.h>
+
+#include "wire/cur.h"
+
+#define DIGESTER_MEMORY (8u << 20)
+#define DIGESTER_THREADS 4u
+
+struct digester;
+struct digester_chunk;
+
+/* One digest being taken; take runs on a thread of the digester. */
+struct hashing {
+	struct digester *digester;	/* NULL: at once, by the caller */
+	void (*take)(void *ctx, const uint8_t *p, size_t n);
+	void *ctx;
+	struct hashing *next, **at;	/* of those with bytes in hand ... */
+	struct span pending;	/* ... which lie in the current chunk */
+	uint64_t given;
+	atomic_uint_fast64_t taken;
+	unsigned thread;
+};
+
+/* NULL where no thread can be had: then digests are taken at once. */
+struct digester *digester_new(unsigned threads);
+/* Nothing may be under way. NULL is allowed. */
+void digester_free(struct digester *g);
+
+/* Copies bytes that are about to be added, perhaps to several digests: the copy,
+ * which stays until *pin is given back; or p itself (g NULL, or too long), with
+ * *pin NULL. */
+const uint8_t *digester_hold(struct digester *g, const uint8_t *p, size_t n,
+    struct digester_chunk **pin);
+void digester_unpin(struct digester *g, struct digester_chunk *pin);
+
+void hashing_init(struct hashing *h, struct digester *g,
+    void (*take)(void *ctx, const uint8_t *p, size_t n), void *ctx);
+/* Bytes, best out of what digester_hold gave; others are copied. */
+void hashing_add(struct hashing *h, const uint8_t *p, size_t n);
+/* Whether all that was added is taken; ctx is then the caller's until more is
+ * added, and may be freed. hashing_wait waits for that. */
+bool hashing_done(struct hashing *h);
+void hashing_wait(struct hashing *h);
+
+#endif
