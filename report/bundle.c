@@ -15,21 +15,23 @@
  * is the run's. */
 #define BOUND(column) "clock_bound_ns(" column ") AS bound_ns"
 
-/* name, whether ?1 (a swarm, or empty) chooses rows, and their order. */
+/* Whether ?1 (a swarm, or empty) chooses rows, and their order. As a range, so
+ * that an index by swarm serves both. */
+#define CHOSEN " WHERE swarm BETWEEN ?1 AND iif(?1 = '', 'g', ?1) "
+
 static const struct {
 	const char *name, *sql;
 } tables[] = {
-	{ "swarm", "SELECT * FROM swarm WHERE ?1 IN ('', swarm) "
-	    "ORDER BY swarm" },
-	{ "sighting", "SELECT *, " BOUND("first_utc_ns") " FROM sighting WHERE ?1 IN ('', swarm) "
+	{ "swarm", "SELECT * FROM swarm" CHOSEN "ORDER BY swarm" },
+	{ "sighting", "SELECT *, " BOUND("first_utc_ns") " FROM sighting" CHOSEN
 	    "ORDER BY swarm, ip, port, source, witness" },
-	{ "contact", "SELECT *, " BOUND("opened_utc_ns") " FROM contact WHERE ?1 = '' OR swarm = ?1 "
-	    "ORDER BY conn, ip, port" },
-	{ "piece_check", "SELECT *, " BOUND("utc_ns") " FROM piece_check WHERE ?1 = '' OR "
-	    "swarm = ?1 ORDER BY seq" },
-	{ "endpoint", "SELECT *, " BOUND("first_utc_ns") " FROM endpoint WHERE ?1 IN ('', swarm) "
+	{ "contact", "SELECT *, " BOUND("opened_utc_ns") " FROM contact "
+	    "WHERE ?1 = '' OR swarm = ?1 ORDER BY conn, ip, port" },
+	{ "piece_check", "SELECT *, " BOUND("utc_ns") " FROM piece_check "
+	    "WHERE ?1 = '' OR swarm = ?1 ORDER BY seq" },
+	{ "endpoint", "SELECT *, " BOUND("first_utc_ns") " FROM endpoint" CHOSEN
 	    "ORDER BY swarm, ip, port, port_kind, utc_day" },
-	{ "coverage", "SELECT *, " BOUND("from_utc_ns") " FROM coverage WHERE ?1 IN ('', swarm) "
+	{ "coverage", "SELECT *, " BOUND("from_utc_ns") " FROM coverage" CHOSEN
 	    "ORDER BY swarm, source, from_utc_ns, to_utc_ns" },
 	{ "decoy_source", "SELECT * FROM decoy_source WHERE ?1 IS NOT NULL "
 	    "ORDER BY source, witness" },

@@ -53,10 +53,6 @@ int endpoints_prepare(const struct facts *c, const struct endpoints_of *of)
 	static const char all[] =
 	    "CREATE TEMP VIEW mine AS SELECT * FROM contact;";
 	static const char rest[] =
-	    "CREATE TEMP TABLE talk (swarm TEXT, ip TEXT, port INTEGER, "
-	    "conn INTEGER, PRIMARY KEY (swarm, ip, port, conn)) WITHOUT ROWID;"
-	    "INSERT INTO talk SELECT swarm, ip, port, conn FROM mine "
-	    "WHERE swarm IS NOT NULL;"
 	    "CREATE TEMP TABLE id_at (swarm TEXT, ip TEXT, peer_id TEXT, "
 	    "PRIMARY KEY (swarm, ip, peer_id)) WITHOUT ROWID;"
 	    "INSERT OR IGNORE INTO id_at SELECT swarm, ip, peer_id FROM "
@@ -149,6 +145,7 @@ void endpoints_open(struct endpoints *e, const struct facts *c,
 	    "s.ip = e.ip AND s.port = e.port AND s.source <> 'incoming'), "
 	    "(SELECT min(first_seq) FROM sighting AS s WHERE s.swarm = e.swarm "
 	    "AND s.ip = e.ip AND s.port = e.port AND s.source <> 'incoming'), "
+	    "EXISTS (SELECT 1 FROM decoy_source WHERE named > 0) AND "
 	    "EXISTS (SELECT 1 FROM sighting AS s JOIN decoy_source AS d ON "
 	    "d.source = s.source AND d.witness = s.witness WHERE s.swarm = "
 	    "e.swarm AND s.ip = e.ip AND s.port = e.port AND d.named > 0), "
@@ -173,10 +170,9 @@ void endpoints_open(struct endpoints *e, const struct facts *c,
 	    "c.closed_utc_ns, c.outcome, c.peer_id, c.client, "
 	    "c.pieces_claimed, coalesce(c.pieces_total, (SELECT pieces FROM "
 	    "swarm WHERE swarm = c.swarm)), c.level, coalesce(k.n, 0) "
-	    "FROM talk AS t CROSS JOIN contact AS c ON c.conn = t.conn AND "
-	    "c.ip = t.ip AND c.port = t.port LEFT JOIN lack AS k ON k.conn = "
-	    "t.conn AND k.ip = t.ip AND k.port = t.port AND k.day_ns = ?4 "
-	    "WHERE t.swarm = ?1 AND t.ip = ?2 AND t.port = ?3 AND "
+	    "FROM contact AS c LEFT JOIN lack AS k ON k.conn = c.conn AND "
+	    "k.ip = c.ip AND k.port = c.port AND k.day_ns = ?4 "
+	    "WHERE c.swarm = ?1 AND c.ip = ?2 AND c.port = ?3 AND "
 	    "c.opened_utc_ns < ?4 + 86400000000000 AND "
 	    "(c.closed_utc_ns IS NULL OR c.closed_utc_ns >= ?4) "
 	    "ORDER BY c.conn", -1, &e->talks, NULL) != SQLITE_OK ||

@@ -221,21 +221,17 @@ int method_sources(FILE *f, const struct subject *s, const struct facts *c)
 	struct rows q;
 	bool any = false;
 
-	rows_open(&q, c->db, "SELECT g.source, g.witness, count(*) AS n, "
-	    "count(*) FILTER (WHERE e.level IS NOT NULL), count(*) FILTER "
-	    "(WHERE e.level = 0), coalesce(d.named, 0), coalesce(d.asked, 0) "
-	    "FROM sighting AS g LEFT JOIN (SELECT swarm, ip, port, max(level) "
-	    "AS level FROM endpoint WHERE port_kind = 'remote' GROUP BY swarm, "
-	    "ip, port) AS e USING (swarm, ip, port) LEFT JOIN decoy_source AS d "
-	    "ON d.source = g.source AND d.witness = g.witness WHERE g.source "
-	    "IN ('tracker', 'magnet', 'lsd') AND ?1 IN ('', g.swarm) GROUP BY "
-	    "1, 2 UNION ALL SELECT g.source, 'all ' || count(DISTINCT "
-	    "g.witness) || ' of them', count(*), count(*) FILTER (WHERE e.level "
-	    "IS NOT NULL), count(*) FILTER (WHERE e.level = 0), 0, 0 FROM "
-	    "sighting AS g LEFT JOIN (SELECT swarm, ip, port, max(level) AS "
-	    "level FROM endpoint WHERE port_kind = 'remote' GROUP BY swarm, ip, "
-	    "port) AS e USING (swarm, ip, port) WHERE g.source IN ('dht', "
-	    "'pex') AND ?1 IN ('', g.swarm) GROUP BY 1 ORDER BY 1, 2",
+	rows_open(&q, c->db, "WITH g AS (SELECT source, iif(source IN ('dht', "
+	    "'pex'), '', witness) AS witness, (SELECT max(e.level) FROM "
+	    "endpoint AS e WHERE e.swarm = s.swarm AND e.ip = s.ip AND e.port "
+	    "= s.port AND e.port_kind = 'remote') AS level FROM sighting AS s "
+	    "WHERE s.swarm BETWEEN ?1 AND iif(?1 = '', 'g', ?1) AND source <> "
+	    "'incoming') SELECT source, witness, count(*), count(level), "
+	    "count(*) FILTER (WHERE level = 0), (SELECT sum(d.named) FROM "
+	    "decoy_source AS d WHERE d.source = g.source AND g.witness IN "
+	    "('', d.witness)), (SELECT sum(d.asked) FROM decoy_source AS d "
+	    "WHERE d.source = g.source AND g.witness IN ('', d.witness)) FROM "
+	    "g GROUP BY source, witness ORDER BY source, witness",
 	    s->swarm ? s->swarm : "");
 	while (rows_next(&q)) {
 		if (!any) {
@@ -254,7 +250,8 @@ int method_sources(FILE *f, const struct subject *s, const struct facts *c)
 		fputs("<tr><th scope=row>", f);
 		html_text(f, rows_text(&q, 0));
 		fputs(" ", f);
-		html_clip(f, rows_text(&q, 1), 90);
+		html_clip(f, rows_text(&q, 1)[0] ? rows_text(&q, 1) :
+		    "nodes or peers, all of them together", 90);
 		fputs("</th>", f);
 		for (int i = 2; i < 5; i++)
 			markup_cell(f, rows_int(&q, i));
