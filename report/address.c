@@ -114,7 +114,8 @@ int address_read(struct address *a, const struct facts *c,
 	while (r == 0 && rows_next(&q))
 		r = read_swarm(a, of, rows_text(&q, 0), rows_copy(&q, 1),
 		    rows_null(&q, 2) ? -1 : rows_int(&q, 2));
-	return rows_close(&q) || r ? -1 : 0;
+	return rows_close(&q) || r || frames_read(&a->frames, c, of, swarm) ?
+	    -1 : 0;
 }
 
 void address_free(struct address *a)
@@ -126,5 +127,6 @@ void address_free(struct address *a)
 		free(a->at[i].name);
 	}
 	free(a->at);
+	frames_free(&a->frames);
 	*a = (struct address){ 0 };
 }

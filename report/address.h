@@ -7,6 +7,7 @@
 #define REPORT_ADDRESS_H
 
 #include "report/endpoints.h"
+#include "report/frames.h"
 #include "report/received.h"
 #include "report/statement.h"
 #include "wire/endpoint.h"
@@ -28,6 +29,7 @@ struct address {
 	const struct facts *facts;	/* lent */
 	struct finding *at;		/* by swarm, day, port */
 	size_t n;
+	struct frames frames;		/* of all its conversations */
 };
 
 /* endpoints_prepare for this address comes first. of->ip is set; swarm: only

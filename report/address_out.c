@@ -81,7 +81,31 @@ static void put_received(struct json *j, const struct received *r)
 	json_close(j, '}');
 }
 
-static void put_finding(struct json *j, const struct finding *w, int *id)
+/* A conversation, and which packets are its. */
+static void put_talk(struct json *j, const struct frames *frames,
+    int64_t conn)
+{
+	const struct frames_talk *t = frames_of(frames, conn);
+	struct frames_span s;
+	size_t at = 0;
+
+	json_open(j, NULL, '{');
+	json_int(j, "conn", conn);
+	json_open(j, "packets", '[');
+	while (frames_next(t, &at, &s)) {
+		json_open(j, NULL, '{');
+		json_str(j, "file", frames->file[s.file]);
+		json_uint(j, "first_frame", s.first);
+		json_uint(j, "last_frame", s.last);
+		json_uint(j, "packets", s.n);
+		json_close(j, '}');
+	}
+	json_close(j, ']');
+	json_close(j, '}');
+}
+
+static void put_finding(struct json *j, const struct frames *frames,
+    const struct finding *w, int *id)
 {
 	const struct ladder *l = ladder_at(w->row.level);
 
@@ -108,7 +132,7 @@ static void put_finding(struct json *j, const struct finding *w, int *id)
 	json_int(j, "pieces_incomplete", w->row.incomplete);
 	json_open(j, "conversations", '[');
 	for (size_t i = 0; i < w->talks; i++)
-		json_int(j, NULL, w->talk[i].conn);
+		put_talk(j, frames, w->talk[i].conn);
 	json_close(j, ']');
 	json_open(j, "statements", '[');
 	for (size_t i = 0; i < w->said.n; i++)
@@ -178,7 +202,7 @@ int address_json(FILE *f, const struct subject *s, const struct address *a)
 		json_bool(&j, "imported", c->imported);
 		json_open(&j, "findings", '[');
 		for (size_t k = 0; k < a[i].n; k++) {
-			put_finding(&j, &a[i].at[k], &id);
+			put_finding(&j, &a[i].frames, &a[i].at[k], &id);
 			if (j.failed)
 				break;
 			fwrite(j.text, 1, j.n, f);	/* and goes on */
@@ -206,10 +230,10 @@ static void cell(FILE *f, const char *text)
 	fputc(',', f);
 }
 
-int address_csv(FILE *f, const struct subject *s)
+int address_csv(FILE *f, const struct subject *s, const struct address *a)
 {
-	fputs("case,seq,utc,bound_ns,kind,infohash,conn,ip,port,by,text\r\n",
-	    f);
+	fputs("case,seq,utc,bound_ns,kind,infohash,conn,ip,port,by,file,frame,"
+	    "text\r\n", f);
 	for (size_t i = 0; i < s->n; i++) {
 		const struct facts *c = &s->cases[i];
 		struct tell t;
@@ -218,6 +242,7 @@ int address_csv(FILE *f, const struct subject *s)
 		tell_open(&t, c, &s->of, s->swarm);
 		while (tell_next(&t, &r)) {
 			int64_t bound = facts_bound(c, r.utc_ns);
+			const struct frame *p;
 			char at[WHEN_MAX];
 
 			cell(f, c->name);
@@ -234,6 +259,11 @@ int address_csv(FILE *f, const struct subject *s)
 			cell(f, r.ip);
 			fprintf(f, "%d,", r.port);
 			cell(f, r.by);
+			p = tell_packet(&r, &a[i].frames, s->of.ip);
+			cell(f, p ? a[i].frames.file[p->file] : NULL);
+			if (p)
+				fprintf(f, "%" PRIu64, p->number);
+			fputc(',', f);
 			csv_text(f, r.text ? r.text : "");
 			fputs("\r\n", f);
 		}

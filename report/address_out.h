@@ -9,6 +9,6 @@
 
 /* a: one for each case of the subject. -1 logged. */
 int address_json(FILE *f, const struct subject *s, const struct address *a);
-int address_csv(FILE *f, const struct subject *s);
+int address_csv(FILE *f, const struct subject *s, const struct address *a);
 
 #endif

@@ -232,8 +232,10 @@ static int put_address(struct manifest *m, const struct subject *s,
 	f = manifest_file(m, "address.json", "D1: the same for machines");
 	if (f == NULL || address_json(f, s, a) || manifest_put(m))
 		return -1;
-	return put_file(m, "address.csv", "D2: its records in order",
-	    address_csv, s) || put_drafts(m, s) ? -1 : 0;
+	f = manifest_file(m, "address.csv", "D2: its records in order");
+	if (f == NULL || address_csv(f, s, a) || manifest_put(m))
+		return -1;
+	return put_drafts(m, s);
 }
 
 static int write_address(struct manifest *m, const struct subject *s)

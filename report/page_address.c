@@ -182,9 +182,27 @@ static void write_received(FILE *f, const struct finding *w, int number)
 	}
 }
 
-static void write_conversation(FILE *f, const struct facts *c,
+static void cell_packets(FILE *f, const struct frames *frames, int64_t conn)
+{
+	const struct frames_talk *t = frames_of(frames, conn);
+	struct frames_span s;
+	size_t at = 0;
+
+	fputs("<td class=packet>", f);
+	while (frames_next(t, &at, &s)) {
+		fprintf(f, "%s&nbsp;%llu–%llu<br><span class=how>",
+		    frames->file[s.file] + strlen("packets/"),
+		    (unsigned long long)s.first, (unsigned long long)s.last);
+		html_count(f, (long long)s.n, "packet", "packets");
+		fputs("</span> ", f);
+	}
+	fputs(at ? "</td>" : "none kept</td>", f);
+}
+
+static void write_conversation(FILE *f, const struct address *a,
     const struct rows *q)
 {
+	const struct facts *c = a->facts;
 	int64_t from = rows_int(q, 5), bound = facts_bound(c, from);
 	const char *client = rows_text(q, 9);
 
@@ -218,10 +236,11 @@ static void write_conversation(FILE *f, const struct facts *c,
 	fputs("</td>", f);
 	markup_cell(f, rows_int(q, 10));
 	markup_cell(f, rows_int(q, 11));
+	cell_packets(f, &a->frames, rows_int(q, 0));
 	fputs("</tr>\n", f);
 }
 
-static int write_conversations(FILE *f, const struct facts *c,
+static int write_conversations(FILE *f, const struct address *a,
     const struct finding *w, int number)
 {
 	struct rows q;
@@ -229,7 +248,7 @@ static int write_conversations(FILE *f, const struct facts *c,
 
 	if (w->talks == 0)
 		return 0;
-	rows_open(&q, c->db, "SELECT c.conn, c.port, c.direction, c.transport, "
+	rows_open(&q, a->facts->db, "SELECT c.conn, c.port, c.direction, c.transport, "
 	    "c.encryption, c.opened_utc_ns, c.closed_utc_ns, c.outcome, "
 	    "c.peer_id, c.client, c.rx_bytes, c.tx_bytes FROM contact AS c "
 	    "WHERE c.ip = ?1 AND c.port = ?2 AND c.swarm = ?3 AND "
@@ -252,18 +271,18 @@ static int write_conversations(FILE *f, const struct facts *c,
 			    "(UTC)</th><th scope=col>How it ended</th>"
 			    "<th scope=col>Client and peer id, as it says</th>"
 			    "<th scope=col class=n>Bytes from it</th>"
-			    "<th scope=col class=n>Bytes to it</th></tr>"
-			    "</thead>\n<tbody>\n", f);
+			    "<th scope=col class=n>Bytes to it</th>"
+			    "<th scope=col>Packets</th></tr></thead>\n<tbody>\n", f);
 		}
 		any = true;
-		write_conversation(f, c, &q);
+		write_conversation(f, a, &q);
 	}
 	if (any)
 		markup_table_end(f);
 	return rows_close(&q);
 }
 
-static int write_finding(FILE *f, const struct facts *c,
+static int write_finding(FILE *f, const struct address *a,
     const struct finding *w, int number, int first)
 {
 	fprintf(f, "<section class=finding>\n<h2 id=finding%d>%d. ", number,
@@ -298,7 +317,7 @@ static int write_finding(FILE *f, const struct facts *c,
 	fputs("</dl>\n", f);
 	write_scales(f, w, first);
 	write_received(f, w, number);
-	if (write_conversations(f, c, w, number))
+	if (write_conversations(f, a, w, number))
 		return -1;
 	fputs("</section>\n", f);
 	return 0;
@@ -306,15 +325,34 @@ static int write_finding(FILE *f, const struct facts *c,
 
 /* --- in order -------------------------------------------------------------------- */
 
-static int write_told(FILE *f, const struct subject *s, const struct facts *c)
+static void cell_packet(FILE *f, const struct address *a,
+    const struct frame *p)
 {
+	if (p == NULL)
+		fputs("<td>–</td>", f);
+	else
+		fprintf(f, "<td class=packet>%s&nbsp;%llu</td>",
+		    a->frames.file[p->file] + strlen("packets/"),
+		    (unsigned long long)p->number);
+}
+
+static int write_told(FILE *f, const struct subject *s,
+    const struct address *a)
+{
+	const struct facts *c = a->facts;
 	struct tell t;
 	struct told r;
 	int64_t n = 0;
 
 	fputs("<section>\n<h2 id=order>In order</h2>\n<p>Every record of the "
 	    "conversations above, and of who named the address first, by "
-	    "record number. Times are UTC by the observer’s clock.</p>\n", f);
+	    "record number. Times are UTC by the observer’s clock. Packet is the "
+	    "last one that the address sent no later than the record: its "
+	    "savefile in the case’s folder packets, and its number there, as "
+	    "Wireshark counts.</p>\n", f);
+	if (a->frames.unread)
+		fprintf(f, "<p>Savefiles that could not be read here: %lld."
+		    "</p>\n", (long long)a->frames.unread);
 	tell_open(&t, c, &s->of, s->swarm);
 	while (tell_next(&t, &r)) {
 		if (n++ >= TOLD_SHOWN)
@@ -324,8 +362,8 @@ static int write_told(FILE *f, const struct subject *s, const struct facts *c)
 			fputs("<thead><tr><th scope=col "
 			    "class=n>Record</th><th scope=col>Time (UTC)</th>"
 			    "<th scope=col class=n>Port</th><th scope=col "
-			    "class=n>Conversation</th><th scope=col>What"
-			    "</th></tr></thead>\n<tbody>\n", f);
+			    "class=n>Conversation</th><th scope=col>Packet</th>"
+			    "<th scope=col>What</th></tr></thead>\n<tbody>\n", f);
 		}
 		fprintf(f, "<tr><th scope=row class=n>#%lld</th><td>",
 		    (long long)r.seq);
@@ -336,6 +374,7 @@ static int write_told(FILE *f, const struct subject *s, const struct facts *c)
 		else
 			fprintf(f, "<td class=n>#%lld</td>",
 			    (long long)r.conn);
+		cell_packet(f, a, tell_packet(&r, &a->frames, s->of.ip));
 		fputs("<td>", f);
 		html_clip(f, r.text, 240);
 		fputs("</td></tr>\n", f);
@@ -487,13 +526,13 @@ int page_address(FILE *f, const struct subject *s, const struct address *a)
 	number = 0;
 	for (size_t i = 0; i < s->n; i++)
 		for (size_t k = 0; k < a[i].n; k++) {
-			if (write_finding(f, &s->cases[i], &a[i].at[k],
-			    ++number, id))
+			if (write_finding(f, &a[i], &a[i].at[k], ++number,
+			    id))
 				return -1;
 			id += (int)a[i].at[k].said.n;
 		}
 	for (size_t i = 0; i < s->n; i++)
-		if (write_told(f, s, &s->cases[i]))
+		if (write_told(f, s, &a[i]))
 			return -1;
 	write_network(f, s);
 	write_who(f);

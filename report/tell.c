@@ -1,5 +1,7 @@
 #include "report/tell.h"
 
+#include <string.h>
+
 #include "told_sql.h"
 
 void tell_open(struct tell *t, const struct facts *c,
@@ -34,6 +36,17 @@ bool tell_next(struct tell *t, struct told *r)
 		.text = rows_text(q, 8),
 	};
 	return true;
+}
+
+const struct frame *tell_packet(const struct told *r,
+    const struct frames *frames, const char *ip)
+{
+	bool theirs = r->by ? strcmp(r->by, "peer") == 0 :
+	    strcmp(r->kind, "reached") == 0 || strcmp(r->kind, "accept") == 0;
+
+	if (r->conn < 0 || !theirs || r->ip == NULL || strcmp(r->ip, ip))
+		return NULL;
+	return frames_before(frames_of(frames, r->conn), r->utc_ns);
 }
 
 int tell_close(struct tell *t)

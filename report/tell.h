@@ -6,6 +6,7 @@
 #define REPORT_TELL_H
 
 #include "report/endpoints.h"
+#include "report/frames.h"
 
 struct told {
 	int64_t seq, utc_ns, conn;	/* conn -1: hearsay, no conversation */
@@ -24,6 +25,10 @@ struct tell {
 void tell_open(struct tell *t, const struct facts *c,
     const struct endpoints_of *of, const char *swarm);
 bool tell_next(struct tell *t, struct told *r);
+/* The packet that brought it: the last that the address sent no later. NULL if
+ * it sent nothing by this record, or no packets are kept. */
+const struct frame *tell_packet(const struct told *r,
+    const struct frames *frames, const char *ip);
 int tell_close(struct tell *t);	/* -1 if anything failed */
 
 #endif

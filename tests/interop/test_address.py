@@ -2,15 +2,19 @@
 """Address records of a made-up case: every statement's SQL gives its result
 again with sqlite3 alone, levels and words as the ladder has them, days and
 ports apart, hostile text inert, and no sentence that says more."""
+import calendar
 import csv
 import io
 import json
 import os
 import re
 import shutil
+import socket
+import struct
 import subprocess
 import sys
 import tempfile
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.dont_write_bytecode = True
@@ -188,6 +192,67 @@ def inert(records):
 	    "the network's facts name their database")
 
 
+def frame(a, pa, b, pb, n=0):
+	"""Ethernet, IPv4, TCP, n bytes of payload."""
+	ip = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 40 + n, 0, 0, 64, 6, 0,
+	    socket.inet_aton(a), socket.inet_aton(b))
+	return b"\2" * 12 + b"\x08\0" + ip + struct.pack(">HHIIBBHHH", pa, pb,
+	    1, 1, 0x50, 0x10, 99, 0, 0) + b"x" * n
+
+
+def packets(case, records):
+	"""Frame numbers, held against tshark's."""
+	rows = [r for r in records["10.77.1.1"][2] if r["conn"]]
+	at_ns = {int(r["seq"]): nanoseconds(r["utc"]) for r in rows}
+	conn = int(rows[0]["conn"])
+	them, us = ("10.77.1.1", 6881), ("10.77.0.1", 4000)
+	made, want = [], {}
+	for r in rows:
+		seq, t = int(r["seq"]), nanoseconds(r["utc"])
+		made.append((t - 3000, frame(*("10.77.1.2", 6881), *us)))
+		if r["by"] == "peer" or r["kind"] == "reached":
+			made.append((t - 2000, frame(*them, *us, 9)))
+			want[seq] = len(made)
+		made.append((t - 1000, frame(*us, *them, 5)))
+	made.append((max(at_ns.values()) + 60 * 10 ** 9, frame(*them, *us)))
+	os.makedirs(os.path.join(case, "packets"), exist_ok=True)
+	name = os.path.join(case, "packets/000001.pcap")
+	with open(name, "wb") as f:
+		f.write(struct.pack("<IHHiIII", 0xa1b23c4d, 2, 4, 0, 0, 65535, 1))
+		for t, data in made:
+			f.write(struct.pack("<IIII", t // 10 ** 9, t % 10 ** 9,
+			    len(data), len(data)) + data)
+	doc, page, rows, _ = record(case, "10.77.1.1", out=at("frames"))
+	got = {int(r["seq"]): int(r["frame"]) for r in rows if r["frame"]}
+	tap.claim(got == want and len(want) > 5, "each record's packet")
+	if got != want:
+		print("# %s %s" % (got, want))
+	shown = subprocess.run(["tshark", "-r", name, "-Y", "ip.addr==10.77.1.1"
+	    " && frame.time_epoch < %d" % (max(at_ns.values()) // 10 ** 9 + 30),
+	    "-T", "fields", "-e", "frame.number"], capture_output=True,
+	    text=True).stdout.split()
+	talk = doc["cases"][0]["findings"][0]["conversations"]
+	tap.claim(talk == [{"conn": conn, "packets": [{
+	    "file": "packets/000001.pcap", "first_frame": int(shown[0]),
+	    "last_frame": int(shown[-1]), "packets": len(shown)}]}],
+	    "a conversation's packets are those that tshark finds")
+	tap.claim("000001.pcap" in page.text, "and the page names them")
+	with open(name, "r+b") as f:
+		f.truncate(200)
+	r = record(case, "10.77.1.1", out=at("cut"))
+	tap.claim(r is not None, "a damaged savefile stops nothing")
+	shutil.rmtree(os.path.join(case, "packets"))
+	r = record(case, "10.77.1.1", out=at("cut"))
+	tap.claim(r and "Savefiles that could not be read here: 1" in r[1].text,
+	    "a missing savefile is said to be")
+
+
+def nanoseconds(utc):
+	whole, part = utc.rstrip("Z").split(".")
+	return calendar.timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) * \
+	    10 ** 9 + int(part)
+
+
 def choices(case):
 	r = record(case, "10.77.1.1", "--from", "2026-01-02", out=at("from"))
 	tap.claim(r and findings(r[0]) == [("a", "02", 6881, 5)], "--from")
@@ -227,6 +292,7 @@ def main():
 	received(records)
 	inert(records)
 	choices(case)
+	packets(case, records)
 	before = {n: read(records["10.77.1.3"][3], n)
 	    for n in os.listdir(records["10.77.1.3"][3])}
 	record(case, "10.77.1.3")
