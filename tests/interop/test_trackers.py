@@ -26,6 +26,7 @@ from caseview import Case		# noqa: E402
 from content import bencode, bdecode, hashlib	# noqa: E402
 from lab import PROGRAM, ROOT, as_root	# noqa: E402
 from tap import Tap			# noqa: E402
+from tsa_lab import Authority	# noqa: E402
 
 DURATION_S = 37		# longer than HTTP's 30 s and UDP's first 15 s
 PUBLIC = "11.22.33.44"	# of this namespace, and to the monitor a global one
@@ -407,6 +408,15 @@ def check_http(case, m):
 	tap.claim("certificate" in (s.first.d["error"] or ""),
 	    "and the record says so", s.first.d["error"])
 	tap.equal(m["tls"].requests, [], "and it learns nothing of us")
+	s = Seen(case, m["secure"].url)
+	tap.equal((s.outcomes(), s.first.d["transport"], s.first.d["http_status"],
+	    case.named(s.listed[0].seq)), ({"ok"}, "https", 200, set(PEERS)),
+	    "a certificate of an authority in SSL_CERT_FILE: asked over https")
+	tap.equal([r.raw for r in s.announces if r.d["family"] == 4],
+	    [q for q in m["secure"].requests if b"/announce" in q],
+	    "and the records hold what was in the tunnel")
+	tap.equal(case.records("run")[0].d["config"]["ssl_cert_file"],
+	    os.environ["SSL_CERT_FILE"], "and whose certificates were trusted")
 	s = Seen(case, m["v6"].url)
 	tap.equal((s.outcomes(family=6), s.outcomes(family=4)),
 	    ({"ok"}, set()), "an IPv6 tracker: asked over IPv6 alone")
@@ -558,6 +568,8 @@ def main():
 	    Servers(folder) as servers:
 		os.chmod(folder, 0o755)
 		enter_namespace()
+		authority = Authority(os.path.join(folder, "authority"))
+		os.environ["SSL_CERT_FILE"] = authority.ca
 		m = {
 		    "plain": Http(reply()),
 		    "gzip": Http(gzip.compress(reply()),
@@ -576,6 +588,7 @@ def main():
 		    "moved": Http(moved(b"/real")),
 		    "drip": Http(drip),
 		    "tls": Http(reply(), tls=self_signed(folder)),
+		    "secure": Http(reply(), tls=authority.tls()),
 		    "v6": Http(reply(), address="::1"),
 		    "udp": Udp(behave),
 		    "refusing": Udp(after_connect(lambda m, b, send:

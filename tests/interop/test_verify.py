@@ -267,6 +267,20 @@ def derived(case, folder):
 		shutil.rmtree(copy)
 
 
+def forge_stamp(case, seq, d, heads, roots):
+	"""No authority would sign this: the forger says that none answered."""
+	imprint = verify_case.h(heads[d["size"]].encode()).hex()
+	d["request"] = d["request"].replace(d["imprint"], imprint)
+	d.update(imprint=imprint, root=roots[d["size"]].hex(),
+	    outcome="timeout", error="gone")
+	for name in ("gen_utc_ns", "accuracy_ns", "serial", "policy", "signer",
+	    "signer_sha256"):
+		d[name] = None
+	edit(case, "UPDATE record SET raw_sha256 = NULL, detail = '%s' WHERE "
+	    "seq = %d" % (json.dumps(d, separators=(",", ":")), seq))
+	edit(case, "DELETE FROM raw WHERE seq = %d" % seq)
+
+
 def forge(case):
 	"""A forger's best: another story, all recomputed, another key."""
 	pem = os.path.join(case, "forger")
@@ -284,19 +298,16 @@ def forge(case):
 	    verify_case.h(public).hex()))
 	db = sqlite3.connect(os.path.join(case, "evidence.db"))
 	tree, tiles, roots, heads = verify_case.Tree(), {}, {}, {}
+	origin = db.execute("SELECT note FROM checkpoint").fetchone()[0] \
+	    .split("\n")[0]
+	sizes = {size for size, in db.execute("SELECT size FROM checkpoint")}
 
 	def done(level, n, root):
 		if level % 8 == 0:
 			tiles.setdefault((level // 8, n // 256), []).append(root)
 
-	for line, in db.execute("SELECT %s FROM record r ORDER BY seq" %
-	    verify_case.LINE):
-		leaf = verify_case.leaf(line)
-		done(0, tree.size, leaf)
-		tree.add(leaf, done)
-		roots[tree.size] = tree.root()
-	for size, note in db.execute("SELECT size, note FROM checkpoint"):
-		text = "%s\n%d\n%s\n" % (note.split("\n")[0], size,
+	def sign(size):
+		text = "%s\n%d\n%s\n" % (origin, size,
 		    base64.b64encode(roots[size]).decode())
 		signed = os.path.join(case, "signed")
 		with open(signed, "w") as f:
@@ -306,6 +317,19 @@ def forge(case):
 		    capture_output=True).stdout
 		heads[size] = "%s\n\u2014 %s %s\n" % (text, name,
 		    base64.b64encode(id + signature).decode())
+
+	for seq, kind, detail in list(db.execute("SELECT seq, kind, detail "
+	    "FROM record ORDER BY seq")):
+		if kind == "stamp":
+			forge_stamp(case, seq, json.loads(detail), heads, roots)
+		line, = db.execute("SELECT %s FROM record r WHERE seq = ?" %
+		    verify_case.LINE, (seq,)).fetchone()
+		leaf = verify_case.leaf(line)
+		done(0, tree.size, leaf)
+		tree.add(leaf, done)
+		roots[tree.size] = tree.root()
+		if tree.size in sizes:
+			sign(tree.size)
 	db.close()
 	for (level, n), hashes in tiles.items():
 		if len(hashes) == 256:
@@ -392,6 +416,9 @@ def main():
 		shutil.copytree(case, copy)
 		forge(copy)
 		check(copy, 0, "a whole forgery under another key is whole")
+		r = run(PROGRAM, copy)
+		tap.claim("0 tokens: nothing but the observer's word" in
+		    r.stdout, "but has no time-stamp", r.stdout)
 		check(copy, 1, "but not under ours", "--key", fingerprint)
 	return tap.status()
 
