@@ -122,7 +122,7 @@ static void write_scales(FILE *f, const struct finding *w, int first)
 	write_side(f, w, SIDE_OBSERVED, first);
 	fputs("</ul>\n</div>\n<div>\n<h3>What speaks against it, or limits it"
 	    "</h3>\n<ul>\n", f);
-	fprintf(f, "<li>This does not show <strong>%s</strong>.</li>\n",
+	fprintf(f, "<li><strong>This does not show</strong> %s.</li>\n",
 	    l->not_shown);
 	write_side(f, w, SIDE_LIMITS, first);
 	for (int i = 0; i < CAUTION_COUNT; i++)

@@ -1,5 +1,7 @@
 """Pages of a report as tests look at them: tags, text, and in a browser."""
+import html
 import html.parser
+import json
 import os
 import re
 import subprocess
@@ -44,3 +46,32 @@ def chromium(*args):
 		    "--no-pdf-header-footer", "--user-data-dir=" + profile,
 		    *args], capture_output=True, timeout=300, text=True,
 		    env=dict(os.environ))
+
+
+AXE = os.path.join(os.path.dirname(os.path.abspath(__file__)),
+    "../../.tools/axe-core/axe.min.js")
+
+
+def axe(source, scratch, *args):
+	"""What the accessibility checker axe-core says of a page: a list of
+	(rule, impact, element), or None where it is not installed. It runs in
+	a copy, because the page itself allows no script."""
+	if not os.path.exists(AXE):
+		return None
+	with open(AXE, encoding="utf-8") as f:
+		code = f.read()
+	run = """<script>%s</script><script>
+	axe.run(document).then(r => document.documentElement.setAttribute(
+	    "data-axe", JSON.stringify(r.violations.flatMap(v => v.nodes.map(
+	    n => [v.id, v.impact, n.html.slice(0, 120)])))));
+	</script>""" % code
+	copy = re.sub(r"<meta http-equiv=Content-Security-Policy[^>]*>", "",
+	    source).replace("</body>", run + "</body>")
+	file = os.path.join(scratch, "axe.html")
+	with open(file, "w", encoding="utf-8") as f:
+		f.write(copy)
+	dom = chromium("--virtual-time-budget=30000", "--dump-dom", *args,
+	    "file://" + file).stdout
+	found = re.search(r'data-axe="([^"]*)"', dom)
+	return json.loads(html.unescape(found[1])) if found else \
+	    [("axe", "did not run", dom[:200])]

@@ -4,6 +4,7 @@ as promised, levels worded as the ladder says, and pages that a browser prints.
 SHOTS=FOLDER keeps the screenshots and PDFs, to be looked at.
 """
 import csv
+import difflib
 import hashlib
 import json
 import os
@@ -21,7 +22,7 @@ sys.path[:0] = [HERE, os.path.join(HERE, "../geo")]
 
 import lab_mmdb			# noqa: E402
 import synthetic		# noqa: E402
-from pages import Page, chromium, ODD	# noqa: E402
+from pages import Page, chromium, axe, ODD	# noqa: E402
 from tap import Tap		# noqa: E402
 
 PROGRAM = os.environ.get("SWARMWITNESS") or \
@@ -344,6 +345,74 @@ def crowd():
 	    "no estimate where each endpoint was named once")
 
 
+def accessible(scratch):
+	"""No fault that axe-core finds, light, narrow and dark."""
+	if shutil.which("chromium") is None:
+		print("# no chromium here")
+		return
+	source = open(at("out/index.html"), encoding="utf-8").read()
+	found = axe(source.replace("</main>", "<img src=x><p style='color:"
+	    "#999;background:#aaa'>pale</p></main>"), scratch)
+	if found is None:
+		print("# no axe-core here: tests/deps fetches it through npm")
+		return
+	tap.claim({"image-alt", "color-contrast"} <= {f[0] for f in found},
+	    "the accessibility checker finds planted faults")
+	dark = "--blink-settings=preferredColorScheme=0"
+	for name, args in (("out/index.html", []), ("out/index.html", [dark]),
+	    ("out/swarm-1.html", []), ("out/swarm-1.html", [dark]),
+	    ("out/swarm-1-endpoints-1.html", []),
+	    ("out/swarm-1-endpoints-1.html", ["--window-size=400,900"]),
+	    ("out/certificate-902-13.html", []),
+	    ("out/certificate-902-14.html", []), ("out/checklist.html", []),
+	    ("address/address.html", []),
+	    ("address/address.html", ["--window-size=400,900"])):
+		with open(at(name), encoding="utf-8") as f:
+			found = axe(f.read(), scratch, *args)
+		tap.claim(found == [], "%s is accessible %s" % (name,
+		    " ".join(args)))
+		for f in found[:3]:
+			print("# %s" % f)
+
+
+GOLDEN = os.path.join(HERE, "golden")
+
+
+def golden(first, case, geo):
+	"""Whole pages against files in golden/, so that a change of wording is
+	seen where it is reviewed. GOLDEN=write writes them anew."""
+	report("--geo", geo, case, "--ip", "10.77.1.3", "-o", at("liar"))
+	version = subprocess.run([PROGRAM, "--version"], capture_output=True,
+	    text=True).stdout
+	commit = re.search(r"\((\S+)\)", version)[1]
+	digest = json.loads(first["report.json"])["cases"][0]["evidence_sha256"]
+	pages = {n: first[n].decode() for n in ("index.html", "swarm-1.html",
+	    "swarm-1-endpoints-1.html", "certificate-902-13.html",
+	    "certificate-902-14.html")}
+	with open(at("liar/address.html"), encoding="utf-8") as f:
+		pages["address.html"] = f.read()
+	for name, text in pages.items():
+		text = re.sub(r"<style>.*?</style>", "", text, flags=re.S)
+		text = text.replace(commit, "COMMIT").replace(digest, "DIGEST")
+		# digests of files; the case's own are one digit throughout
+		text = re.sub(r"<code>(?!([0-9a-f])\1{9})[0-9a-f]{16}(?:[0-9a-f]"
+		    r"{48})?</code>", "<code>DIGEST</code>", text)
+		file = os.path.join(GOLDEN, name)
+		if os.environ.get("GOLDEN") == "write":
+			os.makedirs(GOLDEN, exist_ok=True)
+			with open(file, "w", encoding="utf-8") as f:
+				f.write(text)
+		with open(file, encoding="utf-8") as f:
+			want = f.read()
+		tap.claim(text == want, "%s is golden/%s, byte for byte" %
+		    (name, name))
+		if text != want:
+			for line in list(difflib.unified_diff(want.split("\n"),
+			    text.split("\n"), "golden", "now", n=0,
+			    lineterm=""))[:12]:
+				print("# " + line[:300])
+
+
 def printed(shots, case, geo):
 	"""As a browser prints and shows them."""
 	if shutil.which("chromium") is None:
@@ -417,7 +486,9 @@ def main():
 	others(case)
 	read_only(case, first, geo)
 	crowd()
+	golden(first, case, geo)
 	printed(shots, case, geo)
+	accessible(tmp)
 	tap.claim(open(os.path.join(case, "evidence.db"), "rb").read() == before,
 	    "no byte of the evidence changed")
 
