@@ -179,8 +179,8 @@ static void hold(struct conv *c, unsigned side, struct span s,
 	c->early[c->earlies++] = (struct early){ side, s.n, at };
 }
 
-/* What was held is read now, in the order it came. */
-static bool release(struct conv *c)
+/* What was held is read, in the order it came. */
+static bool read_held(struct conv *c)
 {
 	bool wanted = true;
 	size_t at[2] = { 0, 0 };
@@ -195,8 +195,30 @@ static bool release(struct conv *c)
 		else
 			wanted = webtalk_bytes(c, e->side, s, e->at);
 	}
+	return wanted;
+}
+
+static bool release(struct conv *c)
+{
+	bool wanted = read_held(c);
+
 	drop_held(c);
 	return wanted;
+}
+
+/* The record of what cannot be read keeps what it was told by, however the bytes
+ * were cut; the side that spoke last may have said more. */
+static void release_blind(struct conv *c, struct flow_at at)
+{
+	unsigned a = c->lead;
+	size_t n = c->flight[a] + GUESS_NEXT, rest = c->held_n[a] - n;
+
+	c->early[c->earlies - 1].n -= rest;
+	read_held(c);
+	peertalk_blind(c, at);
+	if (rest)
+		peertalk_bytes(c, a, span_of(c->held[a] + n, rest), at);
+	drop_held(c);
 }
 
 static bool find_secret(struct conv *c, struct dissect_secret *s)
@@ -237,8 +259,7 @@ static bool decide(struct conv *c, struct flow_at at)
 		break;
 	case GUESS_CRYPT:
 		peertalk_begin(c, true, NULL, at);
-		release(c);
-		peertalk_blind(c, at);
+		release_blind(c, at);
 		return true;
 	case GUESS_OTHER:
 		return false;

@@ -4,7 +4,6 @@
 #define PSTR_N 20u
 #define KEY 96u
 #define FLIGHT_MAX (KEY + 512u)
-#define NEXT_LEAST 56u		/* two hashes, VC, provide, two lengths */
 #define DISTINCT_LEAST 64u	/* of 96 bytes; by chance about 80 +- 4 */
 #define TEXT_MOST 60u		/* printable; by chance about 36 +- 5 */
 #define TARGET_MAX 1024u	/* bytes of a request by which it is told */
@@ -83,7 +82,7 @@ static enum guess encrypted(const struct guess_view *v)
 	/* The answer came before the whole key: that is another protocol. */
 	if (v->first[1].n && v->flight[0] < KEY)
 		return GUESS_OTHER;
-	if (v->first[1].n < KEY || v->first[0].n - v->flight[0] < NEXT_LEAST)
+	if (v->first[1].n < KEY || v->first[0].n - v->flight[0] < GUESS_NEXT)
 		return GUESS_MORE;
 	return v->flight[1] < KEY ? GUESS_OTHER : GUESS_CRYPT;
 }

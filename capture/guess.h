@@ -16,6 +16,7 @@ enum guess {
 	GUESS_OTHER		/* none of these */
 };
 
+#define GUESS_NEXT 56u	/* bytes: two hashes, VC, provide, two lengths */
 #define GUESS_KEEP 2048u	/* bytes of both ends together, by which it is
 				 * told or never */
 
@@ -33,7 +34,7 @@ struct guess_view {
  * seen, the first flights of both sides are 96 to 608 bytes (a key and up to
  * 512 of padding), the first 96 of each look like chance (no known protocol's
  * beginning, not mostly text, few bytes twice), and then the first side says
- * the 56 bytes or more that come next. That is no proof.
+ * the GUESS_NEXT bytes or more that come next. That is no proof.
  */
 enum guess guess(const struct guess_view *v);
 

@@ -1,0 +1,387 @@
+#!/usr/bin/env python3
+"""Captures of others: a swarm of real clients, recorded beside two leeches,
+imported, and held against tshark's reading of the same files and against what
+the clients say; then damaged in every way, and imported again."""
+import os
+import random
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import lab as laboratory		# noqa: E402
+import pcap				# noqa: E402
+from caseview import Case		# noqa: E402
+from tap import Tap			# noqa: E402
+
+VECTORS = os.path.join(laboratory.ROOT, "../shared/vectors/pcaps")
+CHECK = os.path.join(laboratory.ROOT, "tests/verify_case.py")
+# id: what tshark tells of it beside its index
+BEGIN, LENGTH = (6, 7, 8, 16), (6, 8, 16)
+INDEX = (4, 13, 17) + BEGIN
+BITFIELD, HAVE, PIECE = 5, 4, 7
+# Why one side has what the other has not; all else is a failure.
+EXPLAINED = {
+    "utp": "uTP: tshark does not put it together",
+    "mse": "encrypted: tshark cannot read it"}
+tap = Tap()
+
+
+def run(*args, **options):
+	return subprocess.run([laboratory.PROGRAM, *args],
+	    capture_output=True, text=True, timeout=300, **options)
+
+
+def capture(folder, case, *args):
+	return run("capture", "--key", os.path.join(folder, "key"), case,
+	    *args)
+
+
+def holds(case):
+	a = run("verify", case)
+	b = subprocess.run([sys.executable, CHECK, case],
+	    capture_output=True, text=True, timeout=300)
+	return a.returncode == 0 and b.returncode == 0 or a.stdout + b.stdout
+
+
+# --- what tshark finds ------------------------------------------------------
+
+FIELDS = ["ip.src", "ipv6.src", "tcp.srcport", "ip.dst", "ipv6.dst",
+    "tcp.dstport", "bittorrent.msg.type", "bittorrent.piece.index",
+    "bittorrent.piece.begin", "bittorrent.piece.length",
+    "bittorrent.msg.bitfield", "bittorrent.info_hash", "bittorrent.peer_id"]
+
+
+def tshark(path):
+	"""{(source, destination): Counter of what was said}, TCP alone."""
+	out = subprocess.run(["tshark", "-n", "-r", path, "-o",
+	    "tcp.try_heuristic_first:TRUE", "-Y", "bittorrent && tcp",
+	    "-T", "fields", "-E", "aggregator=;",
+	    *[x for f in FIELDS for x in ("-e", f)]],
+	    capture_output=True, text=True, check=True, timeout=300).stdout
+	said = defaultdict(Counter)
+	for line in out.splitlines():
+		row = [c.split(";") if c else [] for c in line.split("\t")]
+		ends = (row[0] or row[1])[0], int(row[2][0]), \
+		    (row[3] or row[4])[0], int(row[5][0])
+		to = said[ends[:2], ends[2:]]
+		for h, i in zip(row[11], row[12]):
+			to["handshake", h.replace(":", ""),
+			    i.replace(":", "")] += 1
+		index, begin, bits = (iter(row[k]) for k in (7, 8, 10))
+		for kind in (int(t, 0) for t in row[6]):
+			i = next(index) if kind in INDEX else None
+			b = next(begin) if kind in BEGIN else None
+			if kind == BITFIELD:
+				to["bitfield", next(bits).replace(":", "")] += 1
+			elif kind == HAVE:
+				to["have", int(i, 0)] += 1
+			elif kind == PIECE:
+				to["piece", int(i, 0), int(b, 0)] += 1
+	return said
+
+
+# --- what the case says -------------------------------------------------------
+
+def text(endpoint):
+	host, port = endpoint.rsplit(":", 1)
+	return host.strip("[]"), int(port)
+
+
+def recorded(case):
+	"""The same of a case, and {(source, destination): transport or mse}."""
+	said, how = defaultdict(Counter), {}
+	flows = {r.seq: r for r in case.records("flow")}
+	sealed = {r.conn for r in case.records("encrypted")}
+	for r in flows.values():
+		a, b = text(r.d["initiator"]), text(r.d["responder"])
+		how[a, b] = how[b, a] = "mse" if r.seq in sealed else \
+		    r.d["transport"]
+	for r in case.records("handshake", "bitfield", "have", "piece",
+	    "block"):
+		flow = flows[r.conn]
+		ends = text(flow.d["initiator"]), text(flow.d["responder"])
+		source = r.ip, r.port
+		to = said[source, ends[source == ends[0]]]
+		if r.kind == "handshake":
+			to["handshake", r.d["infohash"], r.d["peer_id"]] += 1
+		elif r.kind == "bitfield":
+			to["bitfield", r.raw[5:].hex()] += 1
+		elif r.kind == "have":
+			to.update(("have", i) for i in r.d["pieces"])
+		elif r.kind == "piece":
+			to.update(("piece", r.d["piece"], b[0])
+			    for b in r.d["blocks"])
+		else:
+			to.update(("piece", b[0], b[1])
+			    for b in r.d["blocks"])
+	return said, how
+
+
+def compare(case, path, what):
+	theirs, (ours, how) = tshark(path), recorded(case)
+	lost, more, reasons = [], [], Counter()
+	for ends in set(theirs) | set(ours):
+		missing = theirs[ends] - ours[ends]
+		extra = ours[ends] - theirs[ends]
+		why = EXPLAINED.get(how.get(ends))
+		if extra and why:
+			reasons[why] += sum(extra.values())
+		elif extra:
+			more.append((ends, extra))
+		if missing:
+			lost.append((ends, missing))
+	for why, n in reasons.items():
+		print("# %d messages more than tshark: %s" % (n, why))
+	kinds = Counter(k[0] for c in theirs.values() for k in c.elements())
+	tap.equal(lost, [], "%s: whatever tshark finds is recorded (%s)" %
+	    (what, ", ".join("%d %s" % (n, k) for k, n in
+	    sorted(kinds.items()))))
+	tap.equal(more, [], "%s: and nothing else, but for what tshark cannot "
+	    "see" % what)
+	return kinds
+
+
+# --- the swarm --------------------------------------------------------------
+
+LEECHES = ("aria2-leech", "lt-leech")
+PEERS = ("aria2-seed", "transm-seed", "lt-seed") + LEECHES
+
+
+def dump(host, path):
+	p = host.run(["tcpdump", "-i", "eth0", "-s", "0", "-U", "-w", path],
+	    stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+	for line in p.stderr:
+		if "listening on" in line:
+			return p
+	raise RuntimeError("tcpdump does not start")
+
+
+def record_swarm(lab, folder):
+	"""Savefiles of both leeches' traffic, once each has got pieces."""
+	dumps, paths = [], []
+	starts = lab.begin
+
+	def begin(*peers):
+		for p in peers:
+			if p.host.name in LEECHES:
+				paths.append(os.path.join(lab.folder,
+				    p.host.name + ".pcap"))
+				dumps.append(dump(p.host, paths[-1]))
+		starts(*peers)
+	lab.begin = begin
+	lab.swarm(only=PEERS)
+	lab.wait(lambda: all(len(lab.peers[n].pieces()) >=
+	    len(lab.peers[n].held) + 4 for n in LEECHES), 180,
+	    "pieces at both leeches")
+	time.sleep(1)
+	for p in dumps:
+		p.terminate()
+		p.wait(30)
+	kept = []
+	for path in paths:
+		kept.append(os.path.join(folder, os.path.basename(path)))
+		subprocess.run(["cp", path, kept[-1]], check=True)
+	torrent = os.path.join(folder, "swarm.torrent")
+	subprocess.run(["cp", lab.torrent, torrent], check=True)
+	return torrent, kept, {lab.peers[n].address: (lab.peers[n].held,
+	    lab.peers[n].pieces()) for n in LEECHES}, lab.content.pieces
+
+
+def check_swarm(folder):
+	with laboratory.Lab() as lab:
+		torrent, paths, leeches, pieces = record_swarm(lab, folder)
+	for n, path in enumerate(paths):
+		path_case = os.path.join(folder, "case%d" % n)
+		p = capture(folder, path_case, path, "--torrent", torrent)
+		tap.equal(p.returncode, 0, "%s is imported" %
+		    os.path.basename(path))
+		tap.equal(holds(path_case), True, "the case holds")
+		case = Case(path_case, pieces)
+		kinds = compare(case, path, os.path.basename(path))
+		check_pieces(case, leeches)
+		tap.claim(case.records("announce") and
+		    case.records("listed"), "its announces and what trackers "
+		    "listed are recorded")
+		case.close()
+	both = os.path.join(folder, "both")
+	p = capture(folder, both, "--torrent", torrent, *paths)
+	tap.equal((p.returncode, holds(both)), (0, True),
+	    "both in one import: holds")
+	p = capture(folder, both, paths[0])
+	tap.claim(p.returncode == 1 and "already" in p.stderr and
+	    os.path.basename(paths[0]) in p.stderr,
+	    "what the case has already is refused", p.stderr)
+	tap.equal(holds(both), True, "and the case is as it was")
+	return torrent, paths
+
+
+def check_pieces(case, leeches):
+	"""Pieces that matched are pieces that the client says it has now."""
+	wrong, matched = [], set()
+	flows = {r.seq: r for r in case.records("flow")}
+	for r in case.records("piece"):
+		ends = [text(flows[r.conn].d[k])[0]
+		    for k in ("initiator", "responder")]
+		to = ends[r.ip == ends[0]]
+		if not r.d["complete"] or to not in leeches:
+			continue
+		if not r.d["match"] or r.d["piece"] not in leeches[to][1] - \
+		    leeches[to][0]:
+			wrong.append((r.seq, r.d["piece"], r.d["match"]))
+		matched.add(r.d["piece"])
+	tap.equal(wrong, [], "every whole piece matched, and the leech has it "
+	    "that had not before")
+	tap.claim(len(matched) >= 2, "pieces matched: %d" % len(matched))
+
+
+# --- damage -------------------------------------------------------------------
+
+def records_of(path):
+	"""Byte ranges of a pcap file's packets, headers included."""
+	with open(path, "rb") as f:
+		data = f.read()
+	at, out = 24, []
+	while at < len(data):
+		n = struct.unpack_from("<I", data, at + 8)[0]
+		out.append((at, at + 16 + n))
+		at += 16 + n
+	return data, out
+
+
+def damage(data, packets, how, pick):
+	if how == "cut within a packet":
+		return data[:packets[len(packets) // 2][1] - 7]
+	if how == "cut within a header":
+		return data[:packets[len(packets) // 2][0] + 9]
+	if how == "snaplen 96":
+		out = [data[:24]]
+		for a, b in packets:
+			n = min(96, b - a - 16)
+			out.append(data[a:a + 8] + struct.pack("<I", n) +
+			    data[a + 12:a + 16 + n])
+		return b"".join(out)
+	if how == "every third packet lost":
+		return data[:24] + b"".join(data[a:b]
+		    for i, (a, b) in enumerate(packets) if i % 3)
+	if how == "packets twice and out of order":
+		some = [p for p in packets for _ in (0, 1)]
+		for i in range(0, len(some) - 6, 6):
+			part = some[i:i + 6]
+			pick.shuffle(part)
+			some[i:i + 6] = part
+		return data[:24] + b"".join(data[a:b] for a, b in some)
+	out = bytearray(data)
+	if how == "a length of 4 GB":
+		a = packets[len(packets) // 2][0]
+		out[a + 8:a + 16] = b"\xff" * 8
+	elif how == "noise in every packet":
+		for a, b in packets:
+			if b - a > 16:
+				out[pick.randrange(a + 16, b)] ^= 0xff
+	elif how == "noise in headers too":
+		for a, b in pick.sample(packets, len(packets) // 50):
+			out[pick.randrange(a, b)] ^= 0xff
+	return bytes(out)
+
+
+def check_damage(folder, torrent, path):
+	data, packets = records_of(path)
+	packets = packets[:6000]
+	data = data[:packets[-1][1]]
+	for how in ("cut within a packet", "cut within a header",
+	    "snaplen 96", "every third packet lost",
+	    "packets twice and out of order", "a length of 4 GB",
+	    "noise in every packet", "noise in headers too"):
+		bad = os.path.join(folder, "bad.pcap")
+		case = os.path.join(folder, "bad " + how)
+		with open(bad, "wb") as f:
+			f.write(damage(data, packets, how,
+			    random.Random(how)))
+		p = capture(folder, case, "--torrent", torrent, bad)
+		good = holds(case)
+		tap.claim(p.returncode == 0 and good is True,
+		    "%s: imported, and the case holds" % how,
+		    p.stderr + str(good))
+		c = Case(case, 0)
+		file = c.records("packets")[0].d["imported"]
+		broken = how.startswith("cut") or "4 GB" in how
+		tap.equal(file["damaged"] > 0, broken or "headers" in how and
+		    file["damaged"] > 0, "%s: %d damaged places, %d frames" %
+		    (how, file["damaged"], file["frames"]))
+		if "lost" in how or "96" in how:
+			tap.claim(c.records("gap"), how +
+			    ": what is missing is a gap")
+			tap.claim(all(r.d["initiator_sha256"] is None or
+			    not r.d["initiator_missing"]
+			    for r in c.records("closed")),
+			    how + ": no digest of what is not whole")
+		c.close()
+		p = run("capture", "--print", bad)
+		tap.claim(p.returncode == 0 and p.stdout.isascii(),
+		    "%s: listed" % how, p.stderr)
+
+
+# --- the command line ------------------------------------------------------------
+
+def check_command(folder, path):
+	p = subprocess.run("%s capture --print '%s' | head -1" %
+	    (laboratory.PROGRAM, path), shell=True, capture_output=True,
+	    text=True, timeout=60)
+	tap.equal((p.stdout.count("\n"), p.stderr), (1, ""),
+	    "a listing whose reader has had enough ends without a word")
+	none = os.path.join(folder, "none")
+	with open(none, "w") as f:
+		f.write("this is no savefile")
+	case = os.path.join(folder, "never")
+	p = capture(folder, case, none)
+	tap.claim(p.returncode == 1 and p.stderr.count("\n") == 1 and
+	    none in p.stderr and not os.path.exists(case),
+	    "no savefile: one line that names it, and no case", p.stderr)
+	p = capture(folder, case, path, "--secrets", none)
+	tap.claim(p.returncode == 1 and "line 1" in p.stderr and
+	    not os.path.exists(case), "no secrets: the line is named",
+	    p.stderr)
+
+
+# --- others' captures ------------------------------------------------------------
+
+def check_vectors(folder):
+	"""Recorded by others, elsewhere; they lie beside the project."""
+	found = []
+	for at, _, names in os.walk(VECTORS):
+		found += [os.path.join(at, n) for n in names
+		    if n.endswith((".pcap", ".pcapng"))]
+	if not found:
+		print("# no captures of others beside the project")
+		return
+	case = os.path.join(folder, "vectors")
+	p = capture(folder, case, *sorted(found))
+	tap.equal((p.returncode, holds(case)), (0, True),
+	    "%d captures of others are imported, and the case holds" %
+	    len(found))
+	c = Case(case, 0)
+	kinds = Counter(r.kind for r in c.records("flow", "announce",
+	    "listed", "dht", "handshake", "bitfield", "have"))
+	tap.equal(kinds, Counter({"dht": 16, "have": 14, "listed": 3,
+	    "announce": 2, "handshake": 2, "bitfield": 2, "flow": 1}),
+	    "what is in them is found, and in the false ones nothing")
+	c.close()
+
+
+def main():
+	laboratory.as_root()
+	with tempfile.TemporaryDirectory() as folder:
+		check_vectors(folder)
+		torrent, paths = check_swarm(folder)
+		check_command(folder, paths[0])
+		check_damage(folder, torrent, paths[0])
+	return tap.status()
+
+
+if __name__ == "__main__":
+	sys.exit(main())
