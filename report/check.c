@@ -439,6 +439,8 @@ static void check_all(struct walk *w)
 	struct check *c = w->c;
 	bool threaded = pthread_create(&w->beside, NULL, beside, w) == 0;
 
+	if (threaded)
+		pthread_setname_np(w->beside, "pages");
 	if (prepare(w) && walk_prefix(w)) {
 		walk_records(w);
 		if (c->from == 0)

@@ -263,6 +263,7 @@ struct checkbatch *checkbatch_new(const struct checkbatch_conf *conf)
 	b->raw_row = step(b, conf->raw);
 	if (pthread_create(&b->worker, NULL, worker, b) != 0)
 		log_die("cannot start a thread");
+	pthread_setname_np(b->worker, "lines");
 	return b;
 }
 

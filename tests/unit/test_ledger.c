@@ -337,6 +337,43 @@ static void keeps_checkpoints_as_often_as_said(void **state)
 	assert_int_equal(told, n);
 }
 
+/* What somebody outside was asked about stays, whatever follows; and its note
+ * is of all that was handed over. */
+static void keeps_checkpoints_asked_for(void **state)
+{
+	char first[NOTE_MAX], again[NOTE_MAX], more[NOTE_MAX];
+	struct open_case c;
+	sqlite3 *db;
+
+	(void)state;
+	open_with(&c, (struct ledger_conf){ .commit_ms = 60000 });
+	add_plain(c.l, 3);
+	ledger_flush(c.l);	/* the first stays anyway */
+	add_plain(c.l, 4);
+	ledger_checkpoint(c.l, first);
+	assert_int_equal(told, 2);
+	assert_string_equal(told_note, first);
+	ledger_checkpoint(c.l, again);
+	assert_string_equal(again, first);
+	assert_int_equal(told, 2);
+	for (int i = 0; i < 5; i++) {
+		add_plain(c.l, 1);
+		ledger_flush(c.l);
+	}
+	ledger_checkpoint(c.l, more);
+	add_plain(c.l, 1);
+	close_it(&c);
+	db = casedir_read(path);
+	assert_int_equal(holds(db), 13);
+	assert_string_equal(text(db, "SELECT group_concat(size) FROM "
+	    "(SELECT size FROM checkpoint ORDER BY size)"), "3,7,12,13");
+	assert_string_equal(text(db, "SELECT note FROM checkpoint "
+	    "WHERE size = 7"), first);
+	assert_string_equal(text(db, "SELECT note FROM checkpoint "
+	    "WHERE size = 12"), more);
+	sqlite3_close(db);
+}
+
 static void flush_waits(void **state)
 {
 	struct open_case c;
@@ -579,6 +616,7 @@ int main(void)
 		T(commits_in_time),
 		T(keeps_few_checkpoints),
 		T(keeps_checkpoints_as_often_as_said),
+		T(keeps_checkpoints_asked_for),
 		T(flush_waits),
 		T(waits_when_full),
 		T(many_producers),
