@@ -368,6 +368,8 @@ static int write_told(FILE *f, const struct subject *s,
 		fprintf(f, "<tr><th scope=row class=n>#%lld</th><td>",
 		    (long long)r.seq);
 		markup_moment(f, r.utc_ns, facts_bound(c, r.utc_ns));
+		fputs("<br>", f);
+		markup_bound(f, facts_bound(c, r.utc_ns));
 		fprintf(f, "</td><td class=n>%d</td>", r.port);
 		if (r.conn < 0)
 			fputs("<td class=n>–</td>", f);

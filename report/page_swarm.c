@@ -146,9 +146,11 @@ static int write_coverage(FILE *f, const struct facts *c, const char *swarm)
 		any = true;
 		fputs("<tr><th scope=row>", f);
 		html_text(f, rows_text(&q, 0));
-		fprintf(f, "</th><td><time>%s</time></td><td><time>%s</time>"
-		    "</td>", when_text(from, facts_bound(c, from), a),
+		fprintf(f, "</th><td><time>%s</time></td><td><time>%s</time> ",
+		    when_text(from, facts_bound(c, from), a),
 		    when_text(to, facts_bound(c, to), b));
+		markup_bound(f, facts_bound(c, from));
+		fputs("</td>", f);
 		markup_cell(f, rows_int(&q, 3));
 		markup_cell(f, rows_int(&q, 4));
 		fputs("</tr>\n", f);
@@ -160,9 +162,24 @@ static int write_coverage(FILE *f, const struct facts *c, const char *swarm)
 	return rows_close(&q);
 }
 
+/* Of all runs together; unknown if one has none. */
+static int64_t widest_bound(const struct facts *c)
+{
+	int64_t widest = 0;
+
+	for (size_t i = 0; i < c->runs; i++) {
+		if (c->run[i].bound_ns < 0)
+			return BOUND_UNKNOWN;
+		if (c->run[i].bound_ns > widest)
+			widest = c->run[i].bound_ns;
+	}
+	return c->runs ? widest : BOUND_UNKNOWN;
+}
+
 /* --- its size, and what was not seen ------------------------------------------- */
 
-static void write_size(FILE *f, const struct composition *m)
+static void write_size(FILE *f, const struct facts *c,
+    const struct composition *m)
 {
 	fputs("<h2 id=size>How large the swarm may be</h2>\n", f);
 	if (!m->estimated) {
@@ -193,6 +210,8 @@ static void write_size(FILE *f, const struct composition *m)
 	markup_moment(f, m->from_utc_ns, BOUND_UNKNOWN);
 	fputs(" to ", f);
 	markup_moment(f, m->to_utc_ns, BOUND_UNKNOWN);
+	fputs(", each ", f);
+	markup_bound(f, facts_bound(c, m->from_utc_ns));
 	fputs("</dd>\n</dl>\n<p>Capture and recapture: Chapman’s estimator, "
 	    "(a + 1)(b + 1) / (m + 1) − 1, for counts a and b with m in both. "
 	    "The interval holds every size under which an overlap as small or "
@@ -285,8 +304,10 @@ int page_swarm(FILE *f, const struct subject *s, const struct facts *c,
 	if (r || write_counts(f, c, swarm))
 		return -1;
 	write_lists(f, of, rows);
-	fputs("</section>\n<section>\n<h2 id=made>What it was made of</h2>\n",
-	    f);
+	fputs("</section>\n<section>\n<h2 id=made>What it was made of</h2>\n"
+	    "<p>Times are UTC by the observer’s clock, each ", f);
+	markup_bound(f, widest_bound(c));
+	fputs(".</p>\n", f);
 	for (int i = 0; i < VIEWS; i++)
 		if (m->view[i].rows || (i != VIEW_COUNTRIES &&
 		    i != VIEW_NETWORKS))
@@ -299,7 +320,7 @@ int page_swarm(FILE *f, const struct subject *s, const struct facts *c,
 	if (write_sources(f, c, swarm) || write_coverage(f, c, swarm))
 		return -1;
 	fputs("</section>\n<section>\n", f);
-	write_size(f, m);
+	write_size(f, c, m);
 	fputs("</section>\n<section>\n", f);
 	write_unseen(f, c);
 	fputs("</section>\n", f);

@@ -89,6 +89,8 @@ void section_run(FILE *f, const struct facts *c, size_t i)
 	markup_moment(f, r->from_utc_ns, r->bound_ns);
 	fputs(" to ", f);
 	markup_moment(f, r->to_utc_ns, r->bound_ns);
+	fputs(", each ", f);
+	markup_bound(f, r->bound_ns);
 	fprintf(f, " (%s)</dd>\n",
 	    when_span(r->to_utc_ns - r->from_utc_ns, t));
 	markup_term(f, "How it ended");
