@@ -187,6 +187,8 @@ deps:
 install: all
 	install -D -m 755 build/release/swarmwitness \
 		$(DESTDIR)$(PREFIX)/bin/swarmwitness
+	install -D -m 644 docs/swarmwitness@.service \
+		$(DESTDIR)$(PREFIX)/lib/systemd/system/swarmwitness@.service
 	install -D -m 644 docs/swarmwitness.1 \
 		$(DESTDIR)$(PREFIX)/share/man/man1/swarmwitness.1
 

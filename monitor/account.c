@@ -26,6 +26,20 @@ static void put_bind(struct json *j, const char *key,
 	json_str(j, key, e->family ? endpoint_ip(e, ip) : NULL);
 }
 
+static void put_blocklists(const struct account *a, struct json *j)
+{
+	const struct options *o = a->options;
+
+	json_open(j, "blocklist", '[');
+	for (size_t i = 0; i < o->blocklists; i++) {
+		json_open(j, NULL, '{');
+		json_text(j, "file", span_str(o->blocklist[i]));
+		json_str(j, "sha256", a->blocklist_sha256[i]);
+		json_close(j, '}');
+	}
+	json_close(j, ']');
+}
+
 /* What governs the run, defaults included, and the seed of its choices. */
 static void put_config(void *ctx, struct json *j)
 {
@@ -76,6 +90,10 @@ static void put_config(void *ctx, struct json *j)
 	json_hex(j, "peer_id", span_of(p->peer_id, sizeof(p->peer_id)));
 	json_text(j, "peer_id_prefix", span_str(o->peer_id_prefix));
 	json_int(j, "tracker_key", a->tracker_key);
+	runlog_text(j, "watch", o->watch);
+	put_blocklists(a, j);
+	json_int(j, "disk_budget", o->disk_budget);
+	json_int(j, "disk_spare", o->disk_spare);
 	json_open(j, "sandbox", '{');
 	json_bool(j, "seccomp", a->sandbox.seccomp);
 	json_int(j, "landlock", a->sandbox.landlock);
@@ -145,6 +163,17 @@ void account_packets(struct account *a, const struct recorder_file *f,
 		log_warn("%s: %lld packets were dropped before they could be "
 		    "kept", f->file, (long long)(f->dropped_kernel +
 		    f->dropped_interface));
+}
+
+void account_blocked(struct account *a, const struct blocklist *b)
+{
+	struct json j;
+
+	begin(&j);
+	json_uint(&j, "ranges", b->ranges);
+	json_int(&j, "withheld", b->withheld);
+	json_int(&j, "refused", b->refused);
+	runlog_put(&a->run, "blocked", &j, NULL);
 }
 
 void account_no_packets(struct account *a, const char *why)

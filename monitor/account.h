@@ -7,6 +7,7 @@
 
 #include "capture/recorder.h"
 #include "capture/sandbox.h"
+#include "monitor/blocklist.h"
 #include "monitor/options.h"
 #include "monitor/session.h"
 #include "monitor/vantage.h"
@@ -19,6 +20,7 @@ struct account {
 	const struct vantage *vantage;
 	const char *filter;	/* of the packets; NULL: none are kept */
 	const char *interface;
+	char blocklist_sha256[OPTIONS_BLOCKLIST_MAX][65];
 	struct sandbox sandbox;	/* what confines this process */
 	uint32_t tracker_key;
 };
@@ -29,6 +31,8 @@ int account_begin(struct account *a, const struct ledger_past *past,
 
 void account_packets(struct account *a, const struct recorder_file *f,
     bool salvaged);
+/* `blocked`: what the blocklists kept from being contacted. */
+void account_blocked(struct account *a, const struct blocklist *b);
 void account_no_packets(struct account *a, const char *why);
 
 /* A database that reports will look addresses up in: -1 logged. To be checked

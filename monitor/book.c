@@ -317,6 +317,8 @@ const char *book_hear(struct book *b, uint32_t swarm,
 
 	if (special)
 		return special;
+	if (b->conf.blocked && b->conf.blocked(b->conf.ctx, at, false))
+		return "it is on the blocklist";
 	i = find_cand(b, swarm, at);
 	if (i == BOOK_NONE) {
 		if (r->waiting + r->held >= b->conf.per_swarm) {
@@ -492,6 +494,8 @@ const char *book_accept(struct book *b, const struct endpoint *from,
 {
 	uint32_t i;
 
+	if (b->conf.blocked && b->conf.blocked(b->conf.ctx, from, true))
+		return "on the blocklist";
 	/* Half of what there is stays for those we want to reach. */
 	if (b->half_open + b->open >= b->conf.connections ||
 	    b->in_open >= (b->conf.connections + 1) / 2)

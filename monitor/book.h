@@ -27,6 +27,9 @@ struct book_conf {
 	unsigned dial_rate;		/* new ones a second */
 	unsigned connections;		/* open at a time, in all */
 	unsigned per_swarm;		/* candidates kept; 0: 100,000 */
+	/* An address that is never contacted; NULL: there is none. */
+	bool (*blocked)(void *ctx, const struct endpoint *at, bool incoming);
+	void *ctx;
 	uint8_t key[16];		/* random: hostile peers choose addresses */
 	/* As realloc and free (bytes 0). NULL: no memory. */
 	void *(*memory)(void *old, size_t bytes);

@@ -24,13 +24,13 @@ static void add(struct paths *p, char *path, bool write)
 	p->at = more;
 }
 
-static void add_folder_of(struct paths *p, const char *file)
+static void add_folder_of(struct paths *p, const char *file, bool write)
 {
 	char *copy = strdup(file);
 
 	if (!copy)
 		log_die("out of memory");
-	add(p, strdup(dirname(copy)), false);
+	add(p, strdup(dirname(copy)), write);
 	free(copy);
 }
 
@@ -80,11 +80,15 @@ int confine(const struct options *o, const struct casedir *dir,
 		add(&p, strdup(catrust_file()), false);
 	for (size_t i = 0; i < o->geos; i++)
 		add(&p, strdup(o->geo[i]), false);
+	if (o->watch)
+		add(&p, strdup(o->watch), false);
+	if (o->metrics)
+		add_folder_of(&p, o->metrics, true);
 	if (o->list) {
-		add_folder_of(&p, o->list);
+		add_folder_of(&p, o->list, false);
 		for (const struct swarm *s = loaded; s; s = s->next)
-			if (s->listed && s->torrent)
-				add_folder_of(&p, s->path);
+			if (s->origin == SWARM_LISTED && s->torrent)
+				add_folder_of(&p, s->path, false);
 	}
 	rc = add_runs(&p, keyfile);
 	if (rc == 0)

@@ -10,8 +10,9 @@
 #include "schema/casedir.h"
 
 /*
- * Confines this process to the case, its key and that key's log of runs, and
- * the folders that --list and what it names now lie in; to be called before
+ * Confines this process to the case, its key and that key's log of runs, the
+ * folders that --list and what it names now lie in, --watch's folder and that of
+ * --metrics; to be called before
  * there are threads. With --no-sandbox it only says what that means. 0, or -1
  * logged.
  */

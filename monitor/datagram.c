@@ -146,6 +146,8 @@ static void take(struct datagrams *u, const struct sock_datagram *d)
 	const struct taker *t = &u->taker[datagram_kind(d->bytes)];
 
 	u->state.received++;
+	if (u->conf.blocked && u->conf.blocked(u->conf.ctx, &d->from))
+		return;
 	if (t->fn == NULL)
 		u->state.untaken++;
 	else
@@ -192,6 +194,8 @@ bool datagrams_send(struct datagrams *u, const struct endpoint *to,
 
 	if (fd < 0)
 		errno = EAFNOSUPPORT;
+	else if (u->conf.blocked && u->conf.blocked(u->conf.ctx, to))
+		errno = EACCES;
 	else if (sock_send(fd, to, bytes)) {
 		u->state.sent++;
 		return true;

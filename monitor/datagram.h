@@ -26,6 +26,8 @@ struct datagrams_conf {
 	struct endpoint bind4, bind6;	/* family 0: not used */
 	uint16_t port;
 	void *ctx;
+	/* Nothing is sent there, nor read from there. NULL: there is none. */
+	bool (*blocked)(void *ctx, const struct endpoint *at);
 	/* The ledger is full: nothing is read until it is not. */
 	bool (*full)(void *ctx);
 	/* Datagrams may have been lost ("udp": the kernel dropped some;

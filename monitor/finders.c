@@ -57,7 +57,8 @@ int finders_open(struct finders *f, const struct finders_conf *conf)
 {
 	struct datagrams_conf net = { .loop = conf->loop,
 		.bind4 = conf->vantage->bind4, .bind6 = conf->vantage->bind6,
-		.port = conf->port, .ctx = conf->ctx, .full = conf->full,
+		.port = conf->port, .ctx = conf->ctx,
+		.blocked = conf->blocked, .full = conf->full,
 		.stalled = conf->stall };
 	struct lsd_conf lsd = { .loop = conf->loop,
 		.interface = conf->opt->interface, .bind4 = net.bind4,

@@ -21,6 +21,8 @@ struct finders_conf {
 	const struct casedir *dir;
 	uint16_t port;			/* where we listen */
 	void *ctx;
+	/* As datagrams_conf has it. */
+	bool (*blocked)(void *ctx, const struct endpoint *at);
 	int64_t (*add)(void *ctx, const struct record *r);
 	/* Somebody named a peer of a swarm. */
 	void (*found)(void *ctx, struct swarm *s, const struct endpoint *at,

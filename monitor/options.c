@@ -18,6 +18,7 @@
 #define OPTIONS(X) \
 	X(DURATION,        "duration",        "T",     "stop after T (90, 30m, 12h); default: at a signal") \
 	X(LIST,            "list",            "FILE",  "what to watch, one path, magnet or hash a line; SIGHUP reads it again") \
+	X(WATCH,           "watch",           "DIR",   "watch the torrents in this folder: as files come, and until they go") \
 	X(LISTEN,          "listen",          "PORT",  "TCP and UDP port for incoming peers, 0 for any (6881)") \
 	X(BIND,            "bind",            "ADDR",  "use this local address; once for IPv4, once for IPv6") \
 	X(PORTS,           "ports",           "A-B",   "local ports of outgoing connections (20000-29999)") \
@@ -26,6 +27,10 @@
 	X(OBSERVE_ONLY,    "observe-only",    NULL,    "ask for no piece at all") \
 	X(ALLOW_LOCAL,     "allow-local",     NULL,    "contact loopback, private and other special addresses") \
 	X(NO_PACKETS,      "no-packets",      NULL,    "record no packets") \
+	X(BLOCKLIST,       "blocklist",       "FILE",  "never contact these addresses; repeatable") \
+	X(DISK_BUDGET,     "disk-budget",     "SIZE",  "end the run when the case takes so much (500M, 20G)") \
+	X(DISK_SPARE,      "disk-spare",      "SIZE",  "end the run when the disk has less left (256M)") \
+	X(METRICS,         "metrics",         "FILE",  "keep the run's numbers here, in Prometheus text format") \
 	X(NO_SANDBOX,      "no-sandbox",      NULL,    "do not confine the processes (seccomp, Landlock)") \
 	X(INTERFACE,       "interface",       "IFACE", "record packets of this interface (any)") \
 	X(NTP,             "ntp",             "HOST",  "hold the clock against this SNTP server; repeatable") \
@@ -108,6 +113,18 @@ int64_t options_time(const char *text)
 	for (size_t i = 0; n >= 0 && i < sizeof(units) / sizeof(units[0]); i++)
 		if (strcmp(end, units[i].unit) == 0)
 			return n > INT32_MAX ? -1 : n * units[i].s;
+	return -1;
+}
+
+int64_t options_size(const char *text)
+{
+	static const char units[] = "\0KMGT";
+	const char *end;
+	int64_t n = number(text, &end);
+
+	for (int i = 0; n >= 0 && i < 5; i++)
+		if (*end == units[i] && (*end == '\0' || end[1] == '\0'))
+			return n > INT64_MAX >> 10 * i ? -1 : n << 10 * i;
 	return -1;
 }
 
@@ -228,9 +245,13 @@ static const char *wanted(enum option_id id)
 		    "so many of them";
 	case OPT_ENCRYPTION:
 		return "off, allow or require";
+	case OPT_DISK_BUDGET:
+	case OPT_DISK_SPARE:
+		return "a size such as 500M or 20G";
 	case OPT_NTP:
 	case OPT_GEO:
 	case OPT_TSA:
+	case OPT_BLOCKLIST:
 		return "a value, and not so many of them";
 	case OPT_LIST:
 	case OPT_NO_DHT:
@@ -243,6 +264,8 @@ static const char *wanted(enum option_id id)
 	case OPT_ALLOW_LOCAL:
 	case OPT_NO_PACKETS:
 	case OPT_NO_SANDBOX:
+	case OPT_WATCH:
+	case OPT_METRICS:
 	case OPT_INTERFACE:
 	case OPT_KEY:
 	case OPT_OPERATOR:
@@ -298,6 +321,21 @@ static bool take(struct options *o, enum option_id id, const char *arg)
 		return o->no_packets = true;
 	case OPT_NO_SANDBOX:
 		return o->no_sandbox = true;
+	case OPT_WATCH:
+		o->watch = arg;
+		return *arg != '\0';
+	case OPT_METRICS:
+		o->metrics = arg;
+		return *arg != '\0';
+	case OPT_BLOCKLIST:
+		return keep(o->blocklist, OPTIONS_BLOCKLIST_MAX,
+		    &o->blocklists, arg);
+	case OPT_DISK_BUDGET:
+		o->disk_budget = options_size(arg);
+		return o->disk_budget > 0;
+	case OPT_DISK_SPARE:
+		o->disk_spare = options_size(arg);
+		return o->disk_spare >= 0;
 	case OPT_INTERFACE:
 		o->interface = arg;
 		return *arg != '\0';
@@ -386,7 +424,7 @@ static enum options_result check(const struct options *o)
 {
 	if (!o->case_path)
 		return misuse("which case folder, and which torrents?", "");
-	if (o->torrent_count == 0 && !o->list)
+	if (o->torrent_count == 0 && !o->list && !o->watch)
 		return misuse("no torrent to watch", "");
 	if (o->listen >= o->ports_from && o->listen <= o->ports_to)
 		return misuse("the --listen port lies in the --ports range",
@@ -411,7 +449,7 @@ enum options_result options_read(struct options *o, int argc, char **argv)
 
 	*o = (struct options){ .listen = 6881, .ports_from = 20000,
 		.ports_to = 29999, .sample = 2, .outstanding = 4,
-		.max_connections = 500, .dial_rate = 50,
+		.disk_spare = 256 << 20, .max_connections = 500, .dial_rate = 50,
 		.peer_id_prefix = "-SW0100-" };
 	for (int i = 0; i < OPTION_COUNT; i++)
 		table[i] = (struct option){ rows[i].name, rows[i].arg ?

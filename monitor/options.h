@@ -14,11 +14,17 @@
 #define OPTIONS_TSA_MAX 16
 #define OPTIONS_GEO_MAX 8
 #define OPTIONS_NODES_MAX 16
+#define OPTIONS_BLOCKLIST_MAX 8
 #define SAMPLE_ALL (-1)
 
 struct options {
 	int64_t duration_s;	/* 0: until a signal */
 	const char *list;	/* file of what to watch, or NULL */
+	const char *watch;	/* folder of what to watch, or NULL */
+	const char *metrics;	/* file, or NULL */
+	const char *blocklist[OPTIONS_BLOCKLIST_MAX];
+	size_t blocklists;
+	int64_t disk_budget, disk_spare;	/* bytes; 0: no matter */
 	uint16_t listen;	/* 0: any */
 	struct endpoint bind4, bind6;	/* family 0: not given */
 	uint16_t ports_from, ports_to;	/* local ports of outgoing sockets */
@@ -64,6 +70,9 @@ void options_help(FILE *to);
 
 /* "HOST:PORT", a literal IPv6 address in brackets: its parts. */
 bool options_node(const char *text, struct span *host, uint16_t *port);
+
+/* "500M", "20G": bytes, in powers of 1024; -1 if it is none. */
+int64_t options_size(const char *text);
 
 /* "90", "30m", "12h", "2d": seconds; -1 if it is none of these. */
 int64_t options_time(const char *text);

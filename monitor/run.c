@@ -11,11 +11,12 @@
 #include "monitor/confine.h"
 #include "monitor/crowd.h"
 #include "monitor/finders.h"
+#include "monitor/folder.h"
 #include "monitor/packets.h"
 #include "monitor/sock.h"
-#include "monitor/status.h"
-#include "monitor/trackers.h"
 #include "monitor/tsa.h"
+#include "monitor/upkeep.h"
+#include "monitor/wanted.h"
 #include "schema/derive.h"
 #include "schema/log.h"
 #include "schema/now.h"
@@ -47,7 +48,9 @@ struct run {
 	struct decoys *decoys;		/* NULL: none */
 	struct crowd crowd;
 	struct status status;
-	struct swarm *loaded;		/* before the crowd has them */
+	struct wanted wanted;		/* before the crowd has them */
+	struct folder *folder;		/* NULL: no --watch */
+	struct upkeep upkeep;
 	uv_loop_t loop;
 	uv_signal_t sigint, sigterm, sighup;
 	uv_timer_t duration, last;
@@ -58,66 +61,17 @@ struct run {
 
 /* --- torrents -------------------------------------------------------------------- */
 
-/* The swarm that is already watched for this one's torrent, or NULL. */
-static struct swarm *find_same(struct swarm *list, const struct swarm *s)
-{
-	while (list && !swarm_same(list, s))
-		list = list->next;
-	return list;
-}
-
-static struct swarm *read_torrent(const char *path)
-{
-	struct torrent *t = torrent_load(path);
-	struct swarm *s;
-
-	if (!t)
-		return NULL;
-	s = swarm_new(t, path);
-	if (!s)
-		log_die("out of memory");
-	return s;
-}
-
-static int load(struct run *r, const char *path, bool listed)
-{
-	struct swarm **at = &r->loaded;
-	struct swarm *s = swarm_is_link(path) ? swarm_new_magnet(path) :
-	    read_torrent(path);
-
-	if (!s)
-		return -1;
-	if (find_same(r->loaded, s)) {
-		swarm_free(s);
-		return 0;
-	}
-	s->listed = listed;
-	while (*at)
-		at = &(*at)->next;
-	*at = s;
-	return 0;
-}
-
-static int load_listed(void *ctx, const char *path)
-{
-	return load(ctx, path, true);
-}
-
 /* All that the command line names, before there is a case; and every fault is
  * named before we refuse. */
 static int load_all(struct run *r)
 {
-	int rc = 0;
+	const struct options *o = &r->opt;
+	int rc = wanted_read(&r->wanted, o);
 
-	for (size_t i = 0; i < r->opt.geos; i++)
-		if (account_check_geo(r->opt.geo[i]) < 0)
+	for (size_t i = 0; i < o->geos; i++)
+		if (account_check_geo(o->geo[i]) < 0)
 			rc = -1;
-	for (int i = 0; i < r->opt.torrent_count; i++)
-		if (load(r, r->opt.torrents[i], false) < 0)
-			rc = -1;
-	if (r->opt.list && swarm_list(r->opt.list, load_listed, r) < 0)
-		rc = -1;
-	return rc;
+	return upkeep_read(&r->upkeep, o, &r->account) < 0 ? -1 : rc;
 }
 
 /* On record, and a copy in the case. */
@@ -201,37 +155,65 @@ static void unwatch(struct run *r, struct swarm *s, const char *why)
 	crowd_unwatch(&r->crowd, s, why);
 }
 
+static struct swarm *find_watched(struct run *r, const struct swarm *like)
+{
+	struct swarm *s = NULL;
+
+	for (int i = 0; i < like->ref.wire_hashes && !s; i++)
+		s = swarms_find(&r->crowd.swarms, like->ref.wire_hash[i]);
+	return s;
+}
+
+/* Watched from here on, unless it is already. */
+static void take(struct run *r, struct swarm *s)
+{
+	if (find_watched(r, s))
+		swarm_free(s);
+	else
+		watch(r, s);
+}
+
 /* --list was changed: what is new begins, what is gone ends. */
 static void on_sighup(uv_signal_t *sig, int number)
 {
 	struct run *r = sig->data;
 	struct swarm *s, *next;
-	int rc;
 
 	(void)number;
 	if (!r->opt.list || r->stopping)
 		return;
-	rc = swarm_list(r->opt.list, load_listed, r);
-	if (rc < 0) {
+	if (wanted_list(&r->wanted, r->opt.list) < 0) {
 		log_warn("the list is left as it was");
-		for (; (s = r->loaded); swarm_free(s))
-			r->loaded = s->next;
 		return;
 	}
 	for (s = r->crowd.swarms.first; s; s = next) {
 		next = s->next;
-		if (s->listed && !find_same(r->loaded, s))
+		if (s->origin == SWARM_LISTED && !wanted_has(&r->wanted, s))
 			unwatch(r, s, "its torrent left the list");
 	}
-	while ((s = r->loaded)) {
-		r->loaded = s->next;
-		if (find_same(r->crowd.swarms.first, s))
-			swarm_free(s);
-		else
-			watch(r, s);
-	}
+	while ((s = wanted_take(&r->wanted)))
+		take(r, s);
+	wanted_fini(&r->wanted);
 	finders_decoys(&r->finders, r->decoys);
 	log_info("list read again: %u swarms", r->crowd.swarms.count);
+}
+
+static void on_come(void *ctx, struct swarm *s)
+{
+	struct run *r = ctx;
+
+	take(r, s);
+	finders_decoys(&r->finders, r->decoys);
+	log_info("%s: %u swarms", r->opt.watch, r->crowd.swarms.count);
+}
+
+static void on_gone(void *ctx, const uint8_t infohash[20])
+{
+	struct run *r = ctx;
+	struct swarm *s = swarms_find(&r->crowd.swarms, infohash);
+
+	if (s && s->origin == SWARM_WATCHED)
+		unwatch(r, s, "its torrent left the folder");
 }
 
 /* --- the end --------------------------------------------------------------------- */
@@ -266,6 +248,7 @@ static void stop(struct run *r, const char *why)
 	r->why = why;
 	log_info("stopping: %s", why);
 	status_say(&r->status);
+	folder_close(r->folder);
 	finders_stop(&r->finders);
 	crowd_stop(&r->crowd, "the run ended");
 	r->waiting = 2;
@@ -276,6 +259,11 @@ static void stop(struct run *r, const char *why)
 static void on_duration(uv_timer_t *timer)
 {
 	stop(timer->data, "duration");
+}
+
+static void on_end(void *ctx, const char *why)
+{
+	stop(ctx, why);
 }
 
 static void on_signal(uv_signal_t *sig, int number)
@@ -306,7 +294,7 @@ static void put_end(struct run *r)
 static int seal(struct run *r)
 {
 	char digest[65] = "", note[NOTE_MAX] = "";
-	int rc = r->sound ? 0 : 1;
+	int rc = r->sound && !r->upkeep.ended_early ? 0 : 1;
 
 	if (r->account.run.first < 0) {	/* not even that */
 		ledger_close(r->ledger, NULL, NULL);
@@ -427,7 +415,7 @@ static int open_case(struct run *r)
 		return -1;
 	conf.ctx = r->publisher;
 	/* After the processes that are not to be confined so: they begin. */
-	if (confine(&r->opt, &r->dir, r->keyfile, r->loaded,
+	if (confine(&r->opt, &r->dir, r->keyfile, r->wanted.first,
 	    &r->account.sandbox) < 0)
 		return -1;
 	r->ledger = ledger_open(&conf, &past);
@@ -485,11 +473,19 @@ static void open_decoys(struct run *r)
 		r->decoys = decoys_new(&conf);
 }
 
+static bool on_no_contact(void *ctx, const struct endpoint *at)
+{
+	struct run *r = ctx;
+
+	return blocklist_has(&r->upkeep.blocked, at);
+}
+
 static int open_crowd(struct run *r)
 {
 	struct crowd_conf conf = { .loop = &r->loop, .ledger = r->ledger,
 		.clock = r->clock, .policy = &r->policy,
 		.book = { .allow_local = r->opt.allow_local,
+			.blocked = upkeep_blocked, .ctx = &r->upkeep,
 			.half_open = HALF_OPEN * r->opt.dial_rate,
 			.dial_rate = r->opt.dial_rate,
 			.connections = r->opt.max_connections },
@@ -553,7 +549,8 @@ static int open_finders(struct run *r)
 	struct finders_conf conf = { .loop = &r->loop, .opt = &r->opt,
 		.vantage = &r->vantage, .dir = &r->dir,
 		.port = r->policy.listen_port, .ctx = r, .add = on_add,
-		.found = on_found, .stalled = on_stalled, .full = on_full,
+		.found = on_found, .blocked = on_no_contact,
+		.stalled = on_stalled, .full = on_full,
 		.stall = on_stall };
 
 	return finders_open(&r->finders, &conf);
@@ -582,6 +579,18 @@ static void open_timers(struct run *r)
 	r->status.clock = r->clock;
 	r->status.recorder = &r->packets.recorder;
 	status_start(&r->status, &r->loop);
+	r->upkeep.ctx = r;
+	r->upkeep.end = on_end;
+	upkeep_start(&r->upkeep, &r->loop, &r->opt, &r->status, &r->account);
+}
+
+static int open_folder(struct run *r)
+{
+	struct folder_conf conf = { .loop = &r->loop, .path = r->opt.watch,
+		.ctx = r, .come = on_come, .gone = on_gone };
+
+	r->folder = folder_open(&conf);
+	return r->folder ? 0 : -1;
 }
 
 /* --- the story ------------------------------------------------------------------- */
@@ -614,14 +623,16 @@ static int observe(struct run *r)
 	open_timers(r);
 	if (r->opt.tsas)
 		r->tsa = tsa_start(&r->loop, r->ledger, &r->opt);
-	while ((s = r->loaded)) {
-		r->loaded = s->next;
+	while ((s = wanted_take(&r->wanted)))
 		watch(r, s);
-	}
+	wanted_fini(&r->wanted);
+	if (r->opt.watch && open_folder(r) < 0)
+		return -1;
 	log_info("watching %u swarm%s, listening on port %u",
 	    r->crowd.swarms.count, r->crowd.swarms.count == 1 ? "" : "s",
 	    r->policy.listen_port);
 	uv_run(&r->loop, UV_RUN_DEFAULT);
+	upkeep_end(&r->upkeep, &r->account);
 	return 0;
 }
 

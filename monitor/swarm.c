@@ -189,14 +189,6 @@ bool swarm_is_link(const char *text)
 	    strspn(text, "0123456789abcdefABCDEF") == n);
 }
 
-bool swarm_same(const struct swarm *a, const struct swarm *b)
-{
-	for (int i = 0; i < a->ref.wire_hashes; i++)
-		if (swarmref_is(&b->ref, a->ref.wire_hash[i]))
-			return true;
-	return false;
-}
-
 void swarm_learn(struct swarm *s, struct torrent *t)
 {
 	s->torrent = t;
@@ -281,8 +273,6 @@ void swarms_learnt(struct swarms *set, struct swarm *s)
 
 int swarms_add(struct swarms *set, struct swarm *s)
 {
-	struct swarm **at = &set->first;
-
 	if (s->book >= set->room) {
 		uint32_t room = set->room ? set->room : 8;
 		struct swarm **made;
@@ -301,10 +291,12 @@ int swarms_add(struct swarms *set, struct swarm *s)
 		unindex_swarm(set, s);
 		return -1;
 	}
-	while (*at)
-		at = &(*at)->next;
 	s->next = NULL;
-	*at = s;
+	if (set->last)
+		set->last->next = s;
+	else
+		set->first = s;
+	set->last = s;
 	set->by_book[s->book] = s;
 	set->count += !s->decoy;
 	return 0;
@@ -312,11 +304,13 @@ int swarms_add(struct swarms *set, struct swarm *s)
 
 void swarms_remove(struct swarms *set, struct swarm *s)
 {
-	struct swarm **at = &set->first;
+	struct swarm **at = &set->first, *before = NULL;
 
-	while (*at != s)
-		at = &(*at)->next;
+	for (; *at != s; at = &(*at)->next)
+		before = *at;
 	*at = s->next;
+	if (set->last == s)
+		set->last = before;
 	set->by_book[s->book] = NULL;
 	unindex_swarm(set, s);
 	set->count -= !s->decoy;

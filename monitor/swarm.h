@@ -18,6 +18,13 @@ struct tracker_list;
 struct dht_search;
 struct lsd_swarm;
 
+/* Who wants it watched. */
+enum swarm_origin {
+	SWARM_GIVEN,	/* the command line, for as long as the run is */
+	SWARM_LISTED,	/* --list */
+	SWARM_WATCHED	/* the folder of --watch */
+};
+
 struct swarm {
 	struct swarmref ref;		/* how it is named, on the wire too */
 	struct torrent *torrent;	/* owned; NULL: not known yet */
@@ -31,15 +38,14 @@ struct swarm {
 	struct dht_search *dht;		/* NULL: not asked about there */
 	struct lsd_swarm *lsd;		/* likewise */
 	struct peer *peers;		/* its connections */
-	bool listed;			/* of --list: may go again */
+	enum swarm_origin origin;
 	bool decoy;			/* nobody's: see monitor/decoy.h */
-	bool seen;			/* while --list is read */
 	bool leaving;			/* nobody is dialled for it any more */
 	struct swarm *next;
 };
 
 struct swarms {
-	struct swarm *first;
+	struct swarm *first, *last;
 	uint32_t count;			/* decoys are none */
 	struct swarm **by_book;		/* index: book number */
 	uint32_t room;
@@ -58,8 +64,6 @@ void swarm_free(struct swarm *s);
 
 /* Whether this is a link or a bare infohash, and not a file's name. */
 bool swarm_is_link(const char *text);
-/* Both name one torrent, as far as their infohashes tell. */
-bool swarm_same(const struct swarm *a, const struct swarm *b);
 
 /* The metadata became known: t is its own now, and peers are met under each
  * of its infohashes. */

@@ -209,7 +209,7 @@ def full(swarm, folder):
 	subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs",
 	    path], check=True)
 	try:
-		monitor = swarm.monitor(path)
+		monitor = swarm.monitor(path, "--disk-spare", "0")
 		_, err = monitor.communicate(timeout=300)
 		tap.claim(monitor.returncode == 1 and
 		    "evidence could not be kept" in err and "full" in err,

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "monitor/swarm.h"
+#include "monitor/wanted.h"
 #include "schema/selftest.h"
 
 static int collect(void *ctx, const char *path)
@@ -169,15 +169,30 @@ static void test_same(void **state)
 	struct swarm *a = swarm_new_magnet("magnet:?xt=urn:btih:" V1
 	    "&xt=urn:btmh:1220" V2);
 	struct swarm *b = swarm_new_magnet(V1);
-	struct swarm *c = swarm_new_magnet(V2);
+	struct swarm *c = swarm_new_magnet(V2), *one, *two;
+	struct wanted w = { 0 };
 
 	(void)state;
-	assert_true(swarm_same(a, b) && swarm_same(b, a));
-	assert_true(swarm_same(a, c) && swarm_same(c, a));
-	assert_false(swarm_same(b, c));
+	assert_int_equal(wanted_add(&w, "magnet:?xt=urn:btih:" V1, 0), 0);
+	assert_true(wanted_has(&w, a) && wanted_has(&w, b));
+	assert_false(wanted_has(&w, c));
+	assert_int_equal(wanted_add(&w, V1, 0), 0);	/* once is enough */
+	assert_int_equal(wanted_add(&w, V2, 0), 0);
+	assert_true(wanted_has(&w, c));
+	assert_int_equal(wanted_add(&w, "/no/such/file", 0), -1);
+	one = wanted_take(&w);
+	two = wanted_take(&w);
+	assert_string_equal(one->ref.swarm, V1);
+	assert_string_equal(two->ref.swarm, V2);
+	assert_null(wanted_take(&w));
+	assert_true(wanted_has(&w, b));
+	wanted_fini(&w);
+	assert_false(wanted_has(&w, b));
 	swarm_free(a);
 	swarm_free(b);
 	swarm_free(c);
+	swarm_free(one);
+	swarm_free(two);
 }
 
 static void test_link_says(void **state)
