@@ -25,7 +25,7 @@ static int read_talks(struct finding *f, const struct facts *c)
 	rows_open(&q, c->db, "SELECT c.conn, iif(c.outcome = 'open', "
 	    "coalesce((SELECT min(seq) - 1 FROM about WHERE kind = 'run' AND "
 	    "seq > c.conn), (SELECT max(seq) FROM evidence.record)), "
-	    "x.last_seq), c.origin = 'live' FROM contact AS c JOIN extent AS x "
+	    "x.last_seq), c.direction <> 'observed' FROM contact AS c JOIN extent AS x "
 	    "ON x.conn = c.conn WHERE c.ip = ?1 AND c.port = ?2 AND "
 	    "c.swarm = ?3 AND c.opened_utc_ns < ?4 AND (c.closed_utc_ns IS NULL "
 	    "OR c.closed_utc_ns >= ?5) ORDER BY c.conn", f->ip);

@@ -82,15 +82,38 @@ static void put_received(struct json *j, const struct received *r)
 }
 
 /* A conversation, and which packets are its. */
-static void put_talk(struct json *j, const struct frames *frames,
-    int64_t conn)
+static void put_talk(struct json *j, const struct address *a,
+    const struct finding *w, int64_t conn)
 {
+	static const char *const name[] = { "origin", "direction", "transport",
+	    "encryption", "opened_utc_ns", "closed_utc_ns", "outcome",
+	    "peer_id", "claimed_client", "rx_bytes", "tx_bytes" };
+	const struct frames *frames = &a->frames;
 	const struct frames_talk *t = frames_of(frames, conn);
 	struct frames_span s;
+	struct rows q;
 	size_t at = 0;
 
 	json_open(j, NULL, '{');
 	json_int(j, "conn", conn);
+	rows_open(&q, a->facts->db, "SELECT origin, direction, transport, "
+	    "encryption, opened_utc_ns, closed_utc_ns, outcome, peer_id, "
+	    "client, rx_bytes, tx_bytes FROM contact WHERE ip = ?1 AND conn = "
+	    "?2 AND port = ?3", w->ip);
+	if (!q.failed) {
+		sqlite3_bind_int64(q.st, 2, conn);
+		sqlite3_bind_int(q.st, 3, w->row.port);
+	}
+	if (rows_next(&q)) {
+		for (int i = 0; i < (int)(sizeof(name) / sizeof(name[0]));
+		    i++) {
+			if (sqlite3_column_type(q.st, i) == SQLITE_INTEGER)
+				json_int(j, name[i], rows_int(&q, i));
+			else
+				json_str(j, name[i], rows_text(&q, i));
+		}
+	}
+	j->failed |= rows_close(&q) != 0;
 	json_open(j, "packets", '[');
 	while (frames_next(t, &at, &s)) {
 		json_open(j, NULL, '{');
@@ -104,7 +127,7 @@ static void put_talk(struct json *j, const struct frames *frames,
 	json_close(j, '}');
 }
 
-static void put_finding(struct json *j, const struct frames *frames,
+static void put_finding(struct json *j, const struct address *a,
     const struct finding *w, int *id)
 {
 	const struct ladder *l = ladder_at(w->row.level);
@@ -132,7 +155,7 @@ static void put_finding(struct json *j, const struct frames *frames,
 	json_int(j, "pieces_incomplete", w->row.incomplete);
 	json_open(j, "conversations", '[');
 	for (size_t i = 0; i < w->talks; i++)
-		put_talk(j, frames, w->talk[i].conn);
+		put_talk(j, a, w, w->talk[i].conn);
 	json_close(j, ']');
 	json_open(j, "statements", '[');
 	for (size_t i = 0; i < w->said.n; i++)
@@ -202,7 +225,7 @@ int address_json(FILE *f, const struct subject *s, const struct address *a)
 		json_bool(&j, "imported", c->imported);
 		json_open(&j, "findings", '[');
 		for (size_t k = 0; k < a[i].n; k++) {
-			put_finding(&j, &a[i].frames, &a[i].at[k], &id);
+			put_finding(&j, &a[i], &a[i].at[k], &id);
 			if (j.failed)
 				break;
 			fwrite(j.text, 1, j.n, f);	/* and goes on */
@@ -214,8 +237,8 @@ int address_json(FILE *f, const struct subject *s, const struct address *a)
 	json_close(&j, ']');
 	json_close(&j, '}');
 	if (j.failed)
-		log_warn("report: address.json: a part is larger than %u bytes",
-		    PART_MOST);
+		log_warn("report: address.json: a part could not be read, or "
+		    "is larger than %u bytes", PART_MOST);
 	else
 		fwrite(j.text, 1, j.n, f);
 	fputc('\n', f);

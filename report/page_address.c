@@ -53,12 +53,15 @@ static int cautions_of(unsigned set)
 static void write_short(FILE *f, const struct address *a, int *number)
 {
 	if (a->n == 0) {
-		fputs("<p>Nothing about this address is recorded for the "
-		    "torrents and days asked for.</p>\n", f);
+		fputs("<p>Nothing about this address is recorded in case ", f);
+		html_text(f, a->facts->name);
+		fputs(" for the torrents and days asked for.</p>\n", f);
 		return;
 	}
 	markup_table(f, "short", "In short, case %s", a->facts->name);
-	fputs("<caption>One line for each torrent, UTC day and port: "
+	fputs("<caption>Case ", f);
+	html_text(f, a->facts->name);
+	fputs(". One line for each torrent, UTC day and port: "
 	    "an address can change hands from one day to the next, and many "
 	    "can share it at once.</caption>\n<thead><tr><th scope=col>No.</th>"
 	    "<th scope=col>Torrent, as it names itself</th><th scope=col>Day "
@@ -293,6 +296,9 @@ static int write_finding(FILE *f, const struct address *a,
 	fputs("</h2>\n<p class=verdict>", f);
 	markup_level(f, w->row.level);
 	fputs("</p>\n<dl>\n", f);
+	markup_term(f, "Case");
+	html_text(f, a->facts->name);
+	fputs("</dd>\n", f);
 	markup_term(f, "Infohash");
 	markup_code(f, w->swarm);
 	fputs("</dd>\n", f);
@@ -308,7 +314,8 @@ static int write_finding(FILE *f, const struct address *a,
 	fputs("</dd>\n", f);
 	markup_term(f, "Port");
 	fprintf(f, "%d, %s</dd>\n", w->row.port, w->row.listed_only ?
-	    "as a third party named it" : w->row.came && !w->row.dialled ?
+	    "as a third party named it" : w->talks && !w->talk[0].ours ?
+	    "the one in the packets" : w->row.came && !w->row.dialled ?
 	    "the one it connected from" : "the one the observer dialled");
 	if (w->row.listen_port) {
 		markup_term(f, "Says it listens on");

@@ -29,8 +29,26 @@ static void write_torrent(FILE *f, const struct rows *q)
 	}
 	fputs("</dd>\n<dt>Name</dt><dd>", f);
 	html_text(f, rows_text(q, 1));
-	fputs(" <span class=bound>(as the torrent says)</span></dd>\n</dl>\n",
-	    f);
+	fputs(" <span class=bound>(as the torrent says)</span></dd>\n", f);
+}
+
+/* Where the list of hashes came from: whoever made it chose what matches. */
+static int write_origin(FILE *f, const struct facts *c, const char *swarm)
+{
+	struct rows q;
+
+	rows_open(&q, c->db, "SELECT r.seq, r.detail ->> 'source' FROM about "
+	    "AS a JOIN evidence.record AS r ON r.seq = a.seq WHERE a.kind = "
+	    "'torrent' AND ?1 IN (r.swarm, r.detail ->> 'infohash_v1', "
+	    "r.detail ->> 'infohash_v2') ORDER BY a.seq", swarm);
+	while (rows_next(&q)) {
+		fputs("<dt>Its hashes are from</dt><dd>", f);
+		html_text(f, rows_text(&q, 1));
+		fprintf(f, " <span class=rec>#%lld</span></dd>\n",
+		    (long long)rows_int(&q, 0));
+	}
+	fputs("</dl>\n", f);
+	return rows_close(&q);
 }
 
 /* A tracker names the one who asks, too. */
@@ -300,8 +318,10 @@ int page_swarm(FILE *f, const struct subject *s, const struct facts *c,
 	rows_open(&q, c->db, SUBJECT_SWARMS, swarm);
 	if (rows_next(&q))
 		write_torrent(f, &q);
+	else
+		fputs("<dl>\n", f);
 	r = rows_close(&q);
-	if (r || write_counts(f, c, swarm))
+	if (r || write_origin(f, c, swarm) || write_counts(f, c, swarm))
 		return -1;
 	write_lists(f, of, rows);
 	fputs("</section>\n<section>\n<h2 id=made>What it was made of</h2>\n"

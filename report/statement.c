@@ -240,6 +240,35 @@ static void say_conduct(const struct rows *q, FILE *observed, FILE *limits)
 	}
 }
 
+static void say_flows(const struct rows *q, FILE *observed, FILE *limits)
+{
+	int64_t flows = rows_int(q, 0), middle = rows_int(q, 1),
+	    gaps = rows_int(q, 2), overlaps = rows_int(q, 3);
+
+	if (flows == 0)
+		return;
+	counted(observed, flows, "conversation", "conversations");
+	fputs(" of it with others were found in packets that somebody else "
+	    "recorded.", observed);
+	fputs("Neither end of these conversations is the observer, who knows "
+	    "them from the packets only.", limits);
+	if (middle) {
+		fputs(" Of ", limits);
+		number(limits, middle);
+		fputs(" the opening was not captured.", limits);
+	}
+	if (gaps) {
+		fputs(" In ", limits);
+		counted(limits, gaps, "place", "places");
+		fputs(" bytes are missing.", limits);
+	}
+	if (overlaps) {
+		fputs(" In ", limits);
+		counted(limits, overlaps, "place", "places");
+		fputs(" bytes came twice and differed.", limits);
+	}
+}
+
 #define CLAIMS "('bitfield', 'have', 'have_all', 'have_none', 'donthave', " \
 	"'claims')"
 
@@ -251,6 +280,13 @@ static const struct rule named_rule = {
 };
 
 static const struct rule rules[] = {
+	{ TALK " SELECT count(*) FILTER (WHERE kind = 'flow'), "
+	    "count(*) FILTER (WHERE kind = 'flow' AND " J("began")
+	    " = 'middle'), count(*) FILTER (WHERE kind = 'gap'), "
+	    "count(*) FILTER (WHERE kind = 'overlap'), " RECORDS
+	    " FROM (SELECT r.* FROM talk JOIN evidence.record AS r ON r.seq "
+	    "BETWEEN talk.conn AND talk.last AND r.conn = talk.conn WHERE "
+	    "r.kind IN ('flow', 'gap', 'overlap') " ENDS, say_flows },
 	{ SAID("count(*) FILTER (WHERE kind = 'dial'), "
 	    "count(*) FILTER (WHERE kind = 'reached'), "
 	    "count(*) FILTER (WHERE kind = 'accept'), "

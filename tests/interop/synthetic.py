@@ -28,7 +28,7 @@ class Case:
 		self.db.execute("BEGIN")
 		self.db.execute("INSERT INTO meta VALUES ('case_id', ?)",
 						(hashlib.md5(folder.encode()[:0]).hexdigest(),))
-		self.seq, self.at = 0, start
+		self.seq, self.at, self.live = 0, start, True
 
 	def add(self, kind, detail, swarm=None, conn=None, ip=None, port=None,
 			names=(), after=0.1):
@@ -39,7 +39,7 @@ class Case:
 		salt = hashlib.md5(b"%d" % seq).hexdigest()
 		self.db.execute(
 			"INSERT INTO record VALUES (?,?,?,?,?,?,?,?,?,NULL,?)",
-			(seq, self.at, self.at - START, kind, swarm,
+			(seq, self.at, self.at - START if self.live else None, kind, swarm,
 			 seq if conn == "self" else conn, ip, port,
 			 json.dumps(detail, separators=(",", ":")), salt))
 		self.db.executemany(
@@ -215,3 +215,67 @@ def crowd(folder, peers=10_000):
 				c.piece(conn, A, ip(i), 6881, i % 2000)
 			c.close(conn, A, ip(i), 6881)
 	c.end()
+
+
+def imported(folder):
+	"""Somebody else's packets: a seed that gives a piece to another, seen
+	from the middle on. Neither end is the observer."""
+	c = Case(folder)
+	c.add("run", {
+		"program": "swarmwitness", "version": "0.1", "commit": "abc",
+		"executable_sha256": "e" * 64, "libraries": {},
+		"command": ["swarmwitness", "capture", "case", "theirs.pcap"],
+		"config": {"import": True, "files": ["theirs.pcap"], "torrents": [],
+				   "secrets": None, "custody": "Custody is proved from the "
+				   "import on only.", "clock": "The clock is as given; its "
+				   "bound is unknown."},
+		"operator": None, "purpose": "an import", "ground": None,
+		"retention": None, "host": {"name": "lab", "system": "Linux",
+									"release": "6", "machine": "x"},
+		"vantage": [], "boot_id": "b", "case_id": "c", "key_run": 1,
+		"key_prev": "0" * 64, "previous": None})
+	c.add("key", {"vkey": "swarmwitness-x+00+AA", "fingerprint": "f" * 64})
+	c.add("clock", {"source": "packets", "outcome": "as given",
+					"bound_ns": None})
+	c.torrent(A, "theirs.iso")
+	c.live = False
+	seed, leech = ("10.77.3.1", 6881), ("10.77.3.2", 50001)
+	f = c.add("flow", {"transport": "tcp", "initiator": "%s:%d" % leech,
+					   "responder": "%s:%d" % seed, "began": "middle",
+					   "file": "packets/000001.pcap", "frame": 7}, A, "self",
+			  *leech)
+	c.handshake(f, A, *leech, "aria2 1.36.0")
+	c.handshake(f, A, *seed, "Transmission 3.00")
+	c.peer(f, A, *seed, "have_all", claimed=64, pieces=64)
+	c.peer(f, A, *leech, "request", count=1, blocks=[[5, 0, 16384]])
+	c.piece(f, A, *seed, 5)
+	c.peer(f, A, *seed, "gap", bytes=99, stream_offset=7, fatal=True)
+	c.add("closed", {"by": "capture", "why": "the capture ended"}, A, f, *leech)
+	c.live = True
+	c.end()
+
+
+def two_sources(folder):
+	"""A swarm of 500, of which trackers name 200 and the DHT 150, at random
+	but always the same."""
+	import random
+	c = Case(folder)
+	c.run()
+	c.torrent(A, "counted.iso")
+	whole = [("10.78.%d.%d" % (i >> 8, i & 255), 6881) for i in range(500)]
+	draw = random.Random(2)
+	a, b = draw.sample(whole, 200), draw.sample(whole, 150)
+	c.announce(A, a)
+	for i in range(0, len(b), 50):
+		c.add("dht", {"query": "get_peers", "infohash": A}, A,
+			  ip="10.77.0.77", port=6881, names=b[i:i + 50])
+	c.add("dht", {"lookup": "get_peers", "infohash": A,
+				  "began_utc_ns": c.at - 9 * S, "answered": 3}, A)
+	c.add("stamp", {"tsa": "http://tsa.example/<b>", "outcome": "ok",
+					"error": None, "http_status": 200, "size": 5,
+					"gen_utc_ns": START, "accuracy_ns": 1000000000})
+	c.add("stamp", {"tsa": "http://other.example", "outcome": "timeout",
+					"error": "no answer", "http_status": 0, "size": 5,
+					"gen_utc_ns": None, "accuracy_ns": None})
+	c.end()
+	return len(set(a)), len(set(b)), len(set(a) & set(b))

@@ -312,6 +312,53 @@ def others(case):
 	    "a former report is replaced whole")
 
 
+def custody(case):
+	"""Imported packets: every page says so, printed or not."""
+	synthetic.imported(at("theirs"))
+	ok = report(at("theirs"), "-o", at("imported")).returncode == 0 and \
+	    report(at("theirs"), "--ip", "10.77.3.1", "-o",
+	    at("imported.ip")).returncode == 0 and \
+	    report(case, at("theirs"), "-o", at("both")).returncode == 0
+	pages = {os.path.join(d, n): t.decode() for d in ("imported",
+	    "imported.ip", "both") for n, t in files(at(d)).items()
+	    if n.endswith(".html")}
+	said = "Custody is proved from the import on only. The clock is as given"
+	tap.claim(ok and len(pages) > 12 and all(said in " ".join(
+	    Page(t).text.split()) and "imported: custody from the import on" in
+	    t.split("</style>")[0] for t in pages.values()),
+	    "every page of an imported case says what its custody and clock are")
+	tap.claim(said not in " ".join(Page(open(at("out/index.html")).read())
+	    .text.split()), "and none of a case that was observed")
+	with open(at("imported.ip/address.json")) as f:
+		found = json.load(f)["cases"][0]["findings"]
+	text = " ".join(s["text"] for f in found for s in f["statements"])
+	tap.claim([f["level"] for f in found] == [5] and "Neither end of these "
+	    "conversations is the observer" in text and "the opening was not "
+	    "captured" in text and "In 1 place bytes are missing" in text and
+	    "Challenge" not in text and "95 %" not in text,
+	    "an imported conversation is nobody's challenge")
+	front = Page(pages["imported/index.html"]).text
+	tap.claim("This run observed nothing itself" in front and
+	    "theirs.pcap" in front, "the method says that it was an import")
+
+
+def sizes():
+	"""Chapman's estimate, held against numbers counted here."""
+	a, b, both = synthetic.two_sources(at("counted"))
+	report(at("counted"), "-o", at("count"))
+	text = Page(files(at("count"))["swarm-1.html"].decode()).text
+	size = (a + 1) * (b + 1) // (both + 1) - 1
+	m = re.search(r"About (\d+) endpoints; with 95 % confidence (\d+) to "
+	    r"(\d+), if the assumptions", text)
+	tap.claim(m and int(m[1]) == size and int(m[2]) < 500 < int(m[3]) and
+	    int(m[2]) < size < int(m[3]), "the swarm's size is estimated: %s of "
+	    "500, %s to %s" % (m and (m[1], m[2], m[3]) or (0, 0, 0)))
+	front = Page(files(at("count"))["index.html"].decode()).text
+	tap.claim("http://tsa.example/<b>" in front and "timeout: no answer" in
+	    front and "2026-01-01T23:59:00Z" in front,
+	    "stamps, those that failed too")
+
+
 def read_only(case, first, geo):
 	"""A mount that refuses root too, in a namespace of its own."""
 	os.makedirs(at("ro"))
@@ -485,6 +532,8 @@ def main():
 	refusals(case, geo)
 	others(case)
 	read_only(case, first, geo)
+	custody(case)
+	sizes()
 	crowd()
 	golden(first, case, geo)
 	printed(shots, case, geo)
