@@ -10,6 +10,7 @@
 #include "capture/command.h"
 #include "monitor/run.h"
 #include "monitor/stamp.h"
+#include "report/audit.h"
 #include "report/excerpt.h"
 #include "report/report.h"
 #include "report/torrent.h"
@@ -27,6 +28,8 @@ static const struct command {
 	    "read savefiles that others recorded into a case" },
 	{ "report", report_main, "[options] CASE... -o OUT",
 	    "what the evidence shows: HTML, CSV, JSON" },
+	{ "audit", audit_main, "[options] CASE CLAIMS.csv -o OUT",
+	    "hold somebody's claims against the case's evidence" },
 	{ "verify", verify_main, "[options] CASE",
 	    "check ledger, signatures, raw bytes and savefiles" },
 	{ "stamp", stamp_main, "[options] CASE",

@@ -39,8 +39,8 @@ bool manifest_ours(const char *name)
 	    "contact.csv", "piece_check.csv", "endpoint.csv",
 	    "coverage.csv", "decoy_source.csv", "decoy_endpoint.csv" };
 	static const char *const single[] = { "index.html", "report.json",
-	    "address.html", "address.json", "address.csv",
-	    "certificate-902-13.html", "certificate-902-14.html",
+	    "address.html", "address.json", "address.csv", "audit.csv",
+	    "audit.json", "certificate-902-13.html", "certificate-902-14.html",
 	    "checklist.html", MANIFEST };
 	const char *swarm = of_swarm(name);
 	size_t n = strspn(name, "0123456789");
@@ -54,6 +54,10 @@ bool manifest_ours(const char *name)
 		    strspn(swarm + 11, "0123456789") &&
 		    !strcmp(swarm + 11 + strspn(swarm + 11, "0123456789"),
 		    ".html"));
+	if (strncmp(name, "claim-", 6) == 0) {
+		n = strspn(name + 6, "0123456789");
+		return n >= 4 && strcmp(name + 6 + n, ".html") == 0;
+	}
 	if (n && name[n] == '-')
 		name += n + 1;
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)

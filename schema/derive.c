@@ -298,6 +298,17 @@ sqlite3 *derive_build(const char *evidence_path, const char *into)
 	return build_first(evidence_path, into, INT64_MAX);
 }
 
+/* Temporary files, which are unlinked as soon as they are open, go into the
+ * case: a monitor that has confined itself can write nowhere else. */
+static void temporary_in(const char *folder)
+{
+	sqlite3_free(sqlite3_temp_directory);
+	sqlite3_temp_directory = NULL;
+	if (folder && (sqlite3_temp_directory = sqlite3_mprintf("%s",
+	    folder)) == NULL)
+		log_die("out of memory");
+}
+
 static sqlite3 *update(const char *case_path)
 {
 	char *file = text("%s/derived.db", case_path);
@@ -308,11 +319,13 @@ static sqlite3 *update(const char *case_path)
 		sqlite3_close(db);
 		db = NULL;
 	}
+	temporary_in(case_path);
 	if (db && (run(db, "BEGIN IMMEDIATE") ||
 	    build(db, INT64_MAX) || run(db, "COMMIT"))) {
 		sqlite3_close(db);
 		db = NULL;
 	}
+	temporary_in(NULL);
 	free(file);
 	free(evidence);
 	return db;

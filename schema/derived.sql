@@ -158,6 +158,19 @@ CREATE TABLE IF NOT EXISTS extent (
 	last_seq INTEGER NOT NULL
 ) STRICT;
 
+-- When a conversation first came to levels 2 and 3, and by which records;
+-- piece_check has the times of 4 and 5.
+CREATE TABLE IF NOT EXISTS rung (
+	conn INTEGER NOT NULL,
+	ip TEXT NOT NULL,
+	port INTEGER NOT NULL,
+	greeted_seq INTEGER NOT NULL,		-- the handshake as expected
+	greeted_utc_ns INTEGER NOT NULL,
+	claimed_seq INTEGER,			-- the first claim of any piece
+	claimed_utc_ns INTEGER,
+	PRIMARY KEY (conn, ip, port)
+) STRICT, WITHOUT ROWID;
+
 -- coverage, with the run (seq of its record) that keeps periods apart.
 CREATE TABLE IF NOT EXISTS poll (
 	swarm TEXT NOT NULL,
@@ -527,22 +540,26 @@ CREATE TEMP TABLE talk (
 	named,			-- the infohash it bore
 	joined,			-- seq from which its swarm is known, if late
 	told,			-- seq that told the listening port
-	seq, kind, a, b, c, d	-- only what a record brings, see below
+	greeted_seq, greeted_ns, claimed_seq, claimed_ns,	-- for rung
+	seq, utc_ns, a, b, c, d	-- only what a record brings, see below
 );
 
 INSERT INTO temp.talk (id, origin, swarm, ip, port, listen_port, direction,
     transport, encryption, opened, closed, outcome, peer_id, client, claimed,
-    total, rx, tx, matched, failed, level, was)
+    total, rx, tx, matched, failed, level, was, greeted_seq, greeted_ns,
+    claimed_seq, claimed_ns)
 SELECT 2 * c.conn + iif(c.direction = 'observed', (SELECT o.ip IS NOT c.ip
 	OR o.port IS NOT c.port FROM evidence.record AS o
 	WHERE o.seq = c.conn), 0),
     c.origin, c.swarm, c.ip, c.port, c.listen_port, c.direction, c.transport,
     c.encryption, c.opened_utc_ns, c.closed_utc_ns, c.outcome, c.peer_id,
     c.client, c.pieces_claimed, c.pieces_total, c.rx_bytes, c.tx_bytes,
-    c.pieces_matched, c.pieces_failed, c.level, c.level
+    c.pieces_matched, c.pieces_failed, c.level, c.level, g.greeted_seq,
+    g.greeted_utc_ns, g.claimed_seq, g.claimed_utc_ns
 FROM (SELECT DISTINCT talk / 2 AS conn FROM temp.said
     WHERE talk / 2 < (SELECT a FROM temp.part)) AS s
-CROSS JOIN contact AS c ON c.conn = s.conn;
+CROSS JOIN contact AS c ON c.conn = s.conn
+LEFT JOIN rung AS g ON g.conn = c.conn AND g.ip = c.ip AND g.port = c.port;
 
 INSERT INTO temp.talk (id, origin, swarm, ip, port, direction, transport,
     encryption, opened, outcome, matched, failed, level, was)
@@ -579,8 +596,8 @@ WHERE instr(f.at, ':') > 1;
 -- runs through some kinds of record in their order, and changes the talk as
 -- the record has it. A record of no talk leaves a row without an address.
 
-INSERT INTO temp.talk (id, seq, a, b, c, d)
-SELECT talk, seq, a, b, c, coalesce(swarm, d) FROM temp.said
+INSERT INTO temp.talk (id, seq, utc_ns, a, b, c, d)
+SELECT talk, seq, utc_ns, a, b, c, coalesce(swarm, d) FROM temp.said
 WHERE kind = 'handshake'
 ON CONFLICT DO UPDATE SET
     peer_id = coalesce(peer_id, excluded.a),
@@ -588,7 +605,11 @@ ON CONFLICT DO UPDATE SET
     encryption = coalesce(encryption, 'none'),
     greeted = iif(greeted IS NULL AND was < 2 AND excluded.c, excluded.seq,
 	greeted),
-    named = iif(greeted IS NULL AND was < 2 AND excluded.c, excluded.d, named);
+    named = iif(greeted IS NULL AND was < 2 AND excluded.c, excluded.d, named),
+    greeted_seq = iif(greeted_seq IS NULL AND excluded.c, excluded.seq,
+	greeted_seq),
+    greeted_ns = iif(greeted_seq IS NULL AND excluded.c, excluded.utc_ns,
+	greeted_ns);
 
 -- The initiator's handshake may stand before the record of the encryption.
 INSERT INTO temp.talk (id, a)
@@ -611,13 +632,18 @@ ON CONFLICT DO UPDATE SET
 	excluded.b, listen_port);
 
 -- What precedes the handshake as expected is no claim.
-INSERT INTO temp.talk (id, seq, a, b)
-SELECT talk, seq, a, b FROM temp.said
+INSERT INTO temp.talk (id, seq, utc_ns, a, b, c)
+SELECT talk, seq, utc_ns, a, b,
+    a > 0 OR a IS NULL AND kind IN ('have', 'have_all') FROM temp.said
 WHERE kind IN ('bitfield', 'have', 'have_all', 'have_none', 'donthave',
     'claims')
 ON CONFLICT DO UPDATE SET
     claimed = coalesce(excluded.a, claimed),
-    total = coalesce(excluded.b, total)
+    total = coalesce(excluded.b, total),
+    claimed_seq = iif(claimed_seq IS NULL AND excluded.c, excluded.seq,
+	claimed_seq),
+    claimed_ns = iif(claimed_seq IS NULL AND excluded.c, excluded.utc_ns,
+	claimed_ns)
 WHERE was >= 2 OR excluded.seq > greeted;
 
 INSERT INTO temp.talk (id, seq, a, b, c)
@@ -713,6 +739,10 @@ SELECT id / 2, origin, swarm, ip, port, listen_port, direction, transport,
     encryption, opened, closed, outcome, peer_id, client, claimed, total, rx,
     tx, CAST(matched AS INTEGER), CAST(failed AS INTEGER), level
 FROM temp.talk ORDER BY id;
+
+INSERT OR REPLACE INTO rung
+SELECT id / 2, ip, port, greeted_seq, greeted_ns, claimed_seq, claimed_ns
+FROM temp.talk WHERE greeted_seq IS NOT NULL ORDER BY id;
 
 -- 7. Endpoints by day. Of a conversation that joined late the opening counts
 -- once its swarm is known. First and last are those of what the far end did;

@@ -134,7 +134,7 @@ static inline char *dump_all(sqlite3 *db)
 	static const char *const table[] = { "extent", "about",
 	    "swarm", "sighting", "contact",
 	    "piece_check", "endpoint", "coverage", "decoy_answer",
-	    "decoy_source", "decoy_endpoint", "poll",
+	    "decoy_source", "decoy_endpoint", "poll", "rung",
 	    "built" };
 	char *out = strdup("");
 

@@ -69,6 +69,9 @@ static void a_whole_conversation(void **state)
 	    "2001:db8::1|1|listed|2025-12-31|0|-90|-90|1|0|0|0\n");
 	expect(db, "SELECT source, polls, failures FROM coverage",
 	    "http://t/a|1|0\n");
+	expect(db, "SELECT greeted_seq, (greeted_utc_ns - 1767225600000000000) "
+	    "/ 1000000000, claimed_seq, (claimed_utc_ns - 1767225600000000000) "
+	    "/ 1000000000 FROM rung", "7|-8|9|-6\n");
 	sqlite3_close(db);
 }
 

@@ -1,0 +1,68 @@
+/*
+ * What a case holds about the address of a claim: sights for verdict.h, and
+ * what else a page about the claim says.
+ */
+#ifndef REPORT_SIGHTS_H
+#define REPORT_SIGHTS_H
+
+#include "report/claim.h"
+#include "report/facts.h"
+#include "report/verdict.h"
+
+#define SIGHTS_MOST 100000	/* of one claim; the rest is not looked at */
+
+/* A stretch of time that was watched. */
+struct watch {
+	int64_t from_ns, to_ns;
+	bool import;		/* a savefile of somebody else's */
+};
+
+struct sights {
+	const struct facts *facts;
+	sqlite3_stmt *resolve, *contacts, *pieces, *hash, *listed, *known,
+	    *live, *others;
+	struct watch *import;
+	size_t imports;
+	int64_t first_ns, last_ns;	/* of all that was watched */
+	struct sight *at;
+	size_t n, room;
+	bool cut;		/* there were more than SIGHTS_MOST */
+};
+
+/* Beside the sights. */
+struct beside {
+	char swarm[65];			/* the case's name for the infohash */
+	bool torrent_known;		/* the case holds something of it */
+	bool time_watched;		/* something was watched then */
+	char other_hash[65];		/* of the conversation nearest, or "" */
+	int64_t other_hash_seq;
+	bool stalled;			/* a dial in vain during a stall */
+	bool import;			/* evidence of it is imported */
+	bool own;			/* the observer's own address */
+	bool decoy;			/* it answered to a decoy */
+	int64_t withdrawn;		/* conversations whose last claim was 0 */
+	int64_t others;			/* other addresses seen then, -1: not
+					 * asked; one of them, if it had it,
+					 * with the port claimed */
+	bool same_port;
+	char other_ip[ENDPOINT_IP_MAX];
+	int other_port;
+	int64_t other_seq;
+	bool listen_port;		/* the port claimed is only one that it
+					 * said it listens on */
+};
+
+/* require: the level other addresses are looked for at. -1 logged. */
+int sights_open(struct sights *s, const struct facts *f, int require);
+void sights_close(struct sights *s);
+
+/* Fills v (all but within, bound, require) and b; the sights are lent until
+ * the next. -1 logged. */
+int sights_of(struct sights *s, const struct claim *c, int64_t bound_ns,
+    struct verdict_of *v, struct beside *b);
+
+/* Other addresses with evidence within reach of the claim's time. */
+int sights_others(struct sights *s, const struct claim *c, int64_t reach_ns,
+    struct beside *b);
+
+#endif
