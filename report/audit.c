@@ -197,10 +197,10 @@ static int judge_all(struct audit *a)
 	return r;
 }
 
-static int put(struct manifest *m, const char *name,
+static int put(struct manifest *m, const char *name, const char *what,
     int (*writer)(FILE *, const struct audit *), const struct audit *a)
 {
-	FILE *f = manifest_file(m, name);
+	FILE *f = manifest_file(m, name, what);
 
 	return f == NULL || writer(f, a) || manifest_put(m) ? -1 : 0;
 }
@@ -211,17 +211,18 @@ static int write_all(const char *out, const struct audit *a)
 	int r = manifest_open(&m, out);
 
 	if (r == 0)
-		r = put(&m, "index.html", audit_index, a);
+		r = put(&m, "index.html", "A: audit of claims", audit_index, a);
 	if (r == 0)
-		r = put(&m, "audit.csv", audit_csv, a);
+		r = put(&m, "audit.csv", "every claim", audit_csv, a);
 	if (r == 0)
-		r = put(&m, "audit.json", audit_json, a);
+		r = put(&m, "audit.json", "every claim, reasons one by one",
+		    audit_json, a);
 	for (size_t i = 0; i < a->claims.n && i < AUDIT_PAGES && r == 0; i++) {
 		char name[32];
 		FILE *f;
 
 		snprintf(name, sizeof(name), "claim-%04zu.html", i + 1);
-		f = manifest_file(&m, name);
+		f = manifest_file(&m, name, "one claim");
 		r = f == NULL || audit_claim(f, a, i) || manifest_put(&m) ?
 		    -1 : 0;
 	}
@@ -255,7 +256,7 @@ static int audit(const struct options *o, const char *case_path,
 		r = claimlist_read(&a.claims, file, span_of(bytes, n), &how);
 	free(bytes);
 	if (r == 0)
-		r = facts_open(&facts, case_path);
+		r = facts_open(&facts, case_path, true);
 	if (r == 0)
 		r = judge_all(&a);
 	if (r == 0)
