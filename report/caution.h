@@ -46,6 +46,10 @@
 	X(DROPS, "packet drops", \
 	    "The packet capture lost packets during a conversation with it, so " \
 	    "the savefiles may not hold all that the ledger records.") \
+	X(CLOCK, "clock", \
+	    "No time source gave the observer’s clock a bound when this was " \
+	    "seen, or one wider than a second. Who had an address at a given " \
+	    "second cannot be told from such a time alone.") \
 	X(UNENDED, "no end recorded", \
 	    "The ledger holds no end of at least one conversation, because " \
 	    "the run was cut short or still goes on.")

@@ -9,6 +9,7 @@
 #include "wire/endpoint.h"
 
 #define MINUTE 60000000000LL
+#define CLOCK_WIDE 1000000000LL	/* ns; wider, a caution says so */
 #define DAY_NS "utc_ns / 86400000000000 * 86400000000000"
 
 /* Rows that stand in tables; see the header. */
@@ -282,6 +283,7 @@ bool endpoints_next(struct endpoints *e, struct endpoint_row *r)
 		.total = -1,
 	};
 	r->bound_ns = facts_bound(e->facts, r->first_utc_ns);
+	caution(r, CAUTION_CLOCK, r->bound_ns < 0 || r->bound_ns > CLOCK_WIDE);
 	caution(r, CAUTION_OBSERVER, facts_own(e->facts, r->ip));
 	caution(r, CAUTION_ONE_SOURCE, r->sources == 1);
 	caution(r, CAUTION_DECOY_SOURCE, rows_int(q, 13) != 0);
