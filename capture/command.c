@@ -19,6 +19,7 @@ static const char usage[] =
 "  --key FILE        signing key (~/.config/swarmwitness/key)\n"
 "  --operator S      who runs it, for the record\n"
 "  --purpose S       why, for the record\n"
+"  --no-sandbox      do not confine the process\n"
 "  --help\n"
 "Exit status: 0 everything was read, 1 it was not, 2 misuse.\n";
 
@@ -50,6 +51,7 @@ int capture_main(int argc, char **argv)
 		{ "key", required_argument, NULL, 'k' },
 		{ "operator", required_argument, NULL, 'O' },
 		{ "purpose", required_argument, NULL, 'P' },
+		{ "no-sandbox", no_argument, NULL, 'N' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 }
 	};
@@ -87,6 +89,9 @@ int capture_main(int argc, char **argv)
 			break;
 		case 'P':
 			conf.purpose = optarg;
+			break;
+		case 'N':
+			conf.no_sandbox = true;
 			break;
 		case 'h':
 			fputs(usage, stdout);

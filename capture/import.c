@@ -12,6 +12,7 @@
 #include "capture/privilege.h"
 #include "capture/reading.h"
 #include "capture/recorder.h"
+#include "capture/sandbox.h"
 #include "schema/derive.h"
 #include "schema/log.h"
 #include "schema/now.h"
@@ -54,6 +55,7 @@ static void put_config(void *ctx, struct json *j)
 	runlog_list(j, "files", (const char *const *)conf->files, conf->count);
 	runlog_list(j, "torrents", conf->torrents, conf->torrent_count);
 	runlog_text(j, "secrets", conf->secrets);
+	json_bool(j, "sandbox", !conf->no_sandbox);
 	json_str(j, "custody", custody);
 	json_str(j, "clock", stamps);
 }
@@ -334,6 +336,36 @@ static void given(void *ctx, const struct torrent *t, const char *path)
 	keep_torrent(im, &ref);
 }
 
+/* The savefiles are open; from here on whoever takes us over through them has
+ * the case, and nothing else of this host. */
+static int confine(struct import *im)
+{
+	struct sandbox_path paths[2] = { { im->dir.path, true } };
+	struct sandbox got;
+	char *runs;
+	int fd, rc;
+
+	if (im->conf->no_sandbox) {
+		log_warn("--no-sandbox: whoever takes this program over "
+		    "through a savefile can do what its user can");
+		return 0;
+	}
+	if (asprintf(&runs, "%s.runs", im->keyfile) < 0)
+		log_die("out of memory");
+	paths[1] = (struct sandbox_path){ runs, true };
+	/* SQLite's temporary files must lie where it may write. */
+	setenv("SQLITE_TMPDIR", im->dir.path, 1);
+	fd = open(runs, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	rc = fd < 0 ? -1 : sandbox_enter(SANDBOX_FILES, paths, 2, &got);
+	if (rc < 0)
+		log_warn("cannot confine this process: %s (--no-sandbox does "
+		    "without)", strerror(errno));
+	if (fd >= 0)
+		close(fd);
+	free(runs);
+	return rc;
+}
+
 static int begin(struct import *im)
 {
 	struct ledger_conf conf = { .dir = &im->dir, .key = &im->key,
@@ -352,6 +384,8 @@ static int begin(struct import *im)
 		log_warn("%s: %s", im->conf->case_path, strerror(errno));
 		return -1;
 	}
+	if (confine(im) < 0)
+		return -1;
 	im->ledger = ledger_open(&conf, &past);
 	if (!im->ledger)
 		return -1;

@@ -6,6 +6,7 @@
 #ifndef CAPTURE_IMPORT_H
 #define CAPTURE_IMPORT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct import_conf {
@@ -17,6 +18,7 @@ struct import_conf {
 	const char *secrets;	/* a file of MSE secrets, or NULL */
 	const char *key;	/* of the signature; NULL: the default */
 	const char *operator, *purpose;
+	bool no_sandbox;
 	int argc;		/* for the `run` record */
 	char **argv;
 };

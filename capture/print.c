@@ -8,6 +8,7 @@
 #include "capture/import.h"
 #include "capture/privilege.h"
 #include "capture/reading.h"
+#include "capture/sandbox.h"
 #include "schema/log.h"
 
 #define VALUE_MAX 100u		/* of one value, then it is cut */
@@ -228,6 +229,26 @@ static int print_one(struct reading *r, const char *path, bool last)
 	return rc;
 }
 
+static int confine(const struct import_conf *conf)
+{
+	struct sandbox_path *paths = calloc(conf->count, sizeof(*paths));
+	struct sandbox got;
+	int rc;
+
+	if (!paths)
+		log_die("out of memory");
+	for (size_t i = 0; i < conf->count; i++)
+		paths[i].path = conf->files[i];
+	rc = privilege_drop(-1);
+	if (rc == 0 && !conf->no_sandbox)
+		rc = sandbox_enter(SANDBOX_FILES, paths, conf->count, &got);
+	if (rc < 0)
+		log_warn("cannot confine this process: %s (--no-sandbox does "
+		    "without)", strerror(errno));
+	free(paths);
+	return rc;
+}
+
 int import_print(const struct import_conf *conf)
 {
 	struct reading r;
@@ -235,12 +256,10 @@ int import_print(const struct import_conf *conf)
 	int rc = 0;
 
 	signal(SIGPIPE, SIG_IGN);
-	if (reading_load(&r, conf) < 0) {
+	if (reading_load(&r, conf) < 0 || confine(conf) < 0) {
 		reading_free(&r);
 		return 1;
 	}
-	if (privilege_drop(-1) < 0)
-		log_warn("cannot give up privilege: %s", strerror(errno));
 	reading_begin(&r, on_add, NULL, &l);
 	for (size_t i = 0; i < conf->count && !pipe_broken(); i++)
 		if (print_one(&r, conf->files[i], i + 1 == conf->count) < 0)

@@ -28,6 +28,9 @@ BITFIELD, HAVE, PIECE = 5, 4, 7
 EXPLAINED = {
     "utp": "uTP: tshark does not put it together",
     "mse": "encrypted: tshark cannot read it"}
+# Where the ends agreed on a plain payload behind encrypted heads, tshark comes
+# upon a handshake in mid-stream; we claim nothing without the secret.
+LOST = {"mse": "encrypted heads, plain payload: not claimed"}
 tap = Tap()
 
 
@@ -133,10 +136,13 @@ def compare(case, path, what):
 			reasons[why] += sum(extra.values())
 		elif extra:
 			more.append((ends, extra))
-		if missing:
+		why = LOST.get(how.get(ends))
+		if missing and why:
+			reasons[why] += sum(missing.values())
+		elif missing:
 			lost.append((ends, missing))
 	for why, n in reasons.items():
-		print("# %d messages more than tshark: %s" % (n, why))
+		print("# %d messages: %s" % (n, why))
 	kinds = Counter(k[0] for c in theirs.values() for k in c.elements())
 	tap.equal(lost, [], "%s: whatever tshark finds is recorded (%s)" %
 	    (what, ", ".join("%d %s" % (n, k) for k, n in
@@ -176,7 +182,7 @@ def record_swarm(lab, folder):
 	lab.begin = begin
 	lab.swarm(only=PEERS)
 	lab.wait(lambda: all(len(lab.peers[n].pieces()) >=
-	    len(lab.peers[n].held) + 4 for n in LEECHES), 180,
+	    len(lab.peers[n].held) + 8 for n in LEECHES), 180,
 	    "pieces at both leeches")
 	time.sleep(1)
 	for p in dumps:
@@ -188,26 +194,14 @@ def record_swarm(lab, folder):
 		subprocess.run(["cp", path, kept[-1]], check=True)
 	torrent = os.path.join(folder, "swarm.torrent")
 	subprocess.run(["cp", lab.torrent, torrent], check=True)
-	return torrent, kept, {lab.peers[n].address: (lab.peers[n].held,
-	    lab.peers[n].pieces()) for n in LEECHES}, lab.content.pieces
+	return torrent, kept
 
 
 def check_swarm(folder):
 	with laboratory.Lab() as lab:
-		torrent, paths, leeches, pieces = record_swarm(lab, folder)
-	for n, path in enumerate(paths):
-		path_case = os.path.join(folder, "case%d" % n)
-		p = capture(folder, path_case, path, "--torrent", torrent)
-		tap.equal(p.returncode, 0, "%s is imported" %
-		    os.path.basename(path))
-		tap.equal(holds(path_case), True, "the case holds")
-		case = Case(path_case, pieces)
-		kinds = compare(case, path, os.path.basename(path))
-		check_pieces(case, leeches)
-		tap.claim(case.records("announce") and
-		    case.records("listed"), "its announces and what trackers "
-		    "listed are recorded")
-		case.close()
+		torrent, paths = record_swarm(lab, folder)
+		for n, path in enumerate(paths):
+			check_one(folder, lab, n, path, torrent)
 	both = os.path.join(folder, "both")
 	p = capture(folder, both, "--torrent", torrent, *paths)
 	tap.equal((p.returncode, holds(both)), (0, True),
@@ -220,23 +214,43 @@ def check_swarm(folder):
 	return torrent, paths
 
 
-def check_pieces(case, leeches):
-	"""Pieces that matched are pieces that the client says it has now."""
-	wrong, matched = [], set()
+def check_one(folder, lab, n, path, torrent):
+	path_case = os.path.join(folder, "case%d" % n)
+	name = os.path.basename(path)
+	p = capture(folder, path_case, path, "--torrent", torrent)
+	tap.equal((p.returncode, holds(path_case)), (0, True),
+	    "%s is imported, and the case holds" % name)
+	case = Case(path_case, lab.content.pieces)
+	compare(case, path, name)
+	check_pieces(case, lab, name)
+	tap.claim(case.records("announce") and case.records("listed"),
+	    "its announces and what trackers listed are recorded")
+	case.close()
+
+
+def check_pieces(case, lab, name):
+	"""Pieces that matched are pieces that the client says it has, once it
+	has read what the kernel keeps for it."""
+	matched = defaultdict(set)
 	flows = {r.seq: r for r in case.records("flow")}
-	for r in case.records("piece"):
+	whole = [r for r in case.records("piece") if r.d["complete"]]
+	for r in whole:
 		ends = [text(flows[r.conn].d[k])[0]
 		    for k in ("initiator", "responder")]
-		to = ends[r.ip == ends[0]]
-		if not r.d["complete"] or to not in leeches:
+		matched[ends[r.ip == ends[0]]].add(r.d["piece"])
+	tap.equal([r.seq for r in whole if not r.d["match"]], [],
+	    name + ": every whole piece matched")
+	for p in lab.peers.values():
+		got = matched[p.address]
+		if not got:
 			continue
-		if not r.d["match"] or r.d["piece"] not in leeches[to][1] - \
-		    leeches[to][0]:
-			wrong.append((r.seq, r.d["piece"], r.d["match"]))
-		matched.add(r.d["piece"])
-	tap.equal(wrong, [], "every whole piece matched, and the leech has it "
-	    "that had not before")
-	tap.claim(len(matched) >= 2, "pieces matched: %d" % len(matched))
+		tap.claim(not got & p.held, "%s had none of these %d before" %
+		    (p.host.name, len(got)), got & p.held)
+		lab.wait(lambda p=p, got=got: got <= p.pieces(), 180,
+		    "%s to have what came to it" % p.host.name)
+		tap.claim(True, "%s has them all now" % p.host.name)
+	tap.claim(len(whole) >= 4, "%s: whole pieces: %d" % (name,
+	    len(whole)))
 
 
 # --- damage -------------------------------------------------------------------
