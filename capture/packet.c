@@ -227,6 +227,7 @@ static void read_ipv4(struct frame *f)
 	uint16_t part;
 	struct cur h;
 
+	p->ip = start;
 	if (!header(f, 20, &h, "too short for an IPv4 header"))
 		return;
 	n = cur_u8(&h);
@@ -292,6 +293,7 @@ static void read_ipv6(struct frame *f)
 	struct cur h;
 	uint32_t n;
 
+	p->ip = start;
 	if (!header(f, 40, &h, "too short for an IPv6 header"))
 		return;
 	n = cur_u32(&h);

@@ -46,6 +46,8 @@ enum {
 struct packet {
 	enum packet_kind kind;
 	struct endpoint from, to;	/* fragment: port 0 */
+	size_t ip;		/* where the IP packet begins in the frame; 0 also
+				 * where there is none */
 	struct span payload;	/* of TCP or UDP, as far as captured; padding
 				 * behind the IP packet is none of it */
 	uint32_t missing;	/* payload bytes that the capture cut off */

@@ -183,7 +183,9 @@ static bool activate(struct child *c)
 		return false;
 	}
 	pcap_set_snaplen(c->live, SNAPLEN);
-	pcap_set_promisc(c->live, 0);
+	/* "any" cannot be, and would say so as a failure. */
+	pcap_set_promisc(c->live, conf->promiscuous &&
+	    strcmp(conf->interface, "any") != 0);
 	pcap_set_timeout(c->live, BLOCK_MS);
 	pcap_set_buffer_size(c->live, conf->buffer_mib << 20);
 	if (pcap_set_tstamp_precision(c->live, PCAP_TSTAMP_PRECISION_NANO)

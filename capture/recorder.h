@@ -17,6 +17,7 @@ struct recorder_conf {
 	int first;		/* number of the first savefile */
 	int64_t rotate_bytes;	/* 0: 64 MiB */
 	int rotate_s;		/* 0: 300 */
+	bool promiscuous;	/* what is not for this host, too */
 	bool no_sandbox;	/* the child is not confined */
 	int buffer_mib;		/* kernel ring; 0: 32 */
 };

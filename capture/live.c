@@ -1,0 +1,411 @@
+#include "capture/live.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/timex.h>
+#include <unistd.h>
+
+#include "capture/privilege.h"
+#include "capture/reading.h"
+#include "capture/recorder.h"
+#include "schema/derive.h"
+#include "schema/log.h"
+#include "schema/now.h"
+#include "schema/runlog.h"
+
+#define QUEUE_BYTES (8u << 20)
+#define END_WAIT (60 * NS_PER_S)
+#define WHY 256
+
+struct live {
+	const struct live_conf *conf;
+	struct reading reading;
+	struct casedir dir;
+	struct note_key key;
+	char *keyfile, *folder;
+	struct runlog run;
+	struct ledger *ledger;
+	struct recorder *recorder;
+	struct recorder_file *left;	/* by runs that were killed */
+	size_t lefts;
+	char why[WHY];
+	bool sound, failed;
+};
+
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number)
+{
+	(void)number;
+	interrupted = 1;
+}
+
+/* --- records ------------------------------------------------------------------- */
+
+static void put_config(void *ctx, struct json *j)
+{
+	const struct live *l = ctx;
+	const struct live_conf *c = l->conf;
+
+	json_bool(j, "capture", true);
+	json_str(j, "interface", c->interface);
+	runlog_text(j, "filter", c->filter);
+	json_int(j, "duration_s", c->duration_s);
+	json_bool(j, "dissect", c->dissect);
+	runlog_list(j, "torrents", c->import.torrents,
+	    c->import.torrent_count);
+	runlog_text(j, "secrets", c->import.secrets);
+	json_int(j, "buffer_mib", LIVE_BUFFER_MIB);
+	json_bool(j, "sandbox", !c->no_sandbox);
+	json_text(j, "recorder", span_str(recorder_describe(l->recorder)));
+}
+
+/* The stamps of packets are this host's: what the kernel says of its clock. */
+static void put_clock(struct live *l)
+{
+	struct timex t = { .modes = 0 };
+	bool ok = ntp_adjtime(&t) >= 0, sync = !(t.status & STA_UNSYNC);
+	int64_t offset = t.offset * (t.status & STA_NANO ? 1 : 1000);
+	struct json j;
+
+	json_init(&j, JSON_MOST);
+	json_open(&j, NULL, '{');
+	json_str(&j, "source", "kernel");
+	json_null(&j, "server");
+	json_str(&j, "outcome", ok ? "ok" : "error");
+	if (ok) {
+		json_int(&j, "offset_ns", offset);
+		json_null(&j, "delay_ns");
+		json_int(&j, "dispersion_ns", t.esterror * 1000);
+		json_null(&j, "stratum");
+		if (sync)
+			json_int(&j, "bound_ns", t.maxerror * 1000 +
+			    (offset < 0 ? -offset : offset));
+		else
+			json_null(&j, "bound_ns");
+		json_bool(&j, "synchronised", sync);
+	} else {
+		json_null(&j, "offset_ns");
+		json_null(&j, "delay_ns");
+		json_null(&j, "dispersion_ns");
+		json_null(&j, "stratum");
+		json_null(&j, "bound_ns");
+		json_null(&j, "synchronised");
+	}
+	json_str(&j, "error", ok ? NULL : strerror(errno));
+	runlog_put(&l->run, "clock", &j, NULL);
+}
+
+static void put_count(struct json *j, const char *key, int64_t v)
+{
+	if (v < 0)
+		json_null(j, key);
+	else
+		json_int(j, key, v);
+}
+
+static void put_packets(struct live *l, const struct recorder_file *f,
+    bool salvaged)
+{
+	uint8_t digest[32];
+	struct json j;
+
+	json_init(&j, JSON_MOST);
+	json_open(&j, NULL, '{');
+	json_text(&j, "file", span_str(f->file));
+	json_text(&j, "sha256", span_str(f->sha256));
+	json_int(&j, "bytes", f->bytes);
+	json_int(&j, "packets", f->packets);
+	json_int(&j, "first_utc_ns", f->first_utc_ns);
+	json_int(&j, "last_utc_ns", f->last_utc_ns);
+	put_count(&j, "dropped_kernel", f->dropped_kernel);
+	put_count(&j, "dropped_interface", f->dropped_interface);
+	json_str(&j, "interface", salvaged ? NULL : l->conf->interface);
+	json_str(&j, "filter", salvaged ? NULL : l->conf->filter);
+	json_bool(&j, "salvaged", salvaged);
+	runlog_put(&l->run, "packets", &j, hex_read(span_str(f->sha256),
+	    digest, sizeof(digest)) ? digest : NULL);
+	log_info("%s: %" PRId64 " packets, %" PRId64 " bytes, dropped: %"
+	    PRId64 " by the kernel, %" PRId64 " by the interface", f->file,
+	    f->packets, f->bytes, f->dropped_kernel, f->dropped_interface);
+}
+
+static void put_no_packets(struct live *l, const char *why)
+{
+	struct json j;
+
+	json_init(&j, JSON_MOST);
+	json_open(&j, NULL, '{');
+	json_text(&j, "why", span_str(why));
+	runlog_put(&l->run, "no_packets", &j, NULL);
+}
+
+/* --- savefiles ------------------------------------------------------------------- */
+
+static void salvage(struct live *l)
+{
+	struct recorder_file f;
+	int newest = recorder_number(l->folder) == 1 ? -1 :
+	    recorder_recorded(l->dir.path);
+
+	while ((newest >= 0 && recorder_left(l->folder, &newest, &f) == 1) ||
+	    recorder_salvage(l->folder, &f) == 1) {
+		l->left = realloc(l->left, (l->lefts + 1) * sizeof(f));
+		if (l->left == NULL)
+			log_die("out of memory");
+		l->left[l->lefts++] = f;
+	}
+}
+
+/* Into the same flows as the ones before. */
+static void dissect(struct live *l, const struct recorder_file *f)
+{
+	struct read_file read = { .file = f->file };
+	char *path = casedir_file(&l->dir, f->file);
+	struct source *src = source_open(path, NULL);
+
+	free(path);
+	if (src == NULL || reading_source(&l->reading, src, &read, NULL) < 0)
+		l->failed = true;
+	source_close(src);
+}
+
+/* Those that are finished. False once the recorder is gone. */
+static bool take(struct live *l)
+{
+	struct recorder_file f;
+	int rc;
+
+	while ((rc = recorder_next(l->recorder, &f)) == 1) {
+		if (l->conf->dissect)
+			dissect(l, &f);
+		put_packets(l, &f, false);
+	}
+	return rc == 0;
+}
+
+/* --- the run ---------------------------------------------------------------------- */
+
+static int64_t on_add(void *ctx, const struct record *r)
+{
+	return ledger_add(((struct live *)ctx)->ledger, r);
+}
+
+static void keep_torrent(void *ctx, const struct swarmref *s)
+{
+	struct live *l = ctx;
+	char name[128];
+
+	snprintf(name, sizeof(name), "torrents/%s.torrent", s->swarm);
+	casedir_put(&l->dir, name, s->torrent->mi.file);
+}
+
+static void given(void *ctx, const struct torrent *t, const char *path)
+{
+	struct live *l = ctx;
+	struct swarmref ref;
+
+	swarmref_init(&ref, t);
+	runlog_torrent(&l->run, ref.swarm, t, path);
+	keep_torrent(l, &ref);
+}
+
+/* Without privilege only the owner may write there. */
+static int check_owner(const struct live *l)
+{
+	struct stat st;
+
+	if (stat(l->dir.path, &st) == 0 && st.st_uid == geteuid())
+		return 0;
+	log_warn("%s belongs to another user: run as its owner, with "
+	    "cap_net_raw", l->dir.path);
+	return -1;
+}
+
+static int start_recorder(struct live *l)
+{
+	const struct live_conf *c = l->conf;
+	struct recorder_conf conf = { .interface = c->interface,
+		.filter = c->filter, .folder = l->folder,
+		.no_sandbox = c->no_sandbox, .buffer_mib = LIVE_BUFFER_MIB,
+		.rotate_s = c->dissect ? LIVE_DISSECT_S : 0,
+		.promiscuous = true };
+
+	salvage(l);
+	conf.first = recorder_number(l->folder);
+	l->recorder = recorder_start(&conf, l->why);
+	if (l->recorder)
+		return 0;
+	log_warn("nothing can be recorded: %s", l->why);
+	return -1;
+}
+
+static int open_ledger(struct live *l)
+{
+	const struct import_conf *c = &l->conf->import;
+	struct ledger_conf conf = { .dir = &l->dir, .key = &l->key,
+		.queue_bytes = QUEUE_BYTES };
+	struct ledger_past past;
+
+	l->ledger = ledger_open(&conf, &past);
+	if (l->ledger == NULL)
+		return -1;
+	l->run = (struct runlog){ .ledger = l->ledger, .key = &l->key,
+		.argc = c->argc, .argv = c->argv, .operator = c->operator,
+		.purpose = c->purpose, .config = put_config, .ctx = l,
+		.first = -1 };
+	return runlog_begin(&l->run, &past, l->keyfile, &l->sound);
+}
+
+/* Torrents and secrets of a case that is there already. */
+static int read_case(struct live *l)
+{
+	char *file = casedir_file(&l->dir, "evidence.db");
+	int rc = access(file, F_OK);
+	sqlite3 *db;
+
+	free(file);
+	if (rc < 0)
+		return 0;
+	db = casedir_read(l->dir.path);
+	rc = db ? reading_case(&l->reading, db) : -1;
+	sqlite3_close(db);
+	return rc;
+}
+
+/* The child is forked before there is a thread, and gives its privilege up by
+ * itself. */
+static int begin(struct live *l)
+{
+	const struct import_conf *c = &l->conf->import;
+
+	if (reading_load(&l->reading, c) < 0 ||
+	    casedir_open(&l->dir, c->case_path) < 0 || check_owner(l) < 0 ||
+	    note_key_open(&l->key, c->key, &l->keyfile) < 0 ||
+	    read_case(l) < 0)
+		return -1;
+	l->folder = casedir_file(&l->dir, "packets");
+	if (start_recorder(l) < 0)
+		return -1;
+	if (privilege_drop(-1) < 0) {
+		log_warn("cannot give up privilege: %s", strerror(errno));
+		return -1;
+	}
+	if (open_ledger(l) < 0)
+		return -1;
+	for (size_t i = 0; i < l->lefts; i++)
+		put_packets(l, &l->left[i], true);
+	put_clock(l);
+	if (l->conf->dissect) {
+		reading_begin(&l->reading, on_add, keep_torrent, l);
+		reading_given(&l->reading, given, l);
+	}
+	log_info("recording: %s", recorder_describe(l->recorder));
+	return 0;
+}
+
+static void say_status(const struct live *l)
+{
+	int64_t packets, dropped;
+	char row[128];
+
+	recorder_counts(l->recorder, &packets, &dropped);
+	snprintf(row, sizeof(row), "%" PRId64 " packets, %" PRId64 " dropped",
+	    packets, dropped);
+	log_status(row);
+}
+
+/* Until the time is up, a signal, or the recorder's end. Why. */
+static const char *watch(struct live *l)
+{
+	int64_t until = l->conf->duration_s ? stamp_now().mono_ns +
+	    l->conf->duration_s * NS_PER_S : INT64_MAX;
+	struct pollfd fd = { recorder_fd(l->recorder), POLLIN, 0 };
+
+	while (!interrupted && stamp_now().mono_ns < until) {
+		poll(&fd, 1, 200);
+		if (!take(l)) {
+			l->failed = true;
+			put_no_packets(l, "the recorder ended");
+			return "the recorder ended";
+		}
+		say_status(l);
+	}
+	return interrupted ? "signal" : "duration";
+}
+
+static void stop(struct live *l)
+{
+	int64_t until = stamp_now().mono_ns + END_WAIT;
+	struct pollfd fd = { recorder_fd(l->recorder), POLLIN, 0 };
+
+	recorder_stop(l->recorder);
+	while (take(l)) {
+		if (stamp_now().mono_ns > until) {
+			log_warn("the packet recorder does not end");
+			l->failed = true;
+			return;
+		}
+		poll(&fd, 1, 100);
+	}
+}
+
+static int seal(struct live *l, const char *why)
+{
+	char digest[65] = "", note[NOTE_MAX] = "";
+	int64_t flows = 0;
+	int rc;
+
+	if (l->conf->dissect) {
+		reading_finish(&l->reading);
+		flows = (int64_t)reading_counts(&l->reading).flows;
+	}
+	put_clock(l);
+	runlog_end(&l->run, why, flows, 0, &l->sound);
+	rc = ledger_close(l->ledger, digest, note);
+	printf("%s", note);
+	if (digest[0])
+		printf("%s  evidence.db\n", digest);
+	fflush(stdout);
+	casedir_close(&l->dir);
+	if (derive_update(l->conf->import.case_path) < 0)
+		rc = -1;
+	return rc;
+}
+
+static int go(struct live *l)
+{
+	struct sigaction act = { .sa_handler = on_signal };
+	const char *why;
+
+	sigaction(SIGINT, &act, NULL);
+	sigaction(SIGTERM, &act, NULL);
+	if (begin(l) < 0) {
+		if (l->ledger)
+			ledger_close(l->ledger, NULL, NULL);
+		return -1;
+	}
+	why = watch(l);
+	stop(l);
+	return seal(l, why);
+}
+
+int live_run(const struct live_conf *conf)
+{
+	struct live l = { .conf = conf, .dir = { .lock = -1 } };
+	int rc = go(&l);
+
+	recorder_free(l.recorder);
+	reading_free(&l.reading);
+	free(l.left);
+	free(l.folder);
+	free(l.keyfile);
+	note_key_close(&l.key);
+	casedir_close(&l.dir);
+	return rc < 0 || l.failed || !l.sound ? 1 : 0;
+}

@@ -1,0 +1,347 @@
+#include "capture/slice.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <openssl/sha.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "capture/packet.h"
+#include "capture/source.h"
+#include "schema/casedir.h"
+#include "schema/json.h"
+#include "schema/log.h"
+
+#define BEFORE_NS 1000000000LL
+#define AFTER_NS 60000000000LL
+#define PROTOCOL_TCP 6
+#define PROTOCOL_UDP 17
+
+/* What is wanted. */
+struct wanted {
+	bool conn;		/* else all of end[0]'s address */
+	struct endpoint end[2];	/* family 0: any */
+	uint8_t protocol;
+	int64_t from_ns, to_ns;
+};
+
+struct slice {
+	const struct slice_conf *conf;
+	sqlite3 *db;
+	struct wanted wanted;
+	uint32_t link;		/* of what is written */
+	bool mixed, found;
+	uint64_t packets, savefiles, faults;
+	FILE *out;
+	SHA256_CTX sha;
+};
+
+/* --- what the ledger says ----------------------------------------------------- */
+
+static bool column_endpoint(sqlite3_stmt *q, int i, struct endpoint *e)
+{
+	const char *text = (const char *)sqlite3_column_text(q, i);
+
+	return text && endpoint_parse(span_str(text), e);
+}
+
+/* The connection's ends and time. A dial's local end is in its `reached`. */
+static const char conn_sql[] =
+    "SELECT o.kind, o.ip, o.port, json_extract(o.detail, '$.transport'),"
+    " coalesce(json_extract(o.detail, '$.local'),"
+    "  (SELECT json_extract(detail, '$.local') FROM record WHERE conn = ?1"
+    "   AND kind = 'reached')),"
+    " json_extract(o.detail, '$.initiator'),"
+    " json_extract(o.detail, '$.responder'),"
+    " (SELECT min(utc_ns) FROM record WHERE conn = ?1),"
+    " (SELECT max(utc_ns) FROM record WHERE conn = ?1)"
+    " FROM record o WHERE o.seq = ?1 AND o.conn = ?1";
+
+static int want_conn(struct slice *s)
+{
+	struct wanted *w = &s->wanted;
+	const char *transport;
+	sqlite3_stmt *q = NULL;
+	int rc = -1;
+
+	if (sqlite3_prepare_v2(s->db, conn_sql, -1, &q, NULL) != SQLITE_OK ||
+	    sqlite3_bind_int64(q, 1, s->conf->conn) != SQLITE_OK) {
+		log_warn("%s: %s", s->conf->case_path, sqlite3_errmsg(s->db));
+		sqlite3_finalize(q);
+		return -1;
+	}
+	if (sqlite3_step(q) == SQLITE_ROW) {
+		const char *ip = (const char *)sqlite3_column_text(q, 1);
+
+		w->conn = true;
+		transport = (const char *)sqlite3_column_text(q, 3);
+		w->protocol = transport && strcmp(transport, "utp") == 0 ?
+		    PROTOCOL_UDP : PROTOCOL_TCP;
+		if (column_endpoint(q, 5, &w->end[0])) {
+			rc = column_endpoint(q, 6, &w->end[1]) ? 0 : -1;
+		} else if (ip && endpoint_parse_ip(span_str(ip),
+		    &w->end[0])) {
+			w->end[0].port = (uint16_t)sqlite3_column_int(q, 2);
+			column_endpoint(q, 4, &w->end[1]);
+			rc = 0;
+		}
+		w->from_ns = sqlite3_column_int64(q, 7) - BEFORE_NS;
+		w->to_ns = sqlite3_column_int64(q, 8) + AFTER_NS;
+	}
+	sqlite3_finalize(q);
+	if (rc < 0)
+		log_warn("%s: %" PRId64 " is not the record that opened a "
+		    "connection (dial, accept or flow)", s->conf->case_path,
+		    s->conf->conn);
+	return rc;
+}
+
+static int want(struct slice *s)
+{
+	char safe[128];
+
+	if (s->conf->conn >= 0)
+		return want_conn(s);
+	if (endpoint_parse_ip(span_str(s->conf->ip), &s->wanted.end[0]))
+		return 0;
+	log_warn("--ip %s: not an IP address", log_safe(span_str(s->conf->ip),
+	    safe, sizeof(safe)));
+	return -1;
+}
+
+/* Whether a packet of an endpoint's address is of the end; port too if so. */
+static bool is_end(const struct endpoint *end, const struct endpoint *e,
+    bool port)
+{
+	return end->family == 0 || (endpoint_same_ip(end, e) &&
+	    (!port || end->port == e->port));
+}
+
+static bool between(const struct wanted *w, const struct packet *p, bool port)
+{
+	return (is_end(&w->end[0], &p->from, port) &&
+	    is_end(&w->end[1], &p->to, port)) ||
+	    (is_end(&w->end[1], &p->from, port) &&
+	    is_end(&w->end[0], &p->to, port));
+}
+
+static bool is_wanted(const struct wanted *w, const struct packet *p,
+    const struct source_packet *s)
+{
+	if (p->from.family == 0)
+		return false;
+	if (!w->conn)
+		return endpoint_same_ip(&w->end[0], &p->from) ||
+		    endpoint_same_ip(&w->end[0], &p->to);
+	if (p->protocol != w->protocol || (s->stamped &&
+	    (s->utc_ns < w->from_ns || s->utc_ns > w->to_ns)))
+		return false;
+	return between(w, p, p->kind == PACKET_TCP || p->kind == PACKET_UDP);
+}
+
+/* --- the file that is made ------------------------------------------------------- */
+
+static void put(struct slice *s, const void *p, size_t n)
+{
+	SHA256_Update(&s->sha, p, n);
+	fwrite(p, 1, n, s->out);	/* ferror tells at the end */
+}
+
+static void little(uint8_t *p, uint32_t v)
+{
+	put_u32(p, __builtin_bswap32(v));
+}
+
+static void put_header(struct slice *s)
+{
+	uint8_t h[24] = { 0 };
+
+	little(h, 0xa1b23c4d);
+	little(h + 4, 2 | 4u << 16);
+	little(h + 16, SOURCE_PACKET_MAX);
+	little(h + 20, s->link);
+	put(s, h, sizeof(h));
+}
+
+static void put_packet(struct slice *s, const struct source_packet *k,
+    const struct packet *p)
+{
+	size_t skip = s->mixed ? p->ip : 0;
+	uint8_t h[16];
+
+	little(h, (uint32_t)(k->utc_ns / 1000000000));
+	little(h + 4, (uint32_t)(k->utc_ns % 1000000000));
+	little(h + 8, (uint32_t)(k->bytes.n - skip));
+	little(h + 12, k->length - (uint32_t)skip);
+	put(s, h, sizeof(h));
+	put(s, k->bytes.p + skip, k->bytes.n - skip);
+	s->packets++;
+}
+
+/* --- the savefiles ----------------------------------------------------------------- */
+
+static void fault(struct slice *s, const char *file, const char *why)
+{
+	log_warn("%s/%s: %s", s->conf->case_path, file, why);
+	s->faults++;
+}
+
+/* Erasure makes a savefile anew; then an `erased` record has its digest. */
+static bool erased_to(struct slice *s, const char *sha256)
+{
+	sqlite3_stmt *q = NULL;
+	bool is = false;
+
+	if (sqlite3_prepare_v2(s->db, "SELECT 1 FROM record, json_each(detail,"
+	    " '$.packets') e WHERE kind = 'erased' AND json_extract(e.value,"
+	    " '$.sha256') = ?1", -1, &q, NULL) == SQLITE_OK) {
+		sqlite3_bind_text(q, 1, sha256, -1, SQLITE_STATIC);
+		is = sqlite3_step(q) == SQLITE_ROW;
+	}
+	sqlite3_finalize(q);
+	return is;
+}
+
+/* The first pass looks which link types there are, the second writes. */
+static void one_packet(struct slice *s, const struct source_packet *k)
+{
+	struct packet p;
+
+	packet_read(k->link, k->bytes, k->length, &p);
+	if (!is_wanted(&s->wanted, &p, k))
+		return;
+	if (s->out) {
+		put_packet(s, k, &p);
+		return;
+	}
+	s->mixed |= s->found && k->link != s->link;
+	s->link = k->link;
+	s->found = true;
+}
+
+static int one_savefile(struct slice *s, const char *file, const char *sha256)
+{
+	struct source_conf conf = { .digest = true, .copy = -1 };
+	struct source_item item = { .kind = SOURCE_WAIT };
+	struct source *src;
+	char *path = NULL, got[65];
+	uint64_t bytes;
+	int rc = 0;
+
+	/* A name that an altered ledger could point elsewhere. */
+	if (strncmp(file, "packets/", 8) != 0 || strchr(file + 8, '/') ||
+	    asprintf(&path, "%s/%s", s->conf->case_path, file) < 0) {
+		if (s->out)
+			fault(s, "evidence.db", "a `packets` record names no "
+			    "savefile of this case");
+		return 0;
+	}
+	src = access(path, F_OK) < 0 ? NULL : source_open(path, &conf);
+	free(path);
+	if (src == NULL) {
+		if (s->out)
+			fault(s, file, "the savefile cannot be read");
+		return 0;
+	}
+	while (rc == 0 && item.kind != SOURCE_END) {
+		rc = source_next(src, &item);
+		if (rc == 0 && item.kind == SOURCE_PACKET)
+			one_packet(s, &item.packet);
+	}
+	if (rc == 0 && s->out) {
+		s->savefiles++;
+		rc = source_digest(src, got, &bytes);
+		if (rc == 0 && strcmp(got, sha256) != 0 && !erased_to(s, got))
+			fault(s, file, "the savefile is not what its record "
+			    "says (see verify)");
+	}
+	source_close(src);
+	return rc;
+}
+
+static int pass(struct slice *s)
+{
+	sqlite3_stmt *q = NULL;
+	int rc = 0;
+
+	if (sqlite3_prepare_v2(s->db, "SELECT json_extract(detail, '$.file'),"
+	    " json_extract(detail, '$.sha256') FROM record"
+	    " WHERE kind = 'packets' ORDER BY seq", -1, &q, NULL) !=
+	    SQLITE_OK) {
+		log_warn("%s: %s", s->conf->case_path, sqlite3_errmsg(s->db));
+		return -1;
+	}
+	while (rc == 0 && sqlite3_step(q) == SQLITE_ROW) {
+		const char *file = (const char *)sqlite3_column_text(q, 0);
+		const char *sha = (const char *)sqlite3_column_text(q, 1);
+
+		if (file && sha)
+			rc = one_savefile(s, file, sha);
+	}
+	sqlite3_finalize(q);
+	return rc;
+}
+
+/* --- the story -------------------------------------------------------------------- */
+
+static int write_out(struct slice *s)
+{
+	const char *out = s->conf->out;
+	uint8_t sum[SHA256_DIGEST_LENGTH];
+	char safe[512], hex[65];
+	int fd, rc;
+
+	log_safe(span_str(out), safe, sizeof(safe));
+	fd = open(out, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	s->out = fd < 0 ? NULL : fdopen(fd, "w");
+	if (s->out == NULL) {
+		log_warn("%s: %s", safe, strerror(errno));
+		return -1;
+	}
+	SHA256_Init(&s->sha);
+	put_header(s);
+	rc = pass(s);
+	errno = 0;
+	if (fflush(s->out) != 0 || ferror(s->out) || fsync(fd) < 0) {
+		log_warn("%s: %s", safe, strerror(errno ? errno : EIO));
+		rc = -1;
+	}
+	fclose(s->out);
+	s->out = NULL;
+	if (rc < 0) {
+		unlink(out);
+		return -1;
+	}
+	SHA256_Final(sum, &s->sha);
+	printf("%s  %s\n", hex_of(sum, sizeof(sum), hex), out);
+	log_info("%" PRIu64 " packets out of %" PRIu64 " savefiles%s",
+	    s->packets, s->savefiles, s->mixed ?
+	    ", from their IP headers on (link types differ)" : "");
+	return s->faults ? -1 : 0;
+}
+
+static int cut(struct slice *s)
+{
+	if (want(s) < 0 || pass(s) < 0)
+		return -1;
+	if (!s->found) {
+		log_warn("%s: no savefile has a packet of it",
+		    s->conf->case_path);
+		return -1;
+	}
+	if (s->mixed)
+		s->link = LINK_RAW;
+	return write_out(s);
+}
+
+int slice_run(const struct slice_conf *conf)
+{
+	struct slice s = { .conf = conf,
+		.db = casedir_read(conf->case_path) };
+	int rc = s.db ? cut(&s) : -1;
+
+	sqlite3_close(s.db);
+	return rc < 0 ? 1 : 0;
+}
