@@ -24,8 +24,8 @@ static const struct command {
 } commands[] = {
 	{ "monitor", monitor_main, "[options] CASE TORRENT|MAGNET|INFOHASH...",
 	    "observe swarms until --duration, or a signal" },
-	{ "capture", capture_main, "[options] CASE FILE...",
-	    "read savefiles that others recorded into a case" },
+	{ "capture", capture_main, "[options] CASE [FILE...]",
+	    "savefiles that others recorded, or what passes an interface" },
 	{ "report", report_main, "[options] CASE... -o OUT",
 	    "what the evidence shows: HTML, CSV, JSON" },
 	{ "audit", audit_main, "[options] CASE CLAIMS.csv -o OUT",
