@@ -48,6 +48,8 @@ struct check {
 	int64_t unbounded;	/* runs without one */
 	int64_t steps, suspends;	/* of the clock; of the host */
 	int64_t stamps, tokens;	/* `stamp` records; those with a token */
+	int64_t accuracy_ns;	/* the widest that a token states ... */
+	int64_t inaccurate;	/* ... and tokens that state none */
 	int64_t rooted;		/* tokens whose signer leads to tsa_ca */
 	int64_t stamps_apart;	/* whose clock contradicts ours */
 	int64_t before_tokens;	/* records before the first token's */

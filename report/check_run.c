@@ -26,6 +26,7 @@ struct link {
 
 struct check_run {
 	struct check *c;
+	sqlite3 *db;
 	sqlite3_stmt *run;
 	int64_t open;		/* seq of the run not yet ended, -1 */
 	int64_t last;		/* seq of the newest run, ended or not, -1 */
@@ -297,10 +298,9 @@ void check_run_end(struct check_run *r, int64_t records)
 
 void check_run_prefix(struct check_run *r)
 {
-	sqlite3 *db = sqlite3_db_handle(r->run);
-	sqlite3_stmt *s = check_query(r->c, db, "SELECT seq, utc_ns, kind FROM "
+	sqlite3_stmt *s = check_query(r->c, r->db, "SELECT seq, utc_ns, kind FROM "
 	    "record WHERE seq < ?1 AND kind IN ('run','end') ORDER BY seq");
-	sqlite3_stmt *last = check_query(r->c, db, "SELECT seq, utc_ns FROM "
+	sqlite3_stmt *last = check_query(r->c, r->db, "SELECT seq, utc_ns FROM "
 	    "record WHERE seq < ?1 ORDER BY seq DESC LIMIT 1");
 
 	sqlite3_bind_int64(s, 1, r->c->from);
@@ -328,6 +328,7 @@ struct check_run *check_run_new(struct check *c, sqlite3 *db)
 	if (!r)
 		log_die("out of memory");
 	r->c = c;
+	r->db = db;
 	r->open = r->last = -1;
 	r->run = check_query(c, db, "SELECT json_extract(detail,'$.previous'), "
 	    "json_extract(detail,'$.previous.seq'), "

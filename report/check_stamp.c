@@ -185,6 +185,9 @@ void check_stamp_record(struct check_stamp *k, int64_t seq, int64_t utc_ns,
 	} else if (o == TSA_OK) {
 		compare_clocks(k, seq, &t, number(s, SENT), utc_ns);
 		keep(k, seq, number(s, SIZE), t.gen_utc_ns);
+		k->c->inaccurate += t.accuracy_ns < 0;
+		if (t.accuracy_ns > k->c->accuracy_ns)
+			k->c->accuracy_ns = t.accuracy_ns;
 		if (!k->roots)
 			return;
 		if (tsa_rooted(k->roots, raw, why)) {

@@ -117,7 +117,7 @@ static void say_runs(const struct check *c)
 
 static void say_stamps(const struct check *c)
 {
-	char a[WHEN_MAX], b[WHEN_MAX], gap[WHEN_MAX];
+	char a[WHEN_MAX], b[WHEN_MAX], gap[WHEN_MAX], t[WHEN_MAX];
 
 	printf("%" PRId64 " questions to time-stamping authorities, %" PRId64
 	    " tokens", c->stamps, c->tokens);
@@ -131,9 +131,10 @@ static void say_stamps(const struct check *c)
 		    "--tsa-ca (revocation not looked up)\n", c->rooted);
 	else
 		printf("  signers not checked against any root (--tsa-ca)\n");
-	printf("  tokens from %s to %s by their authorities' clocks; widest "
+	printf("  tokens from %s to %s, %s by their authorities' word; widest "
 	    "gap between two %s", when_text(c->first_token_ns, BOUND_UNKNOWN,
 	    a), when_text(c->last_token_ns, BOUND_UNKNOWN, b),
+	    when_bound(c->inaccurate ? BOUND_UNKNOWN : c->accuracy_ns, t),
 	    when_span(c->widest_gap_ns, gap));
 	if (c->widest_gap_ns)
 		printf(", after %s", when_text(c->widest_from_ns,
@@ -240,6 +241,7 @@ static void put_stamps(struct json *j, const struct check *c)
 	json_int(j, "contradict_the_clock", c->stamps_apart);
 	put_time(j, "first_utc", any, c->first_token_ns);
 	put_time(j, "last_utc", any, c->last_token_ns);
+	put_if(j, "accuracy_ns", any && c->inaccurate == 0, c->accuracy_ns);
 	put_if(j, "widest_gap_ns", any, c->widest_gap_ns);
 	put_time(j, "widest_gap_from_utc", c->widest_gap_ns > 0,
 	    c->widest_from_ns);

@@ -22,6 +22,7 @@
 
 /* The child's word on one checkpoint. */
 struct verdict {
+	uint64_t number;	/* of the checkpoint, as they were handed over */
 	int error;		/* errno: it could not be run */
 	bool late;		/* ended by us */
 	int status;		/* as wait gives it */
@@ -40,6 +41,7 @@ struct publisher {
 	unsigned first, n;
 	int64_t left_out;	/* since the last record */
 	bool stop;
+	uint64_t sent;		/* the thread's: to the child */
 	pthread_mutex_t adding;	/* of add and its ctx */
 	int64_t (*add)(void *ctx, const struct record *r);
 	void *ctx;
@@ -100,10 +102,11 @@ __attribute__((noreturn))
 static void serve(const char *command, int fd)
 {
 	char note[NOTE_MAX];
+	uint64_t number = 0;
 	ssize_t n;
 
 	while ((n = recv(fd, note, sizeof(note), 0)) > 0) {
-		struct verdict v = { 0 };
+		struct verdict v = { .number = ++number };
 
 		run_command(command, note, (size_t)n, &v);
 		if (send(fd, &v, sizeof(v), MSG_NOSIGNAL) < 0)
@@ -207,21 +210,34 @@ static void tell(struct publisher *p, const struct checkpoint *c,
 	json_fini(&j);
 }
 
-static void hand_out(struct publisher *p, const char *note, int64_t left_out)
+/* What the child says of the last one sent. It ends what takes too long; it
+ * itself is not waited for much longer, and what it says later is let pass. */
+static struct verdict hear(struct publisher *p)
 {
 	struct pollfd fd = { .fd = p->fd, .events = POLLIN };
+	struct verdict v;
+
+	do {
+		if (poll(&fd, 1, (PUBLISH_LIMIT_S + 10) * 1000) != 1)
+			return (struct verdict){ .error = ETIMEDOUT };
+		if (recv(p->fd, &v, sizeof(v), 0) != sizeof(v))
+			return (struct verdict){ .error = EPIPE };
+	} while (v.number != p->sent);
+	return v;
+}
+
+static void hand_out(struct publisher *p, const char *note, int64_t left_out)
+{
 	struct verdict v = { .error = EPIPE };
 	struct checkpoint c = { 0 };
 
 	note_read(span_str(note), &c);
-	/* The child ends what takes too long; it itself is not waited for
-	 * much longer. */
-	if (send(p->fd, note, strlen(note), MSG_NOSIGNAL) < 0)
+	if (send(p->fd, note, strlen(note), MSG_NOSIGNAL) < 0) {
 		v.error = errno;
-	else if (poll(&fd, 1, (PUBLISH_LIMIT_S + 10) * 1000) != 1)
-		v.error = ETIMEDOUT;
-	else if (recv(p->fd, &v, sizeof(v), 0) != sizeof(v))
-		v = (struct verdict){ .error = EPIPE };
+	} else {
+		p->sent++;
+		v = hear(p);
+	}
 	tell(p, &c, &v, left_out);
 }
 

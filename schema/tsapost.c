@@ -189,8 +189,10 @@ void tsapost(struct tsapost *list, size_t n, const struct tsapost_conf *conf)
 	int running = 1;
 	bool begun = false, stopped = false;
 
-	if (multi == NULL || n > TSAPOST_MANY)
+	if (multi == NULL)
 		log_die("out of memory");
+	if (n > TSAPOST_MANY)
+		n = TSAPOST_MANY;
 	for (size_t i = 0; i < n; i++) {
 		asks[i] = (struct ask){ .p = &list[i], .conf = conf };
 		begin(&asks[i], multi);

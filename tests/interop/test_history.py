@@ -107,9 +107,9 @@ def cut(case, size):
 	os.remove(os.path.join(case, "derived.db"))
 
 
-def rewrite(case, key, sql):
+def rewrite(case, key, *statements):
 	"""Another story, signed by the true key: who holds it can."""
-	edit(case, (sql, ()))
+	edit(case, *((sql, ()) for sql in statements))
 	db = sqlite3.connect(os.path.join(case, "evidence.db"))
 	tree, roots = verify_case.Tree(), {}
 	for line, in db.execute("SELECT %s FROM record r ORDER BY seq" %
@@ -193,6 +193,27 @@ def changed(w, case, first, second, elsewhere):
 	both(copy, 1, "rewritten by whoever holds the key, tokens say no")
 	both(copy, 1, "and a checkpoint seen earlier", "--checkpoint", first,
 	    said="the case was rewritten")
+	# The last stamp: nothing but the last checkpoint stands behind it.
+	last = "(SELECT max(seq) FROM record WHERE kind = 'stamp')"
+	for what, statements in (
+	    ("the token of another checkpoint", (
+		"UPDATE raw SET bytes = (SELECT bytes FROM raw WHERE seq = "
+		"(SELECT min(seq) FROM record WHERE kind = 'stamp')) WHERE "
+		"seq = " + last, "UPDATE record SET raw_sha256 = (SELECT "
+		"raw_sha256 FROM record WHERE kind = 'stamp' ORDER BY seq) "
+		"WHERE seq = " + last)),
+	    ("another time than the token's", ("UPDATE record SET detail = "
+		"json_set(detail, '$.gen_utc_ns', 1700000000000000000) WHERE "
+		"seq = " + last,)),
+	    ("another checkpoint", ("UPDATE record SET detail = "
+		"json_set(detail, '$.size', (SELECT min(size) FROM "
+		"checkpoint)) WHERE seq = " + last,))):
+		copy = w.copy(case)
+		rewrite(copy, w.key, *statements)
+		both(copy, 1, "a stamp with %s, signed anew" % what)
+		r = verify(copy)
+		tap.claim(r.stdout.count("WRONG") == 1, "verify: and nothing "
+		    "else is wrong", r.stdout)
 	both(case, 1, "the checkpoint of another case", "--checkpoint",
 	    elsewhere, said="of another case")
 	with open(first, encoding="utf-8") as f:
