@@ -27,7 +27,6 @@ static const char usage[] =
 "  --filter BPF      only the packets that this pcap-filter(7) takes\n"
 "  --duration T      stop after T (90, 30m, 12h)\n"
 "  --dissect         also write what they show into the case, as an import does\n"
-"  --no-sandbox      the recorder's process is not confined\n"
 "  --extract         no import: cut packets out of the case's savefiles\n"
 "  --conn N          those of the connection that record N opened\n"
 "  --ip A            those from and to an address\n"
@@ -114,124 +113,160 @@ static int64_t record_number(const char *text)
 	    n;
 }
 
+enum {
+	OPT_TORRENT = 256, OPT_SECRETS, OPT_PRINT, OPT_INTERFACE, OPT_FILTER,
+	OPT_DURATION, OPT_DISSECT, OPT_EXTRACT, OPT_CONN, OPT_IP, OPT_KEY,
+	OPT_OPERATOR, OPT_PURPOSE, OPT_NO_SANDBOX, OPT_HELP
+};
+
+static const struct option options[] = {
+	{ "torrent", required_argument, NULL, OPT_TORRENT },
+	{ "secrets", required_argument, NULL, OPT_SECRETS },
+	{ "print", no_argument, NULL, OPT_PRINT },
+	{ "interface", required_argument, NULL, OPT_INTERFACE },
+	{ "filter", required_argument, NULL, OPT_FILTER },
+	{ "duration", required_argument, NULL, OPT_DURATION },
+	{ "dissect", no_argument, NULL, OPT_DISSECT },
+	{ "extract", no_argument, NULL, OPT_EXTRACT },
+	{ "conn", required_argument, NULL, OPT_CONN },
+	{ "ip", required_argument, NULL, OPT_IP },
+	{ "key", required_argument, NULL, OPT_KEY },
+	{ "operator", required_argument, NULL, OPT_OPERATOR },
+	{ "purpose", required_argument, NULL, OPT_PURPOSE },
+	{ "no-sandbox", no_argument, NULL, OPT_NO_SANDBOX },
+	{ "help", no_argument, NULL, OPT_HELP },
+	{ NULL, 0, NULL, 0 }
+};
+
+struct wanted {
+	struct import_conf import;
+	struct live_conf live;
+	struct slice_conf slice;
+	const char **torrents;
+	bool print, extract;
+};
+
+/* What is wrong with it, or NULL. */
+static const char *take(struct wanted *w, int option, const char *value)
+{
+	switch (option) {
+	case OPT_TORRENT:
+		w->torrents[w->import.torrent_count++] = value;
+		break;
+	case OPT_SECRETS:
+		w->import.secrets = value;
+		break;
+	case OPT_PRINT:
+		w->print = true;
+		break;
+	case OPT_INTERFACE:
+		w->live.interface = value;
+		break;
+	case OPT_FILTER:
+		w->live.filter = value;
+		break;
+	case OPT_DURATION:
+		w->live.duration_s = seconds(value);
+		if (w->live.duration_s <= 0)
+			return "--duration wants a time such as 90, 30m, 12h";
+		break;
+	case OPT_DISSECT:
+		w->live.dissect = true;
+		break;
+	case OPT_EXTRACT:
+		w->extract = true;
+		break;
+	case OPT_CONN:
+		w->slice.conn = record_number(value);
+		if (w->slice.conn < 0)
+			return "--conn wants a record's number";
+		break;
+	case OPT_IP:
+		w->slice.ip = value;
+		break;
+	case 'o':
+		w->slice.out = value;
+		break;
+	case OPT_KEY:
+		w->import.key = value;
+		break;
+	case OPT_OPERATOR:
+		w->import.operator = value;
+		break;
+	case OPT_PURPOSE:
+		w->import.purpose = value;
+		break;
+	case OPT_NO_SANDBOX:
+		w->import.no_sandbox = w->live.no_sandbox = true;
+		break;
+	default:
+		return "unknown option, or one without its value";
+	}
+	return NULL;
+}
+
+/* Options that belong to another use than the one that is meant. */
+static const char *clash(const struct wanted *w)
+{
+	const struct live_conf *l = &w->live;
+
+	if (w->print + w->extract + (l->interface != NULL) > 1)
+		return "--print, --interface and --extract exclude each other";
+	if (!l->interface && (l->filter || l->duration_s || l->dissect))
+		return "--filter, --duration and --dissect go with "
+		    "--interface";
+	if (!w->extract && (w->slice.conn >= 0 || w->slice.ip ||
+	    w->slice.out))
+		return "--conn, --ip and -o go with --extract";
+	return NULL;
+}
+
+static int go(struct wanted *w, char **operands, int n)
+{
+	if (w->extract)
+		return extract(&w->slice, operands, n);
+	if (!w->live.interface)
+		return with_operands(&w->import, w->print, operands, n);
+	w->live.import = w->import;
+	return record(&w->live, operands, n);
+}
+
+static int read_options(struct wanted *w, int argc, char **argv)
+{
+	const char *why;
+	int c;
+
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, "o:", options, NULL)) != -1) {
+		if (c == OPT_HELP) {
+			fputs(usage, stdout);
+			return 0;
+		}
+		why = take(w, c, optarg);
+		if (why)
+			return misuse(why);
+	}
+	why = clash(w);
+	return why ? misuse(why) : go(w, argv + optind, argc - optind);
+}
+
 int capture_main(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "torrent", required_argument, NULL, 't' },
-		{ "secrets", required_argument, NULL, 's' },
-		{ "print", no_argument, NULL, 'p' },
-		{ "interface", required_argument, NULL, 'I' },
-		{ "filter", required_argument, NULL, 'f' },
-		{ "duration", required_argument, NULL, 'd' },
-		{ "dissect", no_argument, NULL, 'D' },
-		{ "no-sandbox", no_argument, NULL, 'S' },
-		{ "extract", no_argument, NULL, 'x' },
-		{ "conn", required_argument, NULL, 'c' },
-		{ "ip", required_argument, NULL, 'i' },
-		{ "key", required_argument, NULL, 'k' },
-		{ "operator", required_argument, NULL, 'O' },
-		{ "purpose", required_argument, NULL, 'P' },
-		{ "no-sandbox", no_argument, NULL, 'N' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 }
-	};
-	struct import_conf conf = { .argc = argc, .argv = argv };
-	const char **torrents = calloc((size_t)argc, sizeof(*torrents));
 	char **given = calloc((size_t)argc, sizeof(*given));
-	struct slice_conf slice = { .conn = -1 };
-	struct live_conf live = { .duration_s = 0 };
-	bool print = false, extracts = false;
-	int c, rc = -1;
+	struct wanted w = { .slice = { .conn = -1 } };
+	int rc;
 
-	if (!torrents || !given)
+	w.torrents = calloc((size_t)argc, sizeof(*w.torrents));
+	if (!w.torrents || !given)
 		log_die("out of memory");
 	/* For the `run` record: getopt moves the operands. */
 	for (int i = 0; i < argc; i++)
 		given[i] = argv[i];
-	conf.argv = given;
-	conf.torrents = torrents;
-	opterr = 0;
-	while (rc < 0 && (c = getopt_long(argc, argv, "o:", options, NULL)) !=
-	    -1) {
-		switch (c) {
-		case 't':
-			torrents[conf.torrent_count++] = optarg;
-			break;
-		case 's':
-			conf.secrets = optarg;
-			break;
-		case 'p':
-			print = true;
-			break;
-		case 'I':
-			live.interface = optarg;
-			break;
-		case 'f':
-			live.filter = optarg;
-			break;
-		case 'd':
-			live.duration_s = seconds(optarg);
-			if (live.duration_s <= 0)
-				rc = misuse("--duration wants a time such as "
-				    "90, 30m, 12h");
-			break;
-		case 'D':
-			live.dissect = true;
-			break;
-		case 'S':
-			live.no_sandbox = true;
-			break;
-		case 'x':
-			extracts = true;
-			break;
-		case 'c':
-			slice.conn = record_number(optarg);
-			if (slice.conn < 0)
-				rc = misuse("--conn wants a record's number");
-			break;
-		case 'i':
-			slice.ip = optarg;
-			break;
-		case 'o':
-			slice.out = optarg;
-			break;
-		case 'k':
-			conf.key = optarg;
-			break;
-		case 'O':
-			conf.operator = optarg;
-			break;
-		case 'P':
-			conf.purpose = optarg;
-			break;
-		case 'N':
-			conf.no_sandbox = true;
-			break;
-		case 'h':
-			fputs(usage, stdout);
-			rc = 0;
-			break;
-		default:
-			rc = misuse("unknown option, or one without its "
-			    "value");
-		}
-	}
-	if (rc < 0 && extracts)
-		rc = extract(&slice, argv + optind, argc - optind);
-	else if (rc < 0 && (slice.conn >= 0 || slice.ip || slice.out))
-		rc = misuse("--conn, --ip and -o go with --extract");
-	live.import = conf;
-	if (rc < 0 && live.interface)
-		rc = print ? misuse("--print reads files") :
-		    record(&live, argv + optind, argc - optind);
-	else if (rc < 0 && (live.filter || live.duration_s || live.dissect ||
-	    live.no_sandbox))
-		rc = misuse("--filter, --duration, --dissect and --no-sandbox "
-		    "go with --interface");
-	if (rc < 0)
-		rc = with_operands(&conf, print, argv + optind,
-		    argc - optind);
-	free(torrents);
+	w.import.argc = argc;
+	w.import.argv = given;
+	w.import.torrents = w.torrents;
+	rc = read_options(&w, argc, argv);
+	free(w.torrents);
 	free(given);
 	return rc;
 }
