@@ -11,6 +11,7 @@
 #include "monitor/run.h"
 #include "monitor/stamp.h"
 #include "report/audit.h"
+#include "report/erase.h"
 #include "report/excerpt.h"
 #include "report/report.h"
 #include "report/torrent.h"
@@ -36,6 +37,8 @@ static const struct command {
 	    "ask time-stamping authorities about the newest checkpoint" },
 	{ "excerpt", excerpt_main, "[options] CASE --ip A OUT",
 	    "one address's records, with proofs" },
+	{ "erase", erase_main, "[options] CASE --ip A --ground TEXT",
+	    "remove an address's records, keeping every proof" },
 	{ "torrent", torrent_main, "[--json] FILE|MAGNET...",
 	    "what a torrent says: hashes, files, pieces, oddities" },
 };

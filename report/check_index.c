@@ -177,7 +177,7 @@ static void check_gone(struct check_index *x)
 		return;
 	check_named_gone(x, "record", "records", "j.value, 0");
 	check_named_gone(x, "raw", "raws", "j.value, 0");
-	check_named_gone(x, "named", "named", "json_extract(j.value, '$[0]'), "
+	check_named_gone(x, "named", "lines", "json_extract(j.value, '$[0]'), "
 	    "json_extract(j.value, '$[1]')");
 	check_named_gone(x, "subject", "subjects",
 	    "json_extract(j.value, '$[0]'), json_extract(j.value, '$[1]')");

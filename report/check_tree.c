@@ -293,6 +293,22 @@ bool check_tree_prefix(struct check_tree *t)
 
 /* --- the end --------------------------------------------------------------- */
 
+/* A checkpoint of the case, which goes on behind an end: a stamp or an erasure
+ * was cut short before it could write the newest one out. */
+static bool is_earlier(struct check_tree *t, struct span note)
+{
+	sqlite3_stmt *s = check_query(t->c, t->db, "SELECT 1 FROM checkpoint "
+	    "WHERE CAST(note AS BLOB) = ?1 AND (SELECT kind FROM record "
+	    "ORDER BY seq DESC LIMIT 1) <> 'end'");
+	bool is;
+
+	if (s)
+		sqlite3_bind_blob(s, 1, note.p, (int)note.n, SQLITE_STATIC);
+	is = check_step(t->c, s);
+	sqlite3_finalize(s);
+	return is;
+}
+
 /* The newest head covers everything, and is the one in checkpoint.txt. */
 static void check_newest(struct check_tree *t, const char *path, bool unended)
 {
@@ -331,6 +347,10 @@ static void check_newest(struct check_tree *t, const char *path, bool unended)
 	else if (!span_eq(span_of(now, n), blob(s, 1)) && unended)
 		check_tell(c, false, "checkpoint.txt is of an earlier moment; "
 		    "the last run did not end");
+	else if (!span_eq(span_of(now, n), blob(s, 1)) &&
+	    is_earlier(t, span_of(now, n)))
+		check_tell(c, false, "checkpoint.txt is of an earlier moment; "
+		    "what was added behind the end was cut short");
 	else if (!span_eq(span_of(now, n), blob(s, 1)))
 		check_tell(c, true, "checkpoint.txt is not the newest "
 		    "checkpoint");

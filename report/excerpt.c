@@ -131,7 +131,7 @@ static int add_index(const struct excerpt *e)
 }
 
 /* The case as of its newest checkpoint, which covers all of it. */
-static int open_case(struct excerpt *e)
+int excerpt_open_case(struct excerpt *e)
 {
 	sqlite3_stmt *s = NULL;
 
@@ -157,7 +157,7 @@ static int open_case(struct excerpt *e)
 	return e->tree ? 0 : -1;
 }
 
-static void close_case(struct excerpt *e)
+void excerpt_close_case(struct excerpt *e)
 {
 	treeread_free(e->tree);
 	sqlite3_finalize(e->known);
@@ -173,6 +173,13 @@ static void close_case(struct excerpt *e)
 	seqs_free(&e->common);
 	seqs_free(&e->mine);
 	seqs_free(&e->context);
+	e->tree = NULL;
+	e->known = NULL;
+	e->db = e->out = NULL;
+	e->subject = NULL;
+	e->index = NULL;
+	e->allowed = NULL;
+	e->subjects = e->indexes = e->allowed_n = 0;
 }
 
 /* The lists that were made in OUT, where the case cannot be written. */
@@ -195,7 +202,7 @@ int excerpt_main(int argc, char **argv)
 	if (rc >= 0)
 		return rc;
 	rc = 1;
-	if ((e.key && add_index(&e) < 0) || open_case(&e) < 0)
+	if ((e.key && add_index(&e) < 0) || excerpt_open_case(&e) < 0)
 		goto end;
 	opened = excerpt_open_out(&e) == 0;
 	if (!opened || excerpt_find(&e) < 0 || excerpt_write(&e) < 0 ||
@@ -218,6 +225,6 @@ end:
 		tidy(&e);
 	if (rc && opened)
 		log_warn("%s: is not complete; remove it", e.out_path);
-	close_case(&e);
+	excerpt_close_case(&e);
 	return rc;
 }

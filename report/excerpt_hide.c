@@ -196,6 +196,61 @@ static void partner(struct excerpt *e, const struct excerpt_record *r,
 	sqlite3_finalize(s);
 }
 
+bool excerpt_selects(const struct excerpt *e, const struct excerpt_record *r)
+{
+	sqlite3_stmt *s = NULL;
+	bool hit;
+
+	if (e->swarm && r->swarm && strcmp(r->swarm, e->swarm) != 0)
+		return false;
+	if (e->port < 0 || r->port == e->port)
+		return true;
+	/* It may name the port, or belong to a conversation at it. */
+	if (sqlite3_prepare_v2(e->db, "SELECT EXISTS (SELECT 1 FROM named "
+	    "WHERE seq = ?1 AND ip = ?2 AND port = ?3) OR EXISTS (SELECT 1 "
+	    "FROM record WHERE seq = ?4 AND port = ?3)", -1, &s, NULL) !=
+	    SQLITE_OK)
+		return true;
+	sqlite3_bind_int64(s, 1, r->seq);
+	sqlite3_bind_text(s, 2, e->ip, -1, SQLITE_STATIC);
+	sqlite3_bind_int64(s, 3, e->port);
+	sqlite3_bind_int64(s, 4, r->conn);
+	hit = sqlite3_step(s) == SQLITE_ROW && sqlite3_column_int(s, 0);
+	sqlite3_finalize(s);
+	return hit;
+}
+
+static bool is_mine(struct excerpt *e, const char *ip, void *ctx)
+{
+	(void)ctx;
+	return strcmp(ip, e->ip) == 0;
+}
+
+bool excerpt_is_named(struct excerpt *e, const char *text)
+{
+	return scan_text(e, text, strlen(text), is_mine, NULL);
+}
+
+bool excerpt_is_conn(struct excerpt *e, int64_t conn)
+{
+	sqlite3_stmt *s = NULL;
+	bool is = false;
+
+	if (sqlite3_prepare_v2(e->db, "SELECT kind = 'flow', ip, detail FROM "
+	    "record WHERE seq = ?", -1, &s, NULL) != SQLITE_OK)
+		return false;
+	sqlite3_bind_int64(s, 1, conn);
+	if (sqlite3_step(s) == SQLITE_ROW) {
+		const char *ip = (const char *)sqlite3_column_text(s, 1);
+
+		is = (ip && strcmp(ip, e->ip) == 0) ||
+		    (sqlite3_column_int(s, 0) && excerpt_is_named(e,
+		    (const char *)sqlite3_column_text(s, 2)));
+	}
+	sqlite3_finalize(s);
+	return is;
+}
+
 const char *excerpt_hides(struct excerpt *e, const struct excerpt_record *r)
 {
 	char other[ENDPOINT_IP_MAX], source[24], to[80];

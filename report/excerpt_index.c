@@ -247,7 +247,8 @@ static int find_lists(struct excerpt *e)
 		file = got == 0 ? indexfile_read(shelf(e)) : NULL;
 		if (got == 0 && take(e, file, &e->index[i]) != 0) {
 			log_warn("%s: that %s is, or is not, in index record %"
-			    PRId64 " cannot be proved", e->path, e->ip,
+			    PRId64 " cannot be proved: something was erased there",
+			    e->path, e->ip,
 			    e->index[i].seq);
 			got = -1;
 		}

@@ -260,30 +260,6 @@ static int put_raw(struct excerpt *e, const struct excerpt_record *r)
 	return excerpt_omit(e, r->seq, "raw", 0, r->digest, why);
 }
 
-static bool selected(const struct excerpt *e, const struct excerpt_record *r)
-{
-	sqlite3_stmt *s = NULL;
-	bool hit;
-
-	if (e->swarm && r->swarm && strcmp(r->swarm, e->swarm) != 0)
-		return false;
-	if (e->port < 0 || r->port == e->port)
-		return true;
-	/* It may name the port, or belong to a conversation at it. */
-	if (sqlite3_prepare_v2(e->db, "SELECT EXISTS (SELECT 1 FROM named "
-	    "WHERE seq = ?1 AND ip = ?2 AND port = ?3) OR EXISTS (SELECT 1 "
-	    "FROM record WHERE seq = ?4 AND port = ?3)", -1, &s, NULL) !=
-	    SQLITE_OK)
-		return true;
-	sqlite3_bind_int64(s, 1, r->seq);
-	sqlite3_bind_text(s, 2, e->ip, -1, SQLITE_STATIC);
-	sqlite3_bind_int64(s, 3, e->port);
-	sqlite3_bind_int64(s, 4, r->conn);
-	hit = sqlite3_step(s) == SQLITE_ROW && sqlite3_column_int(s, 0);
-	sqlite3_finalize(s);
-	return hit;
-}
-
 static int put_record(struct excerpt *e, const struct excerpt_record *r)
 {
 	const char *why = NULL;
@@ -292,7 +268,7 @@ static int put_record(struct excerpt *e, const struct excerpt_record *r)
 
 	if (prove(e, r->seq) < 0)
 		return -1;
-	if (!r->common && !selected(e, r))
+	if (!r->common && !excerpt_selects(e, r))
 		why = "the excerpt was asked for another port or swarm";
 	if (!why)
 		why = excerpt_hides(e, r);

@@ -49,6 +49,9 @@ struct excerpt {
 	int64_t shown, omitted, raws, raws_omitted, names, gone;
 };
 
+/* Opens the case as of its newest checkpoint. -1 logged. */
+int excerpt_open_case(struct excerpt *e);
+void excerpt_close_case(struct excerpt *e);	/* twice is no harm */
 /* Finds subject, index, common, mine, context. -1 logged. */
 int excerpt_find(struct excerpt *e);
 
@@ -62,6 +65,12 @@ struct excerpt_record {
 	bool common, owned;		/* about the run; of this address */
 };
 
+/* Whether it is of the port and swarm asked for. */
+bool excerpt_selects(const struct excerpt *e, const struct excerpt_record *r);
+/* Whether the conversation conn is this address's. */
+bool excerpt_is_conn(struct excerpt *e, int64_t conn);
+/* Whether text has the address, written in any way. */
+bool excerpt_is_named(struct excerpt *e, const char *text);
 /* Why the record cannot be shown, NULL if it can. */
 const char *excerpt_hides(struct excerpt *e, const struct excerpt_record *r);
 /* Why its raw bytes cannot. */

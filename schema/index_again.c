@@ -83,6 +83,7 @@ static void keep_pair(struct again *a)
 	next_pair(a);
 }
 
+/* The record, or a line of it that may have named the subject. */
 static bool is_gone(struct again *a, int64_t seq)
 {
 	bool is;
@@ -257,7 +258,7 @@ bool index_again(sqlite3 *db, const struct index_said *said, struct indexer *x,
 	if (sqlite3_prepare_v2(db, "SELECT subject, salt, seqs FROM subject "
 	    "WHERE seq = ? ORDER BY subject", -1, &a.row, NULL) != SQLITE_OK ||
 	    sqlite3_prepare_v2(db, "SELECT 1 FROM gone WHERE seq = ? AND "
-	    "what = 'record'", -1, &a.gone, NULL) != SQLITE_OK ||
+	    "what IN ('record', 'named')", -1, &a.gone, NULL) != SQLITE_OK ||
 	    indexer_rewind(x) < 0) {
 		wrong(&a, "%s", sqlite3_errmsg(db));
 	} else {

@@ -31,6 +31,8 @@ struct ledger {
 	int64_t commit_ns;
 	void (*on_checkpoint)(void *ctx, const char *note);
 	void *ctx;
+	bool (*on_erased)(void *ctx, sqlite3 *db, int64_t seq);
+	void *erased_ctx;
 	pthread_t writer;
 
 	/* Producers, one at a time, so that the queue is in order of seq. */
@@ -76,6 +78,7 @@ struct turn {
 	int64_t due_ns;		/* the open transaction's */
 	int64_t uncommitted;	/* records in it */
 	bool keyless;		/* a run's `key` has not come yet */
+	bool erasing;		/* an `erased` record is to be followed */
 };
 
 static void commit(struct ledger *l, struct turn *t)
@@ -99,7 +102,7 @@ static void commit(struct ledger *l, struct turn *t)
  * `key` behind it. */
 static void commit_due(struct ledger *l, struct turn *t)
 {
-	if (t->keyless)
+	if (t->keyless || t->erasing)
 		t->due_ns = mono_now() + l->commit_ns;
 	else
 		commit(l, t);
@@ -137,6 +140,9 @@ static void insert(struct ledger *l, struct turn *t, struct entry *e,
 	if (e->index)
 		index_keep(l->index, e->seq);
 	index_add(l->index, e);
+	if (l->on_erased && strcmp(e->kind, "erased") == 0)
+		t->erasing = l->on_erased(l->erased_ctx,
+		    evidence_db(l->evidence), e->seq);
 	t->uncommitted++;
 	if (strcmp(e->kind, "run") == 0)
 		t->keyless = true;
@@ -389,6 +395,8 @@ struct ledger *ledger_open(const struct ledger_conf *conf,
 	    COMMIT_MS) * 1000000;
 	l->on_checkpoint = conf->on_checkpoint;
 	l->ctx = conf->ctx;
+	l->on_erased = conf->on_erased;
+	l->erased_ctx = conf->erased_ctx;
 	l->tail = &l->head;
 	l->idle = true;
 	l->evidence = evidence_open(conf->dir, conf->key, keep_s, past);

@@ -29,6 +29,11 @@ struct ledger_conf {
 	 * NUL-terminated. */
 	void (*on_checkpoint)(void *ctx, const char *note);
 	void *ctx;
+	/* Called when an `erased` record was inserted, on the writer thread and
+	 * in that transaction: what it names goes now. True: another follows,
+	 * and they commit as one. May be NULL. */
+	bool (*on_erased)(void *ctx, sqlite3 *db, int64_t seq);
+	void *erased_ctx;
 };
 
 /* What the open found: how the run before ended. */

@@ -114,6 +114,8 @@ class Index:
 		self.conns = {}
 		self.gone = {(seq, what, n): node for seq, what, n, node in
 		    case.db.execute("SELECT seq, what, n, hash FROM gone")}
+		self.unowned = {seq for seq, what, _ in self.gone
+		    if what in ("record", "named")}
 		self.tail = False
 		self.packets = None	# file: what erasures left of it
 		case.count.update(indexes=0, subjects=0, erased=0)
@@ -183,8 +185,7 @@ class Index:
 			self.case.wrong(where + "the list of %s does not rise" %
 			    subject)
 		lost = [s for s in stated if s not in have and not
-		    ((s, "record", 0) in self.gone and
-		    d["from"] <= s < d["to"])]
+		    (s in self.unowned and d["from"] <= s < d["to"])]
 		if lost or not have <= set(stated):
 			self.case.wrong(where + "the list of %s is not that of "
 			    "its records" % subject)
@@ -210,7 +211,7 @@ class Index:
 			d = json.loads(detail)
 			said.update({(s, "record", 0): seq for s in d["records"]})
 			said.update({(s, "raw", 0): seq for s in d["raws"]})
-			said.update({(s, "named", n): seq for s, n in d["named"]})
+			said.update({(s, "named", n): seq for s, n in d["lines"]})
 			said.update({(s, "subject", n): seq
 			    for s, n in d["subjects"]})
 		rows = {(seq, what, n): by for seq, what, n, by in

@@ -55,7 +55,8 @@ static int64_t add(const char *kind, int64_t conn, const struct endpoint *who,
 {
 	now_ns += step_ns;
 	return ledger_add(ledger, &(struct record){ .at = { now_ns,
-		now_ns - START }, .kind = kind, .swarm = who ? SWARM : NULL,
+		now_ns - START }, .kind = kind,
+		.swarm = who || strcmp(kind, "torrent") == 0 ? SWARM : NULL,
 		.conn = conn, .who = who, .detail = detail, .raw = raw,
 		.named = named, .names = n });
 }

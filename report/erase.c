@@ -1,0 +1,266 @@
+#include "report/erase.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "report/erase_part.h"
+#include "report/select.h"
+#include "schema/casekey.h"
+#include "schema/derive.h"
+#include "schema/ledger.h"
+#include "schema/log.h"
+#include "schema/now.h"
+
+static const char usage[] =
+"usage: swarmwitness erase [options] CASE --ip A --ground TEXT\n"
+"Removes an address's records and raw bytes from CASE, and the lines\n"
+"that name it in others' records, for a stated ground. What goes leaves its\n"
+"salted hash, an `erased` record says what went and why, and CASE still verifies.\n"
+"There is no way back.\n"
+"  --ip A           the address\n"
+"  --ground TEXT    why; it stays on record, and must not say the address\n"
+"  --port P         only what is about this port of it\n"
+"  --from T, --to T only the UTC days from T to T\n"
+"  --swarm H        only this torrent, by its infohash\n"
+"  --key FILE       signing key (~/.config/swarmwitness/key): one of the case's\n"
+"  --help\n"
+"Exit status: 0 erased, 1 nothing to erase or it failed, 2 misuse.\n";
+
+/* -1: go on; else the exit status. */
+static int read_options(int argc, char **argv, struct erase *x)
+{
+	static const struct option options[] = {
+		{ "ip", required_argument, NULL, 'i' },
+		{ "ground", required_argument, NULL, 'g' },
+		{ "port", required_argument, NULL, 'p' },
+		{ "from", required_argument, NULL, 'f' },
+		{ "to", required_argument, NULL, 't' },
+		{ "swarm", required_argument, NULL, 's' },
+		{ "key", required_argument, NULL, 'k' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 }
+	};
+	int o;
+
+	x->e.port = -1;
+	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (o) {
+		case 'i':
+			if (!select_ip(optarg, x->e.ip)) {
+				log_warn("erase: --ip wants an address");
+				return 2;
+			}
+			break;
+		case 'g':
+			x->ground = optarg;
+			break;
+		case 'p':
+			x->e.port = select_port(optarg);
+			if (x->e.port < 0) {
+				log_warn("erase: --port wants 0 to 65535");
+				return 2;
+			}
+			break;
+		case 'f':
+		case 't':
+			if (!select_day(optarg, o == 'f' ? x->e.from_day :
+			    x->e.to_day)) {
+				log_warn("erase: --%s wants a UTC day, as "
+				    "2026-01-31", o == 'f' ? "from" : "to");
+				return 2;
+			}
+			break;
+		case 's':
+			x->e.swarm = optarg;
+			break;
+		case 'k':
+			x->e.key = optarg;
+			break;
+		case 'h':
+			fputs(usage, stdout);
+			return 0;
+		default:
+			return 2;
+		}
+	}
+	if (x->e.swarm && ((strlen(x->e.swarm) != 40 &&
+	    strlen(x->e.swarm) != 64) || strspn(x->e.swarm,
+	    "0123456789abcdef") != strlen(x->e.swarm))) {
+		log_warn("erase: --swarm wants the infohash in lower-case hex");
+		return 2;
+	}
+	if (argc - optind != 1 || x->e.ip[0] == '\0' || x->ground == NULL ||
+	    x->ground[0] == '\0') {
+		fputs(usage, stderr);
+		return 2;
+	}
+	if (strlen(x->ground) > 4096 || excerpt_is_named(&x->e, x->ground)) {
+		log_warn("erase: --ground stays on record: it must not say the "
+		    "address, and is 4096 bytes at most");
+		return 2;
+	}
+	x->e.path = x->e.out_path = argv[optind];
+	return -1;
+}
+
+/* --- what is beside the ledger ------------------------------------------------- */
+
+/* Caches that hold addresses, and are made again. */
+static void drop_caches(const struct casedir *dir)
+{
+	static const char *const names[] = { "index.db", "derived.db",
+		"dht4.nodes", "dht6.nodes" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		char *file = casedir_file(dir, names[i]);
+
+		if (unlink(file) < 0 && errno != ENOENT)
+			log_warn("%s: %s", file, strerror(errno));
+		free(file);
+	}
+	casedir_sync(dir);
+}
+
+/* Pages that are free, and what a page has behind its cells, go too. */
+static int vacuum(const struct casedir *dir)
+{
+	char *file = casedir_file(dir, "evidence.db");
+	sqlite3 *db = NULL;
+	int got = -1;
+
+	if (sqlite3_open_v2(file, &db, SQLITE_OPEN_READWRITE, NULL) ==
+	    SQLITE_OK && sqlite3_exec(db, "PRAGMA synchronous = full;"
+	    "PRAGMA secure_delete = on; PRAGMA journal_mode = delete; VACUUM",
+	    NULL, NULL, NULL) == SQLITE_OK)
+		got = 0;
+	else
+		log_warn("%s: %s; run erase again", file, sqlite3_errmsg(db));
+	sqlite3_close(db);
+	free(file);
+	return got;
+}
+
+/* --- the story ------------------------------------------------------------------ */
+
+static int record_all(struct erase *x, struct ledger *l)
+{
+	int got = 0;
+
+	for (size_t k = 0; got == 0 && k < erase_chunks(x); k++) {
+		struct json j;
+
+		json_init(&j, JSON_MOST);
+		got = erase_detail(x, k, &j);
+		if (got == 0)
+			ledger_add(l, &(struct record){ .at = stamp_now(),
+				.kind = "erased", .conn = CONN_NONE,
+				.detail = json_done(&j) });
+		json_fini(&j);
+	}
+	if (got < 0)
+		log_warn("%s: too much at once: erase by --from and --to",
+		    x->e.path);
+	return got;
+}
+
+static bool erased_before(struct erase *x)
+{
+	sqlite3_stmt *s = NULL;
+	bool was = sqlite3_prepare_v2(x->e.db, "SELECT 1 FROM gone LIMIT 1", -1,
+	    &s, NULL) == SQLITE_OK && sqlite3_step(s) == SQLITE_ROW;
+
+	sqlite3_finalize(s);
+	return was;
+}
+
+static int plan(struct erase *x)
+{
+	if (excerpt_open_case(&x->e) < 0)
+		return -1;
+	x->before = erased_before(x);
+	if (excerpt_find(&x->e) < 0 || erase_plan(x) < 0)
+		return -1;
+	if (x->records.n == 0 && x->names == 0 && x->raws.n == 0) {
+		log_warn("%s: nothing of %s is in it", x->e.path, x->e.ip);
+		return -1;
+	}
+	return 0;
+}
+
+static int erase(struct erase *x, struct ledger *l)
+{
+	bool planned;
+
+	/* All that is there is in an index, and so found. */
+	if (ledger_behind(l)) {
+		ledger_index(l, stamp_now());
+		ledger_flush(l);
+	}
+	planned = plan(x) == 0;
+	excerpt_close_case(&x->e);	/* nobody reads while it goes */
+	return planned ? record_all(x, l) : -1;
+}
+
+static void say(const struct erase *x, const char *note, const char *digest)
+{
+	printf("%s: %zu records, %zu lines that named it, raw bytes of %zu "
+	    "others' records, %zu subjects\n", x->e.ip, x->records.n, x->names,
+	    x->raws.n, x->subjects);
+	printf("%s%s  evidence.db\n", note, digest);
+}
+
+static int erase_case(struct erase *x, struct casedir *dir)
+{
+	char note[NOTE_MAX] = "", digest[65] = "", *file;
+	struct ledger_past past;
+	struct note_key key;
+	struct ledger_conf conf = { .dir = dir, .key = &key,
+		.on_erased = erase_take, .erased_ctx = x };
+	struct ledger *l = NULL;
+	int got = -1;
+
+	if (note_key_open(&key, x->e.key, NULL) < 0)
+		return -1;
+	if (casekey_known(x->e.path, &key) && casedir_open(dir, x->e.path) ==
+	    0 && (l = ledger_open(&conf, &past)) != NULL) {
+		got = erase(x, l);
+		if (ledger_close(l, NULL, note) < 0)
+			got = -1;
+	}
+	note_key_close(&key);
+	if (l == NULL || (got < 0 && !x->before))
+		return -1;
+	/* Also what an erasure before left when it was cut short. */
+	if (vacuum(dir) < 0)
+		got = -1;
+	drop_caches(dir);
+	file = casedir_file(dir, "evidence.db");
+	if (casedir_digest(file, digest, NULL) < 0 ||
+	    derive_update(x->e.path) < 0)
+		got = -1;
+	free(file);
+	if (got == 0)
+		say(x, note, digest);
+	return got;
+}
+
+int erase_main(int argc, char **argv)
+{
+	struct erase x = { 0 };
+	struct casedir dir = { .lock = -1 };
+	int rc = read_options(argc, argv, &x);
+
+	if (rc >= 0)
+		return rc;
+	rc = erase_case(&x, &dir) < 0 ? 1 : 0;
+	casedir_close(&dir);
+	excerpt_close_case(&x.e);
+	erase_free(&x);
+	return rc;
+}
