@@ -1,7 +1,7 @@
 #include "report/erase.h"
 
-#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -127,21 +127,41 @@ static void drop_caches(const struct casedir *dir)
 	casedir_sync(dir);
 }
 
-/* Pages that are free, and what a page has behind its cells, go too. */
+static int sync_file(const char *file)
+{
+	int fd = open(file, O_RDWR | O_CLOEXEC), got;
+
+	if (fd < 0)
+		return -1;
+	got = fsync(fd);
+	close(fd);
+	return got;
+}
+
+/* Pages that are free, and what a page has behind its cells, go too: into a
+ * new file, put in the old one's place at once, so that a crash leaves one or
+ * the other. */
 static int vacuum(const struct casedir *dir)
 {
-	char *file = casedir_file(dir, "evidence.db");
+	char *file = casedir_file(dir, "evidence.db"), *sql;
+	char *fresh = casedir_file(dir, ".evidence.db.part");
 	sqlite3 *db = NULL;
 	int got = -1;
 
-	if (sqlite3_open_v2(file, &db, SQLITE_OPEN_READWRITE, NULL) ==
-	    SQLITE_OK && sqlite3_exec(db, "PRAGMA synchronous = full;"
-	    "PRAGMA secure_delete = on; PRAGMA journal_mode = delete; VACUUM",
-	    NULL, NULL, NULL) == SQLITE_OK)
-		got = 0;
-	else
+	sql = sqlite3_mprintf("VACUUM INTO %Q", fresh);
+	if (sql == NULL)
+		log_die("out of memory");
+	unlink(fresh);
+	if (sqlite3_open_v2(file, &db, SQLITE_OPEN_READWRITE, NULL) !=
+	    SQLITE_OK || sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
 		log_warn("%s: %s; run erase again", file, sqlite3_errmsg(db));
+	else if (sync_file(fresh) < 0 || rename(fresh, file) < 0)
+		log_warn("%s: %s; run erase again", file, strerror(errno));
+	else
+		got = casedir_sync(dir);
 	sqlite3_close(db);
+	sqlite3_free(sql);
+	free(fresh);
 	free(file);
 	return got;
 }
@@ -215,6 +235,39 @@ static void say(const struct erase *x, const char *note, const char *digest)
 	printf("%s%s  evidence.db\n", note, digest);
 }
 
+/* A writer that was cut short while sealing left a journal, which no reader
+ * may roll back. */
+static void mend(const struct casedir *dir)
+{
+	char *file = casedir_file(dir, "evidence.db");
+	sqlite3 *db = NULL;
+
+	if (sqlite3_open_v2(file, &db, SQLITE_OPEN_READWRITE, NULL) ==
+	    SQLITE_OK)
+		sqlite3_exec(db, "SELECT count(*) FROM sqlite_schema", NULL,
+		    NULL, NULL);
+	sqlite3_close(db);
+	free(file);
+}
+
+static int open_dir(const struct erase *x, struct casedir *dir)
+{
+	const struct casedir there = { .path = (char *)x->e.path };
+	char *file = casedir_file(&there, "evidence.db");
+	int got = access(file, W_OK);
+
+	/* Nothing is made where no case is. */
+	if (got < 0)
+		log_warn("%s: %s", file, strerror(errno));
+	free(file);
+	if (got < 0)
+		return -1;
+	if (casedir_open(dir, x->e.path) < 0)
+		return -1;
+	mend(dir);
+	return 0;
+}
+
 static int erase_case(struct erase *x, struct casedir *dir)
 {
 	char note[NOTE_MAX] = "", digest[65] = "", *file;
@@ -227,8 +280,7 @@ static int erase_case(struct erase *x, struct casedir *dir)
 
 	if (note_key_open(&key, x->e.key, NULL) < 0)
 		return -1;
-	if (casekey_known(x->e.path, &key) && casedir_open(dir, x->e.path) ==
-	    0 && (l = ledger_open(&conf, &past)) != NULL) {
+	if (open_dir(x, dir) == 0 && casekey_known(x->e.path, &key) && (l = ledger_open(&conf, &past)) != NULL) {
 		got = erase(x, l);
 		if (ledger_close(l, NULL, note) < 0)
 			got = -1;

@@ -182,7 +182,11 @@ def killed(folder):
 		    subprocess.run(command + [case], capture_output=True,
 		    text=True) for command in (peopled.PAGE,
 		    [peopled.PROGRAM, "verify"])) if r.returncode]
-		tap.claim(not bad, "killed %d: what is left holds" % i, bad)
+		# Sealing has a moment in which readers may not read.
+		sealing = len(bad) == 2 and "the next run mends it" in bad[1]
+		tap.claim(not bad or sealing, "killed %d: what is left %s" % (i,
+		    "waits for the next to mend it" if sealing else "holds"),
+		    bad)
 		r = erase(case, key, ip)
 		done[r.returncode == 0] += 1
 		again = peopled.sw("verify", case)
