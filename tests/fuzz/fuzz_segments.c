@@ -8,7 +8,7 @@
 #include "tests/packet_kit.h"
 #include "wire/utppacket.h"
 
-#define FLOWS 1024u
+#define FLOWS 256u
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
