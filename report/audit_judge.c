@@ -97,13 +97,11 @@ static void say_nearest(const struct audit *a, const struct verdict_of *v,
 		    "later");
 }
 
-static void say_against(const struct audit *a, const struct claim *c,
-    const struct verdict_of *v, const struct verdict_is *r,
-    const struct beside *b, struct judged *j)
+static void say_against(const struct claim *c, const struct verdict_of *v,
+    const struct verdict_is *r, const struct beside *b, struct judged *j)
 {
 	char t[WHEN_MAX];
 
-	(void)a;
 	if (r->other_torrent && b->other_hash[0])
 		say(j, true, b->other_hash_seq, "at that time it spoke under "
 		    "another infohash, %s", b->other_hash);
@@ -262,7 +260,7 @@ int audit_judge(struct audit *a, struct sights *s, size_t i)
 		say_coverage(s, c, &b, j);
 	if (r.verdict != VERDICT_OUTSIDE || r.nearest >= 0)
 		say_nearest(a, &v, &r, j);
-	say_against(a, c, &v, &r, &b, j);
+	say_against(c, &v, &r, &b, j);
 	say_row(a, c, &b, bound, j);
 	if (s->cut)
 		say(j, true, -1, "more than %d things are recorded of this "

@@ -405,8 +405,11 @@ int audit_claim(FILE *f, const struct audit *a, size_t i)
 		markup_term(f, "Level");
 		if (j->level >= 0) {
 			markup_level(f, j->level);
-			fprintf(f, ": %s This does not show %s.", l->observed,
-			    l->not_shown);
+			fprintf(f, ": %s This does not show %s.%s", l->observed,
+			    l->not_shown, a->subject.cases->imported ?
+			    " (Where the packets are somebody else’s, the "
+			    "observer of these words is the other end of the "
+			    "recorded conversation.)" : "");
 		} else {
 			fprintf(f, "none within %s of the claimed time",
 			    when_span(a->within_ns, t));
