@@ -337,27 +337,26 @@ static void given(void *ctx, const struct torrent *t, const char *path)
 	keep_torrent(im, &ref);
 }
 
-/* The savefiles are open; from here on whoever takes us over through them has
- * the case, and nothing else of this host. */
-static int confine(struct import *im)
+int import_confine(enum sandbox_role role, const char *case_path,
+    const char *keyfile, bool no_sandbox)
 {
-	struct sandbox_path paths[2] = { { im->dir.path, true } };
+	struct sandbox_path paths[2] = { { case_path, true } };
 	struct sandbox got;
 	char *runs;
 	int fd, rc;
 
-	if (im->conf->no_sandbox) {
+	if (no_sandbox) {
 		log_warn("--no-sandbox: whoever takes this program over "
-		    "through a savefile can do what its user can");
+		    "through a packet can do what its user can");
 		return 0;
 	}
-	if (asprintf(&runs, "%s.runs", im->keyfile) < 0)
+	if (asprintf(&runs, "%s.runs", keyfile) < 0)
 		log_die("out of memory");
 	paths[1] = (struct sandbox_path){ runs, true };
 	/* SQLite's temporary files must lie where it may write. */
-	setenv("SQLITE_TMPDIR", im->dir.path, 1);
+	setenv("SQLITE_TMPDIR", case_path, 1);
 	fd = open(runs, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	rc = fd < 0 ? -1 : sandbox_enter(SANDBOX_FILES, paths, 2, &got);
+	rc = fd < 0 ? -1 : sandbox_enter(role, paths, 2, &got);
 	if (rc < 0)
 		log_warn("cannot confine this process: %s (--no-sandbox does "
 		    "without)", strerror(errno));
@@ -385,7 +384,8 @@ static int begin(struct import *im)
 		log_warn("%s: %s", im->conf->case_path, strerror(errno));
 		return -1;
 	}
-	if (confine(im) < 0)
+	if (import_confine(SANDBOX_FILES, im->dir.path, im->keyfile,
+	    im->conf->no_sandbox) < 0)
 		return -1;
 	im->ledger = ledger_open(&conf, &past);
 	if (!im->ledger)

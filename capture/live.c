@@ -130,9 +130,13 @@ static void put_packets(struct live *l, const struct recorder_file *f,
 	json_bool(&j, "salvaged", salvaged);
 	runlog_put(&l->run, "packets", &j, hex_read(span_str(f->sha256),
 	    digest, sizeof(digest)) ? digest : NULL);
-	log_info("%s: %" PRId64 " packets, %" PRId64 " bytes, dropped: %"
-	    PRId64 " by the kernel, %" PRId64 " by the interface", f->file,
-	    f->packets, f->bytes, f->dropped_kernel, f->dropped_interface);
+	log_info("%s: %" PRId64 " packets, %" PRId64 " bytes%s", f->file,
+	    f->packets, f->bytes, salvaged ? ", left by a run that did not end"
+	    : "");
+	if (f->dropped_kernel > 0 || f->dropped_interface > 0)
+		log_warn("%s: %" PRId64 " packets were dropped before they "
+		    "could be kept", f->file, f->dropped_kernel +
+		    f->dropped_interface);
 }
 
 static void put_no_packets(struct live *l, const char *why)
@@ -147,19 +151,26 @@ static void put_no_packets(struct live *l, const char *why)
 
 /* --- savefiles ------------------------------------------------------------------- */
 
+static void keep_left(struct live *l, const struct recorder_file *f)
+{
+	l->left = realloc(l->left, (l->lefts + 1) * sizeof(*f));
+	if (l->left == NULL)
+		log_die("out of memory");
+	l->left[l->lefts++] = *f;
+}
+
+/* What killed runs left: finished but in no record, then hidden. They are
+ * recorded, not dissected: what they were for is not known. */
 static void salvage(struct live *l)
 {
 	struct recorder_file f;
 	int newest = recorder_number(l->folder) == 1 ? -1 :
 	    recorder_recorded(l->dir.path);
 
-	while ((newest >= 0 && recorder_left(l->folder, &newest, &f) == 1) ||
-	    recorder_salvage(l->folder, &f) == 1) {
-		l->left = realloc(l->left, (l->lefts + 1) * sizeof(f));
-		if (l->left == NULL)
-			log_die("out of memory");
-		l->left[l->lefts++] = f;
-	}
+	while (newest >= 0 && recorder_left(l->folder, &newest, &f) == 1)
+		keep_left(l, &f);
+	while (recorder_salvage(l->folder, &f) == 1)
+		keep_left(l, &f);
 }
 
 /* Into the same flows as the ones before. */
@@ -296,7 +307,9 @@ static int begin(struct live *l)
 		log_warn("cannot give up privilege: %s", strerror(errno));
 		return -1;
 	}
-	if (open_ledger(l) < 0)
+	/* The line to the recorder is a socket. */
+	if (import_confine(SANDBOX_NETWORK, l->dir.path, l->keyfile,
+	    l->conf->no_sandbox) < 0 || open_ledger(l) < 0)
 		return -1;
 	for (size_t i = 0; i < l->lefts; i++)
 		put_packets(l, &l->left[i], true);

@@ -271,6 +271,22 @@ def live_faults(lab):
 	    end["why"] == "duration" and end["ok"],
 	    "`run` and `end` say what was done", (run_, end))
 	holds(case, "a capture of nothing")
+	live = Live(host, case, key=key)
+	lab.wait(live.recording, 60, "recorder")
+	with open("/proc/%d/task/%d/children" % (live.p.pid, live.p.pid)) as f:
+		child = int(f.read().split()[0])
+	os.kill(child, signal.SIGKILL)
+	tap.equal(live.end(), 1, "a recorder that was killed ends the run, "
+	    "exit 1")
+	live = Live(host, case, "--duration", "1", key=key)
+	tap.equal(live.end(), 0, "the next run")
+	view = View(case)
+	files = [(r[5]["file"], r[5]["salvaged"]) for r in view.of("packets")]
+	tap.claim([r[5]["why"] for r in view.of("no_packets")] ==
+	    ["the recorder ended"] and len(files) == 3 and
+	    len(set(files)) == 3 and files[1][1] and not files[2][1],
+	    "what it left is recorded by the next, once", files)
+	holds(case, "the case after it")
 
 
 def main():
