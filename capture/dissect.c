@@ -252,6 +252,10 @@ static bool decide(struct conv *c, struct flow_at at)
 	case GUESS_MORE:
 		return true;
 	case GUESS_PEER:
+		/* The infohash of what we dialled stands in `dial`. */
+		if (c->us >= 0 && (unsigned)c->us == a &&
+		    v.first[0].n < 48 && v.first[1].n == 0)
+			return true;
 		peertalk_begin(c, false, NULL, at);
 		break;
 	case GUESS_HTTP:

@@ -163,6 +163,7 @@ def short(path):
 		def dial():
 			for i in range(SHORT):
 				s = socket.socket()
+				s.settimeout(10)
 				s.connect((b.address, ports[i % len(ports)]))
 				s.sendall(asks)
 				s.recv(256)

@@ -77,10 +77,32 @@ static int64_t on_later(void *ctx, const struct record *r, struct promise *p)
 	return lineup_later(((struct bench *)ctx)->lineup, r, p);
 }
 
+/* Who we are, where packets are our own. */
+static const struct endpoint *own;
+
+static bool on_ours(void *ctx, const struct endpoint *e)
+{
+	(void)ctx;
+	return endpoint_same_ip(e, own);
+}
+
+/* The secret of whoever's public key begins with 'K'. */
+#define SECRET 0x77
+
+static bool on_secret(void *ctx, const uint8_t key[MSE_KEY],
+    struct dissect_secret *s)
+{
+	(void)ctx;
+	memset(s->secret, SECRET, MSE_KEY);
+	s->skey_known = false;
+	return key[0] == 'K';
+}
+
 static void bench_open(struct bench *b, const struct kit *kit)
 {
 	struct dissect_conf conf = { .ctx = b, .add = on_add,
-		.later = on_later };
+		.later = on_later, .secret = on_secret,
+		.ours = own ? on_ours : NULL };
 	struct wire_error err;
 
 	*b = (struct bench){ .known = known_new(),
@@ -390,6 +412,138 @@ static void encrypted(void **state)
 	bench_close(&b);
 }
 
+/* Both ends of an encrypted handshake, and what they say after it. */
+struct sealed {
+	struct mse_shake a, b;
+	uint8_t bytes[2000];
+	struct say said[12];
+	size_t n, used;
+};
+
+static bool known_swarm(void *ctx, const uint8_t req2[20], uint8_t skey[20])
+{
+	const struct kit *kit = ctx;
+	uint8_t h[20];
+
+	mse_req2(kit->t->wire_hash[0], h);
+	memcpy(skey, kit->t->wire_hash[0], 20);
+	return memcmp(h, req2, 20) == 0;
+}
+
+static bool turn(struct sealed *s, unsigned side)
+{
+	struct mse_shake *from = side ? &s->b : &s->a;
+	struct mse_shake *to = side ? &s->a : &s->b;
+	size_t n = from->out_n;
+	uint8_t secret[MSE_KEY];
+
+	if (n == 0)
+		return false;
+	assert_true(s->used + n <= sizeof(s->bytes));
+	memcpy(s->bytes + s->used, from->out, n);
+	from->out_n = 0;
+	s->said[s->n++] = (struct say){ side, { s->bytes + s->used, n } };
+	s->used += n;
+	memset(secret, SECRET, sizeof(secret));
+	if (mse_shake_bytes(to, s->said[s->n - 1].bytes) == MSE_WANT_SECRET)
+		mse_shake_secret(to, secret);
+	return true;
+}
+
+static void seal_say(struct sealed *s, unsigned side, const uint8_t *p,
+    size_t n)
+{
+	assert_true(s->used + n <= sizeof(s->bytes));
+	memcpy(s->bytes + s->used, p, n);
+	mse_seal(side ? &s->b.seal : &s->a.seal, s->bytes + s->used, n);
+	s->said[s->n++] = (struct say){ side, { s->bytes + s->used, n } };
+	s->used += n;
+}
+
+static void sealed(void **state)
+{
+	struct kit kit = kit_make(true, false);
+	static const uint8_t have[] = { 0, 0, 0, 5, 4, 0, 0, 0, 1 };
+	static const unsigned select[] = { MSE_PLAIN, MSE_RC4 };
+	uint8_t a[68], z[68];
+
+	(void)state;
+	hello(a, kit.t->wire_hash[0], 'a');
+	hello(z, kit.t->wire_hash[0], 'z');
+	for (unsigned i = 0; i < 2; i++) {
+		struct mse_conf conf = { .end = MSE_A, .allow = select[i],
+			.prefer = select[i], .pad1 = 30, .pad2 = 5,
+			.find = known_swarm, .ctx = &kit };
+		struct sealed *s = calloc(1, sizeof(*s));
+		struct bench b;
+
+		assert_non_null(s);
+		chance(conf.key, MSE_KEY, 4);
+		conf.key[0] = 'K';
+		memcpy(conf.skey, kit.t->wire_hash[0], 20);
+		mse_shake_init(&s->a, &conf);
+		conf.end = MSE_B;
+		memset(conf.key, 'L', MSE_KEY);
+		mse_shake_init(&s->b, &conf);
+		while (turn(s, 0) || turn(s, 1))
+			;
+		assert_int_equal(s->a.want, MSE_DONE);
+		assert_int_equal(s->b.want, MSE_DONE);
+		seal_say(s, 0, a, 68);
+		seal_say(s, 1, z, 68);
+		seal_say(s, 1, have, sizeof(have));
+		every_cut(&b, &kit, true, s->said, s->n, 200, 3);
+		assert_int_equal(count(b.text, "encrypted 192.0.2.1:1001"), 1);
+		assert_int_equal(count(b.text, "\"outcome\":\"ok\""), 1);
+		assert_int_equal(count(b.text, "handshake "), 2);
+		assert_int_equal(count(b.text, "\"expected\":true"), 2);
+		assert_int_equal(count(b.text, "have 192.0.2.2:1002"), 1);
+		bench_close(&b);
+		free(s);
+	}
+	kit_free(&kit);
+}
+
+/* Our own packets: the kinds and sides of a live run. */
+static void of_our_own(void **state)
+{
+	struct kit kit = kit_make(true, false);
+	static const uint8_t have[] = { 0, 0, 0, 5, 4, 0, 0, 0, 1 };
+	struct endpoint us;
+	uint8_t a[68], z[68];
+
+	(void)state;
+	hello(a, kit.t->wire_hash[0], 'a');
+	hello(z, kit.t->wire_hash[0], 'z');
+	struct say said[] = { { 0, span_of(a, 68) }, { 1, span_of(z, 68) },
+		{ 1, span_of(have, sizeof(have)) } };
+	struct bench b;
+
+	us = end(1);
+	own = &us;
+	every_cut(&b, &kit, true, said, 3, 70, 1);
+	assert_int_equal(count(b.text, "dial 192.0.2.2:1002"), 1);
+	assert_int_equal(count(b.text, "greeted 192.0.2.2:1002"), 1);
+	assert_int_equal(count(b.text, "\"by\":\"us\""), 2); /* and closed */
+	assert_int_equal(count(b.text, "handshake 192.0.2.2:1002"), 1);
+	assert_int_equal(count(b.text, "have 192.0.2.2:1002"), 1);
+	assert_int_equal(count(b.text, "\"rx_bytes\":77,\"tx_bytes\":68"), 1);
+	bench_close(&b);
+	us = end(2);	/* it came to us */
+	every_cut(&b, &kit, true, said, 3, 70, 1);
+	assert_int_equal(count(b.text, "accept 192.0.2.1:1001"), 1);
+	assert_int_equal(count(b.text, "handshake 192.0.2.1:1001"), 1);
+	assert_int_equal(count(b.text, "greeted 192.0.2.1:1001"), 1);
+	assert_int_equal(count(b.text, "have 192.0.2.1:1001"), 1);
+	bench_close(&b);
+	us = end(3);	/* somebody else's */
+	every_cut(&b, &kit, true, said, 3, 3, 1);
+	assert_int_equal(b.records, 0);
+	bench_close(&b);
+	own = NULL;
+	kit_free(&kit);
+}
+
 /* --- HTTP trackers ------------------------------------------------------------- */
 
 #define HASH20 "%01%02%03%04%05%06%07%08%09%0a%0B%0c%0d%0e%0f%10%11%12%13%14"
@@ -621,6 +775,8 @@ int main(void)
 		cmocka_unit_test(middle),
 		cmocka_unit_test(metadata),
 		cmocka_unit_test(encrypted),
+		cmocka_unit_test(sealed),
+		cmocka_unit_test(of_our_own),
 		cmocka_unit_test(http),
 		cmocka_unit_test(udp_tracker),
 		cmocka_unit_test(dht),
