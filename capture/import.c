@@ -19,7 +19,6 @@
 #include "schema/runlog.h"
 
 #define QUEUE_BYTES (8u << 20)
-#define SQLITE_MEMORY (16 << 20)	/* of all its caches together */
 
 static const char custody[] = "these packets were recorded by others: what "
     "happened to them before this import is not known to this program";
@@ -415,7 +414,7 @@ static int seal(struct import *im)
 		printf("%s  evidence.db\n", digest);
 	fflush(stdout);
 	casedir_close(&im->dir);
-	if (derive_update(im->conf->case_path) < 0)
+	if (derive_update_small(im->conf->case_path) < 0)
 		rc = -1;
 	return rc;
 }
@@ -430,7 +429,6 @@ static void watch_signals(void)
 
 static int go(struct import *im)
 {
-	sqlite3_soft_heap_limit64(SQLITE_MEMORY);
 	if (reading_load(&im->reading, im->conf) < 0 || open_files(im) < 0 ||
 	    read_case(im) < 0)
 		return -1;

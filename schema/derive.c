@@ -21,6 +21,8 @@
 #define STEP_RECORDS 2500000
 #define TEMPORARY "PRAGMA temp_store = FILE; PRAGMA temp.cache_size = -65536;" \
 	"PRAGMA threads = 1"
+/* SQLite sorts in as much memory as main's cache may take. */
+#define SMALL "PRAGMA main.cache_size = -16384; PRAGMA temp.cache_size = -8192"
 #define BUSY_MS 60000
 
 /* "FOLDER/NAME" or any other few strings, to be freed. */
@@ -251,7 +253,7 @@ static bool stale(sqlite3 *db)
 
 /* A connection to name with the evidence attached. The evidence may come from
  * a stranger: nothing in its schema is trusted to run. */
-static sqlite3 *open_with(const char *name, const char *evidence)
+static sqlite3 *open_with(const char *name, const char *evidence, bool small)
 {
 	char *file = *name && strcmp(name, ":memory:") ? uri(name, "") : NULL;
 	sqlite3 *db = NULL;
@@ -271,7 +273,8 @@ static sqlite3 *open_with(const char *name, const char *evidence)
 	    NULL);
 	if (((r == SQLITE_NOTADB || r == SQLITE_CORRUPT) && reset(db)) ||
 	    attach(db, evidence) || run(db, "PRAGMA main.synchronous = NORMAL;"
-	    "PRAGMA main.cache_size = -131072;" TEMPORARY))
+	    "PRAGMA main.cache_size = -131072;" TEMPORARY) ||
+	    (small && run(db, SMALL)))
 		goto bad;
 	return db;
 bad:
@@ -282,7 +285,7 @@ bad:
 static sqlite3 *build_first(const char *evidence_path, const char *into,
     int64_t size)
 {
-	sqlite3 *db = open_with(into, evidence_path);
+	sqlite3 *db = open_with(into, evidence_path, false);
 
 	if (db == NULL)
 		return NULL;
@@ -309,11 +312,11 @@ static void temporary_in(const char *folder)
 		log_die("out of memory");
 }
 
-static sqlite3 *update(const char *case_path)
+static sqlite3 *update(const char *case_path, bool small)
 {
 	char *file = text("%s/derived.db", case_path);
 	char *evidence = text("%s/evidence.db", case_path);
-	sqlite3 *db = open_with(file, evidence);
+	sqlite3 *db = open_with(file, evidence, small);
 
 	if (db && stale(db) && reset(db)) {
 		sqlite3_close(db);
@@ -333,7 +336,15 @@ static sqlite3 *update(const char *case_path)
 
 int derive_update(const char *case_path)
 {
-	sqlite3 *db = update(case_path);
+	sqlite3 *db = update(case_path, false);
+
+	sqlite3_close(db);
+	return db ? 0 : -1;
+}
+
+int derive_update_small(const char *case_path)
+{
+	sqlite3 *db = update(case_path, true);
 
 	sqlite3_close(db);
 	return db ? 0 : -1;
@@ -359,7 +370,7 @@ sqlite3 *derive_open(const char *case_path, bool *temporary)
 
 	if (temporary)
 		*temporary = !here;
-	db = here ? update(case_path) : derive_build(evidence, "");
+	db = here ? update(case_path, false) : derive_build(evidence, "");
 	free(evidence);
 	return db;
 }

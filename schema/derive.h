@@ -16,6 +16,8 @@
  * builds it: also if it was made from other records, by another version, or
  * if records were erased since. 0, or -1 with the reason logged. */
 int derive_update(const char *case_path);
+/* The same in some 50 MiB of memory, where more would break a promise. */
+int derive_update_small(const char *case_path);
 
 /*
  * Builds the tables into a fresh database file (or ":memory:", or "" for a
