@@ -3,7 +3,8 @@
  * by ten and by a hundred thousand more, in a process of its own so that its
  * peak memory is its own. The peer measured in the same run: plain SQLite
  * reading the same rows once, and grouping them once, which is the floor of
- * whatever reads a ledger.
+ * whatever reads a ledger. Then two reports by the program itself: an address
+ * record, and that of the largest swarm.
  *
  *	bench_derive [RECORDS [FOLDER]]	FOLDER is kept if it is named
  */
@@ -66,6 +67,71 @@ static double gib(const char *file)
 	return stat(file, &st) < 0 ? 0 : (double)st.st_size / (1 << 30);
 }
 
+/* The one text that sql selects of the derived tables. */
+static void ask(const char *file, const char *sql, char *out, size_t room)
+{
+	sqlite3 *db;
+	sqlite3_stmt *st = NULL;
+
+	if (sqlite3_open_v2(file, &db, SQLITE_OPEN_READONLY, NULL) ||
+	    sqlite3_prepare_v2(db, sql, -1, &st, NULL) ||
+	    sqlite3_step(st) != SQLITE_ROW)
+		log_die("%s: %s", sql, sqlite3_errmsg(db));
+	snprintf(out, room, "%s", sqlite3_column_text(st, 0));
+	sqlite3_finalize(st);
+	sqlite3_close(db);
+}
+
+/* Seconds that the program takes for a report of what the option chooses. */
+static double report(const char *folder, const char *option,
+    const char *value, double *mib)
+{
+	char out[600], rm[700];
+	double from = now();
+	struct rusage use;
+	int status;
+	pid_t child;
+
+	snprintf(out, sizeof(out), "%s.report", folder);
+	fflush(stdout);
+	child = fork();
+	if (child == 0) {
+		if (freopen("/dev/null", "w", stderr))
+			execl("build/release/swarmwitness", "swarmwitness",
+			    "report", folder, option, value, "-o", out,
+			    (char *)NULL);
+		_exit(127);
+	}
+	if (child < 0 || wait4(child, &status, 0, &use) < 0 || status != 0)
+		log_die("build/release/swarmwitness report %s failed", option);
+	*mib = (double)use.ru_maxrss / 1024;
+	from = now() - from;
+	snprintf(rm, sizeof(rm), "rm -rf '%s'", out);
+	if (system(rm))
+		log_die("%s: cannot be removed", out);
+	return from;
+}
+
+static void reports(const char *folder, const char *derived)
+{
+	char ip[64], swarm[80], n[24];
+	double s, mib;
+
+	ask(derived, "SELECT ip FROM contact WHERE level = 5 ORDER BY conn "
+	    "LIMIT 1 OFFSET (SELECT count(*) / 2 FROM contact WHERE level = 5)",
+	    ip, sizeof(ip));
+	s = report(folder, "--ip", ip, &mib);
+	printf("address record: %.2f s (aim 1), peak memory %.0f MiB\n", s,
+	    mib);
+	ask(derived, "SELECT swarm FROM endpoint GROUP BY swarm ORDER BY "
+	    "count(*) DESC LIMIT 1", swarm, sizeof(swarm));
+	ask(derived, "SELECT max(n) FROM (SELECT count(*) AS n FROM endpoint "
+	    "GROUP BY swarm)", n, sizeof(n));
+	s = report(folder, "--swarm", swarm, &mib);
+	printf("swarm report, of %s endpoint rows: %.1f s (aim 30), peak memory "
+	    "%.0f MiB (aim 512)\n", n, s, mib);
+}
+
 int main(int argc, char **argv)
 {
 	static const int64_t more[] = { 10000, 100000 };
@@ -108,6 +174,7 @@ int main(int argc, char **argv)
 	}
 	s = update(folder, &mib);
 	printf("nothing new: %.3f s\n", s);
+	reports(folder, derived);
 	census_close(&c);
 	if (argc <= 2) {
 		unlink(evidence);
