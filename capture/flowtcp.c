@@ -107,15 +107,18 @@ static bool within(uint32_t a, uint32_t b)
 	return apart < FLOW_AHEAD && apart > -FLOW_AHEAD;
 }
 
-/* A reset that its receiver would heed: within what it can expect (RFC 9293
- * 3.5.3), as far as the capture shows that. */
+/* A reset that its receiver would heed: of the very number that comes next, as
+ * far as the capture shows that (RFC 5961 3.2). Others may be forged. */
 static bool resets(const struct flow *w, unsigned side, const struct packet *p)
 {
 	const struct flow_side *d = &w->side[side], *o = &w->side[!side];
+	const struct segment *last = d->hold && d->hold->n ?
+	    hold_at(d->hold, d->hold->n - 1) : NULL;
 
 	if (d->known)
-		return (int32_t)(p->seq - d->next) >= -1 &&
-		    (int32_t)(p->seq - d->next) < FLOW_AHEAD;
+		return p->seq == d->next || p->seq == d->next - 1 ||
+		    (d->acks && p->seq == d->ack_last) ||
+		    (last && p->seq == last->key + last->units);
 	/* The answer to a SYN: it acknowledges that. */
 	return o->begun && (p->flags & PACKET_ACK) && p->ack == o->start;
 }

@@ -220,7 +220,8 @@ static void input(struct flows *f, struct flow *w, unsigned side,
 	    (w->stage != STAGE_PROOF || d->hold == NULL ||
 	    d->hold->n < EARLY_MOST))
 		flow_offer(f, w, side, &s);
-	if (w->stage != STAGE_PROOF && flow_waits(w))
+	/* What an unproven one holds counts against the bound, too. */
+	if (w->stage == STAGE_PROOF || flow_waits(w))
 		flow_settle(f, w);
 }
 

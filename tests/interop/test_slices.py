@@ -197,6 +197,81 @@ def altered(lab, case):
 	    "a slice of an altered savefile says so, exit 1", p.stderr)
 
 
+# --- packets made here: fragments, two link types, other traffic -------------
+
+def ip_packet(protocol, src, dst, data, ident=1, part=0):
+	return struct.pack(">BBHHHBBH4s4s", 0x45, 0, 20 + len(data), ident,
+	    part, 64, protocol, 0, bytes([10, 1, 0, src]),
+	    bytes([10, 1, 0, dst])) + data
+
+
+def segment(port, to, seq, ack, flags, data=b""):
+	return struct.pack(">HHIIBBHHH", port, to, seq, ack, 0x50, flags,
+	    65535, 0, 0) + data
+
+
+def in_parts(src, dst, ident, data):
+	"""A TCP packet in fragments of 32 bytes."""
+	for at in range(0, len(data), 32):
+		more = 0x2000 if at + 32 < len(data) else 0
+		yield ip_packet(6, src, dst, data[at:at + 32], ident,
+		    more | at // 8)
+
+
+def savefile(path, link, head, packets, second):
+	with open(path, "wb") as f:
+		f.write(struct.pack("<IHHiIII", 0xa1b2c3d4, 2, 4, 0, 0, 65535,
+		    link))
+		for n, p in enumerate(packets):
+			p = head + p
+			f.write(struct.pack("<IIII", second, n, len(p),
+			    len(p)) + p)
+
+
+def made_up(folder):
+	case, out = (os.path.join(folder, n) for n in ("made", "made.pcap"))
+	key = os.path.join(folder, "key2")
+	greeting = b"\x13BitTorrent protocol" + bytes(8) + b"h" * 20
+	a, b = greeting + b"-AA0001-" + b"a" * 12, greeting + b"-BB0001-" + \
+	    b"b" * 12
+	other = ip_packet(6, 1, 2, segment(7, 8, 1, 1, 0x10, b"others"))
+	first = [ip_packet(6, 1, 2, segment(1111, 2222, 0, 0, 2)),
+	    ip_packet(6, 2, 1, segment(2222, 1111, 0, 1, 18)), other,
+	    *in_parts(1, 2, 77, segment(1111, 2222, 1, 1, 24, a))]
+	second = [ip_packet(6, 2, 1, segment(2222, 1111, 1, 69, 24, b)), other,
+	    ip_packet(6, 1, 2, segment(1111, 2222, 69, 69, 17)),
+	    ip_packet(6, 2, 1, segment(2222, 1111, 69, 70, 17)),
+	    ip_packet(17, 1, 2, struct.pack(">HHHH", 1111, 2222, 9, 0) +
+		b"u")]
+	files = [os.path.join(folder, n) for n in ("one.pcap", "two.pcap")]
+	savefile(files[0], 1, bytes(12) + b"\x08\0", first, 1000)
+	savefile(files[1], 276, b"\x08\0" + bytes(18), second, 1001)
+	run("capture", "--key", key, case, *files)
+	talks = View(case).conversations()
+	tap.equal([(c["initiator_bytes"], c["initiator_sha256"],
+	    c["responder_sha256"]) for _, c in talks.values()],
+	    [(68, sha(a), sha(b))],
+	    "one conversation, across two savefiles, one packet in fragments")
+	if not talks:
+		return
+	conn = next(iter(talks))
+	slice_of(case, out, "--conn", conn)
+	link, n, _ = packets_in(out)
+	tap.equal((link, n), (101, len(first) + len(second) - 3), "its slice: "
+	    "every packet of it and every fragment, no other; from the IP "
+	    "header on, since link types differ")
+	alone = os.path.join(folder, "alone")
+	run("capture", "--key", key, alone, out)
+	tap.equal([(c["initiator_sha256"], c["responder_sha256"])
+	    for _, c in View(alone).conversations().values()],
+	    [(sha(a), sha(b))], "the slice alone gives both digests")
+	os.unlink(out)
+	slice_of(case, out, "--ip", "10.1.0.2")
+	tap.equal(packets_in(out)[:2], (101, len(first) + len(second)),
+	    "all packets of an address")
+	holds(case, "the case of two imports")
+
+
 class Live:
 	"""`capture --interface` on a host, and what it says."""
 
@@ -292,6 +367,7 @@ def live_faults(lab):
 def main():
 	as_root()
 	with Lab() as lab:
+		made_up(lab.folder)
 		lab.swarm(only=["aria2-seed", "lt-seed"])
 		lab.peers["lt-utp"] = utp = clients.Libtorrent(
 		    lab.host("lt-utp", 21), lab.content, port=6899,

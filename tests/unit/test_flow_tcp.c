@@ -134,6 +134,10 @@ static const struct {
 	    TOLD "0:abc@4 reset by 1@5 " },
 	{ "reset outside the window", OPEN "a A 1 1 abc;b R -5000;a A 4 1 d",
 	    TOLD "0:abc@4 0:d@6 " ENDS "6 " },
+	{ "reset of a number that is not the next", OPEN "a A 1 1 abc;"
+	    "b R 500;a A 4 1 d", TOLD "0:abc@4 0:d@6 " ENDS "6 " },
+	{ "reset behind what was not captured", OPEN "a A 1 1 abc;b A 1 9;"
+	    "a R 9", TOLD "0:abc@4 0:gap 4 reset by 0@6 " },
 	{ "reset tells what waits", OPEN "a A 4 1 def;a RA 7 1",
 	    TOLD "0:gap 3 0:def@4 reset by 0@5 " },
 	{ "in mid-stream", "b A 100 50 one;a A 50 103 two;b A 103 53 three",

@@ -224,6 +224,30 @@ static void noise(void **state)
 	ear_end(&e);
 }
 
+/* Unproven ones hold what they were sent, within the bound of all. */
+static void unproven_memory(void **state)
+{
+	static uint8_t d[1400];
+	struct ear e;
+
+	(void)state;
+	ear_begin(&e, 0);
+	for (unsigned i = 0; i < 100000; i++) {
+		size_t n = datagram(d, sizeof(d), 'D', 7, (uint16_t)(i / 2000),
+		    9, "");
+		struct bytes p = udp_packet(4, 1, 1 + i % 2000, 2, 22,
+		    span_of(d, sizeof(d)));
+
+		assert_int_equal(n, UTP_HEADER);
+		ear_give(&e, &p);
+		assert_true(flows_memory(e.flows) <= FLOW_MEMORY);
+	}
+	flows_finish(e.flows);
+	assert_int_equal(e.count, 0);
+	assert_true(flows_memory_most(e.flows) > 20u << 20);
+	ear_end(&e);
+}
+
 /* A long transfer across the wrap of seq_nr, reordered and repeated. */
 static void wraps(void **state)
 {
@@ -267,6 +291,7 @@ int main(void)
 		cmocka_unit_test(scripts),
 		cmocka_unit_test(dns),
 		cmocka_unit_test(noise),
+		cmocka_unit_test(unproven_memory),
 		cmocka_unit_test(wraps),
 	};
 
