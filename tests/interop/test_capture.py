@@ -2,6 +2,7 @@
 """Captures of others: a swarm of real clients, recorded beside two leeches,
 imported, and held against tshark's reading of the same files and against what
 the clients say; then damaged in every way, and imported again."""
+import glob
 import os
 import random
 import struct
@@ -10,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
+from contextlib import closing
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
@@ -17,6 +19,7 @@ import lab as laboratory		# noqa: E402
 import pcap				# noqa: E402
 from caseview import Case		# noqa: E402
 from tap import Tap			# noqa: E402
+from watching import LIMIT_S, Watch	# noqa: E402
 
 VECTORS = os.path.join(laboratory.ROOT, "../shared/vectors/pcaps")
 CHECK = os.path.join(laboratory.ROOT, "tests/verify_case.py")
@@ -202,6 +205,7 @@ def check_swarm(folder):
 		torrent, paths = record_swarm(lab, folder)
 		for n, path in enumerate(paths):
 			check_one(folder, lab, n, path, torrent)
+		check_encrypted(folder, lab, torrent)
 	both = os.path.join(folder, "both")
 	p = capture(folder, both, "--torrent", torrent, *paths)
 	tap.equal((p.returncode, holds(both)), (0, True),
@@ -251,6 +255,66 @@ def check_pieces(case, lab, name):
 		tap.claim(True, "%s has them all now" % p.host.name)
 	tap.claim(len(whole) >= 4, "%s: whole pieces: %d" % (name,
 	    len(whole)))
+
+
+# --- an observer's own packets, as others see them --------------------------
+
+def observe(folder, lab):
+	"""A run over encryption alone; its case."""
+	case = os.path.join(folder, "observer")
+	watch = Watch(lab.monitor(case, "--encryption", "require", "--no-utp",
+	    "--no-dht", "--sample", "2", duration=LIMIT_S,
+	    key=os.path.join(folder, "key")), case, lab.content.pieces)
+	watch.until("pieces over encryption", lambda c: len({r.conn
+	    for r in c.records("piece", by="peer") if r.d["match"]}) >= 2)
+	watch.end()
+	return case
+
+
+def check_encrypted(folder, lab, torrent):
+	live = observe(folder, lab)
+	with closing(Case(live, lab.content.pieces)) as case:
+		met = [r for r in case.records("encrypted")
+		    if r.d["outcome"] == "ok"]
+		want = {(r.ip, r.port, r.d["piece"], r.d["sha256"])
+		    for r in case.records("piece", by="peer")
+		    if r.d["match"]}
+	files = sorted(glob.glob(os.path.join(live, "packets", "*.pcap")))
+	p = capture(folder, live, *files)
+	tap.claim(p.returncode == 1 and p.stderr.count("already") ==
+	    len(files), "a run's own packets are refused in its own case",
+	    p.stderr)
+	secrets = os.path.join(folder, "secrets")
+	with open(secrets, "w") as f:
+		f.write("# key, secret, infohash\n")
+		for r in met:
+			f.write("%s %s %s\n" % (r.raw[:96].hex(),
+			    r.d["secret"], r.d["skey"]))
+	for name, options in (("with", ["--secrets", secrets]),
+	    ("without", [])):
+		path = os.path.join(folder, "others " + name)
+		p = capture(folder, path, "--torrent", torrent, *options,
+		    *files)
+		tap.equal((p.returncode, holds(path)), (0, True),
+		    "imported elsewhere, %s the secrets: holds" % name)
+		with closing(Case(path, lab.content.pieces)) as case:
+			found = {(r.ip, r.port, r.d["piece"],
+			    r.d["sha256"]) for r in case.records("piece")
+			    if r.d["match"]}
+			said = Counter(r.d["outcome"]
+			    for r in case.records("encrypted"))
+			us = case.records("handshake", "piece", by="us")
+		if options:
+			tap.equal((want - found, found - want, us),
+			    (set(), set(), []), "its encrypted conversations "
+			    "give the same %d pieces of the same ends" %
+			    len(want))
+		else:
+			tap.claim(not found & want and
+			    said["the secret is not known"] >= len(met) and
+			    set(said) == {"the secret is not known"},
+			    "%d say only that they are encrypted, it seems" %
+			    len(met), said)
 
 
 # --- damage -------------------------------------------------------------------
