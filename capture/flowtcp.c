@@ -70,6 +70,12 @@ static struct flow *on_syn(struct flows *f, struct flow *w, unsigned *side,
 	if (d->begun && d->start == key && w->stage != STAGE_OVER)
 		return w;
 	if (p->flags & PACKET_ACK) {
+		if (w->stage == STAGE_OVER && !(d->begun && d->start == key)) {
+			w = renew(f, w, !*side, p->ack);
+			*side = 1;
+			begun(w, 1, key);
+			return w;
+		}
 		if (w->again_syn && w->again_side != *side &&
 		    p->ack == w->again_key) {
 			w = renew(f, w, w->again_side, w->again_key);

@@ -155,6 +155,11 @@ static const struct {
 	    "a A 5 2;a S 7000;b SA 9000 7001;a A 7001 9001 def",
 	    TOLD "0:abc@4 both ended by 0@6 open(11>22 8,9) 0:def@10 "
 	    ENDS "10 " },
+	{ "the next, its SYN was missed", OPEN "a A 1 1 abc;a FA 4 1;"
+	    "b FA 1 5;b SA 9000 7001;a A 7001 9001 def", TOLD "0:abc@4 "
+	    "both ended by 0@6 open(11>22 7,7) 0:def@8 " ENDS "8 " },
+	{ "a late SYN-ACK of what is over", OPEN "a A 1 1 abc;a FA 4 1;"
+	    "b FA 1 5;b SA 0 1;a A 5 2", TOLD "0:abc@4 both ended by 0@6 " },
 	{ "the next, the end of the first was missed", OPEN "a A 1 1 abc;"
 	    "a S 7000;b SA 9000 7001;a A 7001 9001 def", TOLD "0:abc@4 "
 	    "its ends began another by 0@4 open(11>22 6,6) 0:def@7 "
