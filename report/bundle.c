@@ -121,14 +121,15 @@ static int put_charts(struct manifest *m, const struct composition *made,
     int swarm)
 {
 	for (int i = 0; i < VIEWS; i++) {
-		char name[64], what[64];
+		char name[64], what[96];
 		FILE *f;
 
 		if (made->view[i].rows == 0)
 			continue;
 		snprintf(name, sizeof(name), "swarm-%d-%s.csv", swarm,
 		    made->view[i].name);
-		snprintf(what, sizeof(what), "B%d: numbers of a chart", swarm);
+		snprintf(what, sizeof(what), "B%d: chart: %s", swarm,
+		    made->view[i].title);
 		f = manifest_file(m, name, what);
 		if (f == NULL || chart_csv(f, &made->view[i]) ||
 		    manifest_put(m))

@@ -84,7 +84,8 @@ void section_run(FILE *f, const struct facts *c, size_t i)
 	const struct run_fact *r = &c->run[i];
 	char t[WHEN_MAX];
 
-	fprintf(f, "<h3>Run %zu of %zu</h3>\n<dl>\n", i + 1, c->runs);
+	fprintf(f, "<h3>Run %zu of %zu, record <span class=rec>#%lld</span>"
+	    "</h3>\n<dl>\n", i + 1, c->runs, (long long)r->seq);
 	markup_term(f, "Time");
 	markup_moment(f, r->from_utc_ns, r->bound_ns);
 	fputs(" to ", f);
