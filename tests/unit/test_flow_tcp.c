@@ -72,6 +72,10 @@ static const struct {
 	    TOLD "0:hello@4 1:world@5 both ended by 0@7 " },
 	{ "half-closed", OPEN "a FA 1 1;b A 1 2 one;b A 4 2 two;b FA 7 2",
 	    TOLD "1:one@5 1:two@6 both ended by 0@7 " },
+	{ "data behind a FIN", OPEN "a A 1 1 abc;a FA 4 1;a A 4 1 zz;"
+	    "a A 5 1 yy", TOLD "0:abc@4 " ENDS "7 " },
+	{ "held, and behind a FIN", OPEN "a A 6 1 zz;a FA 4 1;a A 1 1 abc",
+	    TOLD "0:abc@6 " ENDS "6 " },
 	{ "says nothing", OPEN "a FA 1 1;b FA 1 2", "" },
 	{ "SYN alone", "a S 0;+1;a S 0;a S 0", "" },
 	{ "refused", "a S 0;b RA 0 1", "" },
