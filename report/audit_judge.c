@@ -105,6 +105,10 @@ static void say_against(const struct claim *c, const struct verdict_of *v,
 	if (r->other_torrent && b->other_hash[0])
 		say(j, true, b->other_hash_seq, "at that time it spoke under "
 		    "another infohash, %s", b->other_hash);
+	if (b->spoke_seq >= 0)
+		say(j, false, b->spoke_seq, "it sent a handshake that bears "
+		    "the claimed infohash, in a conversation that was not "
+		    "about it");
 	if (r->failed)
 		say(j, true, -1, "%s a whole piece that came from it then "
 		    "failed the torrent's hash", r->level >= 5 ? "beside "

@@ -234,8 +234,10 @@ static int other_hash(struct sights *s, const struct contact *c,
 		const char *h = rows_text(&q, 0);
 
 		/* Of a torrent unknown to the case, but the one claimed. */
-		if (strncmp(h, k->infohash, 40) == 0)
+		if (strncmp(h, k->infohash, 40) == 0) {
+			b->spoke_seq = rows_int(&q, 1);
 			return q.failed ? -1 : 1;
+		}
 		snprintf(b->other_hash, sizeof(b->other_hash), "%s", h);
 		b->other_hash_seq = rows_int(&q, 1);
 	}
@@ -401,7 +403,8 @@ int sights_of(struct sights *s, const struct claim *c, int64_t bound_ns,
 {
 	struct rows q = { .st = s->resolve };
 
-	*b = (struct beside){ .others = -1, .other_hash_seq = -1 };
+	*b = (struct beside){ .others = -1, .other_hash_seq = -1,
+	    .spoke_seq = -1 };
 	*v = (struct verdict_of){ .from_ns = c->from_utc_ns, .to_ns =
 	    c->to_utc_ns, .claimed_bytes = c->bytes, .claimed_pieces =
 	    c->pieces };

@@ -36,6 +36,9 @@ struct beside {
 	bool time_watched;		/* something was watched then */
 	char other_hash[65];		/* of the conversation nearest, or "" */
 	int64_t other_hash_seq;
+	int64_t spoke_seq;		/* a handshake under the claimed
+					 * infohash, which was not asked for,
+					 * -1: none */
 	bool stalled;			/* a dial in vain during a stall */
 	bool import;			/* evidence of it is imported */
 	bool own;			/* the observer's own address */
