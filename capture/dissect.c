@@ -300,6 +300,18 @@ static void settle(struct dissect *d, struct flow_at at)
 
 /* --- the sink -------------------------------------------------------------------------- */
 
+/* A savefile may give any time at all; differences of these must fit. */
+static struct flow_at sane(struct flow_at at)
+{
+	const int64_t least = -(INT64_C(1) << 61), most = INT64_C(1) << 62;
+
+	if (at.utc_ns < least)
+		at.utc_ns = least;
+	if (at.utc_ns > most)
+		at.utc_ns = most;
+	return at;
+}
+
 static void *on_open(void *ctx, const struct flow_open *o)
 {
 	struct dissect *d = ctx;
@@ -318,7 +330,8 @@ static void *on_open(void *ctx, const struct flow_open *o)
 	*handle = c;
 	*c = (struct conv){ .d = d, .handle = handle, .transport = o->transport,
 		.end = { o->end[0], o->end[1] }, .opened = o->opened,
-		.us = us, .began = o->at, .last = o->at, .seq = -1 };
+		.us = us, .file = d->file, .began = sane(o->at),
+		.last = sane(o->at), .seq = -1 };
 	link_newest(c);
 	weigh(c);
 	make_room(d, c);
@@ -332,6 +345,7 @@ static bool on_bytes(void *ctx, void *flow, unsigned side, struct span s,
 	struct dissect *d = ctx;
 	bool wanted = true;
 
+	at = sane(at);
 	tick(d, at);
 	if (!c) {
 		free(handle);
@@ -373,6 +387,7 @@ static void on_gap(void *ctx, void *flow, unsigned side, uint64_t n,
 	struct conv *c = *(struct conv **)flow;
 
 	(void)packets;
+	at = sane(at);
 	tick(ctx, at);
 	if (!c)
 		return;
@@ -391,7 +406,7 @@ static void on_differs(void *ctx, void *flow, unsigned side, uint64_t offset,
 
 	(void)ctx;
 	if (c && c->kind == TALK_PEER)
-		peertalk_differs(c, side, offset, n, at);
+		peertalk_differs(c, side, offset, n, sane(at));
 }
 
 static void on_closed(void *ctx, void *flow, enum flow_end how, unsigned by,
@@ -399,6 +414,7 @@ static void on_closed(void *ctx, void *flow, enum flow_end how, unsigned by,
 {
 	struct conv **handle = flow;
 
+	at = sane(at);
 	tick(ctx, at);
 	if (*handle)
 		end(*handle, how, by, at);
@@ -411,6 +427,7 @@ static void on_datagram(void *ctx, const struct endpoint *from,
 {
 	struct dissect *d = ctx;
 
+	at = sane(at);
 	tick(d, at);
 	if (d->conf.ours && !d->conf.ours(d->conf.ctx, from) &&
 	    !d->conf.ours(d->conf.ctx, to))

@@ -46,6 +46,7 @@ struct conv {
 				 * not its beginning */
 	unsigned lead;		/* side that opened, or spoke first */
 	int us;			/* side that is ours, -1 for none */
+	const char *file;	/* where it began */
 	struct flow_at began, last;
 	uint8_t *held[2];	/* TALK_NEW: what came so far ... */
 	size_t held_n[2], flight[2];

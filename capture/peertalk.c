@@ -108,7 +108,7 @@ static void put_flow(struct conv *c)
 	json_str(&j, "initiator", endpoint_text(&c->end[c->lead], text));
 	json_str(&j, "responder", endpoint_text(&c->end[!c->lead], text));
 	json_str(&j, "began", c->opened ? "handshake" : "middle");
-	json_str(&j, "file", c->d->file);
+	json_str(&j, "file", c->file);
 	json_uint(&j, "frame", c->began.frame);
 	json_close(&j, '}');
 	put_opening(c, &r, &j);

@@ -161,6 +161,16 @@ static void print_ends(struct listing *l, const struct record *r,
 		printf(" #%" PRId64, conn);
 }
 
+/* The listing could not be written on: an errno, or 0. */
+static volatile sig_atomic_t unwritten;
+
+static bool stuck(bool flush)
+{
+	if (!unwritten && (flush ? fflush(stdout) != 0 : ferror(stdout) != 0))
+		unwritten = errno;
+	return unwritten != 0;
+}
+
 static int64_t on_add(void *ctx, const struct record *r)
 {
 	struct listing *l = ctx;
@@ -184,6 +194,7 @@ static int64_t on_add(void *ctx, const struct record *r)
 	printf("%s\n", r->names > 3 ? ",..." : "");
 	if (strcmp(r->kind, "closed") == 0)
 		forget(l, conn);
+	stuck(false);
 	return seq;
 }
 
@@ -202,14 +213,6 @@ static void print_file(const struct read_file *f)
 	    f->flows, f->unclaimed, f->datagrams, f->damaged);
 }
 
-static volatile sig_atomic_t never;
-
-/* A reader that has had enough is no fault of ours. */
-static bool pipe_broken(void)
-{
-	return fflush(stdout) != 0 && errno == EPIPE;
-}
-
 static int print_one(struct reading *r, const char *path, bool last)
 {
 	char safe[512];
@@ -223,7 +226,7 @@ static int print_one(struct reading *r, const char *path, bool last)
 		return -1;
 	}
 	f.file = log_safe(span_str(path), safe, sizeof(safe));
-	rc = reading_source(r, src, &f, &never);
+	rc = reading_source(r, src, &f, &unwritten);
 	print_file(&f);
 	source_close(src);
 	return rc;
@@ -261,18 +264,17 @@ int import_print(const struct import_conf *conf)
 		return 1;
 	}
 	reading_begin(&r, on_add, NULL, &l);
-	for (size_t i = 0; i < conf->count && !pipe_broken(); i++)
+	for (size_t i = 0; i < conf->count && !stuck(true); i++)
 		if (print_one(&r, conf->files[i], i + 1 == conf->count) < 0)
 			rc = 1;
 	reading_free(&r);
 	for (unsigned i = 0; i < BUCKETS; i++)
 		while (l.bucket[i])
 			forget(&l, l.bucket[i]->conn);
-	if (pipe_broken())
+	if (!stuck(true))
+		return rc;
+	if (unwritten == EPIPE)	/* a reader that has had enough */
 		return 0;
-	if (ferror(stdout)) {
-		log_warn("the listing cannot be written");
-		rc = 1;
-	}
-	return rc;
+	log_warn("the listing cannot be written: %s", strerror(unwritten));
+	return 1;
 }

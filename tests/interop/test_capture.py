@@ -412,6 +412,18 @@ def check_command(folder, path):
 	    text=True, timeout=60)
 	tap.equal((p.stdout.count("\n"), p.stderr), (1, ""),
 	    "a listing whose reader has had enough ends without a word")
+	with open("/dev/full", "w") as full:
+		p = subprocess.run([laboratory.PROGRAM, "capture", "--print",
+		    path], stdout=full, stderr=subprocess.PIPE, text=True,
+		    timeout=60)
+	tap.claim(p.returncode == 1 and "No space left" in p.stderr,
+	    "a listing that cannot be written fails and says so", p.stderr)
+	twin = os.path.join(folder, "twin.pcap")
+	subprocess.run(["cp", path, twin], check=True)
+	p = capture(folder, os.path.join(folder, "never"), path, twin)
+	tap.claim(p.returncode == 1 and twin in p.stderr and
+	    not os.path.exists(os.path.join(folder, "never")),
+	    "the same packets twice in one import are refused", p.stderr)
 	none = os.path.join(folder, "none")
 	with open(none, "w") as f:
 		f.write("this is no savefile")
