@@ -25,7 +25,8 @@ MANY := $(patsubst %,build/release/bench/%,manypeers shaker)
 # Objects that may call nothing outside PURE_ALLOW: wire/, and the state
 # machines and arithmetic of the other rooms.
 PURE := $(wildcard wire/*.c) $(wildcard monitor/session.c monitor/sample.c \
-	monitor/extend.c monitor/asks.c monitor/budget.c monitor/jump.c monitor/book.c monitor/hosts.c \
+	monitor/extend.c monitor/asks.c monitor/budget.c monitor/jump.c monitor/book.c monitor/due.c \
+	monitor/hosts.c \
 	monitor/tier.c monitor/vote.c schema/merkle.c report/verdict.c report/claimtime.c schema/sparse.c report/estimate.c \
 	capture/packet.c capture/guess.c capture/httpmsg.c)
 PURE_ALLOW := mem(cpy|move|set|cmp|chr|rchr)|__mem(cpy|move|set)_chk|str(len|cmp|ncmp)|snprintf|__snprintf_chk|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_|SHA(1|256)(_Init|_Update|_Final|_Transform)?|RC4(_set_key)?

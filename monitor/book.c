@@ -1,5 +1,6 @@
 #include "monitor/book.h"
 
+#include "monitor/due.h"
 #include "monitor/hosts.h"
 
 #define S (1000000000ll)
@@ -26,7 +27,13 @@ struct candidate {
 	bool untried;
 };
 
+/* A swarm. It is in line while something of it may be due, else in the heap
+ * by its first candidate's time: so no call looks at every swarm. */
 struct room {
+	struct due_item due;	/* first: the heap's item is the room */
+	uint32_t number;
+	uint32_t next;		/* in line; among the free */
+	bool in_line;
 	uint32_t root;		/* heap of its candidates */
 	uint32_t oldest, newest;	/* never tried */
 	uint32_t waiting, held;
@@ -37,10 +44,12 @@ struct book {
 	struct book_conf conf;
 	struct candidate *cand;
 	struct hosts hosts;
-	struct room *swarm;
+	struct room **swarm;
+	struct due later;	/* swarms that nothing is due in */
+	uint32_t first, last;	/* in line */
 	uint32_t *cand_bucket;	/* a power of two */
 	uint32_t cands, cand_room, cand_free, cand_buckets;
-	uint32_t swarms, swarm_room, turn;
+	uint32_t swarms, swarm_room, swarm_free;
 	uint32_t heard, half_open, open, in_open;
 	int64_t tokens, token_ns;	/* dials allowed, in ns of 1/rate */
 };
@@ -138,18 +147,30 @@ static uint32_t meld_all(struct book *b, uint32_t list)
 	return root;
 }
 
+/* Its first candidate is another: so is its turn. */
+static void rank(struct book *b, struct room *r)
+{
+	if (r->in_line)
+		return;		/* which it is told when it comes to it */
+	if (r->root == BOOK_NONE)
+		due_drop(&b->later, &r->due);
+	else if (r->due.place == 0 || r->due.at_ns != b->cand[r->root].due_ns)
+		due_put(&b->later, &r->due, b->cand[r->root].due_ns);
+}
+
 static void heap_add(struct book *b, uint32_t i)
 {
-	struct room *r = &b->swarm[b->cand[i].swarm];
+	struct room *r = b->swarm[b->cand[i].swarm];
 
 	b->cand[i].child = b->cand[i].next = b->cand[i].prev = BOOK_NONE;
 	r->root = meld(b, r->root, i);
 	b->cand[r->root].prev = b->cand[r->root].next = BOOK_NONE;
+	rank(b, r);
 }
 
 static void heap_remove(struct book *b, uint32_t i)
 {
-	struct room *r = &b->swarm[b->cand[i].swarm];
+	struct room *r = b->swarm[b->cand[i].swarm];
 	struct candidate *c = &b->cand[i];
 	uint32_t rest = meld_all(b, c->child);
 
@@ -166,6 +187,38 @@ static void heap_remove(struct book *b, uint32_t i)
 	if (rest != BOOK_NONE)
 		b->cand[rest].prev = b->cand[rest].next = BOOK_NONE;
 	c->child = c->next = c->prev = BOOK_NONE;
+	rank(b, r);
+}
+
+/* --- whose turn it is among swarms ------------------------------------------- */
+
+static void line_up(struct book *b, struct room *r)
+{
+	r->in_line = true;
+	r->next = BOOK_NONE;
+	*(b->last == BOOK_NONE ? &b->first : &b->swarm[b->last]->next) =
+	    r->number;
+	b->last = r->number;
+}
+
+/* The first in line leaves it, in_line until it is told its place; NULL:
+ * nobody is. */
+static struct room *step_up(struct book *b, int64_t now_ns)
+{
+	struct due_item *i;
+	struct room *r;
+
+	while ((i = due_first(&b->later)) != NULL && i->at_ns <= now_ns) {
+		due_drop(&b->later, i);
+		line_up(b, (struct room *)i);
+	}
+	if (b->first == BOOK_NONE)
+		return NULL;
+	r = b->swarm[b->first];
+	b->first = r->next;
+	if (b->first == BOOK_NONE)
+		b->last = BOOK_NONE;
+	return r;
 }
 
 /* --- candidates ------------------------------------------------------------- */
@@ -173,7 +226,7 @@ static void heap_remove(struct book *b, uint32_t i)
 static void untried_remove(struct book *b, uint32_t i)
 {
 	struct candidate *c = &b->cand[i];
-	struct room *r = &b->swarm[c->swarm];
+	struct room *r = b->swarm[c->swarm];
 
 	if (!c->untried)
 		return;
@@ -202,14 +255,14 @@ static void cand_forget(struct book *b, uint32_t i)
 static void cand_drop(struct book *b, uint32_t i)
 {
 	heap_remove(b, i);
-	b->swarm[b->cand[i].swarm].waiting--;
+	b->swarm[b->cand[i].swarm]->waiting--;
 	cand_forget(b, i);
 }
 
 static uint32_t cand_add(struct book *b, uint32_t swarm,
     const struct endpoint *at, int64_t now_ns)
 {
-	struct room *r = &b->swarm[swarm];
+	struct room *r = b->swarm[swarm];
 	uint32_t i = b->cand_free, host, *head;
 
 	if (i == BOOK_NONE && b->cands == b->cand_room && !grow_cands(b))
@@ -257,7 +310,9 @@ struct book *book_new(const struct book_conf *conf)
 	if (!b)
 		return NULL;
 	*b = (struct book){ .conf = *conf, .cand_free = BOOK_NONE,
-		.token_ns = INT64_MIN };
+		.swarm_free = BOOK_NONE, .first = BOOK_NONE,
+		.last = BOOK_NONE, .token_ns = INT64_MIN };
+	due_init(&b->later, conf->memory);
 	if (b->conf.per_swarm == 0)
 		b->conf.per_swarm = PER_SWARM;
 	if (hosts_init(&b->hosts, conf->memory, conf->key) && grow_cands(b))
@@ -272,47 +327,81 @@ void book_free(struct book *b)
 		return;
 	b->conf.memory(b->cand, 0);
 	hosts_fini(&b->hosts);
-	b->conf.memory(b->swarm, 0);
+	for (uint32_t i = 0; i < b->swarms; i++)
+		b->conf.memory(b->swarm[i], 0);
+	if (b->swarm)
+		b->conf.memory(b->swarm, 0);
+	due_fini(&b->later);
 	b->conf.memory(b->cand_bucket, 0);
 	b->conf.memory(b, 0);
 }
 
-uint32_t book_open(struct book *b)
+/* One more. NULL: no memory. */
+static struct room *make_room(struct book *b)
 {
-	struct room *made;
-	uint32_t i = 0, room;
+	uint32_t room = b->swarm_room ? b->swarm_room * 2 : 8;
+	struct room **made, *r;
 
-	while (i < b->swarms && (b->swarm[i].open || b->swarm[i].held > 0))
-		i++;
-	if (i == BOOK_SWARMS_MAX)
-		return BOOK_NONE;
-	if (i == b->swarm_room) {
-		room = b->swarm_room ? b->swarm_room * 2 : 8;
-		made = b->conf.memory(b->swarm, room * sizeof(*made));
+	if (b->swarms == BOOK_SWARMS_MAX ||
+	    !due_reserve(&b->later, b->swarms + 1))
+		return NULL;
+	if (b->swarms == b->swarm_room) {
+		made = b->conf.memory(b->swarm, room * sizeof(struct room *));
 		if (!made)
-			return BOOK_NONE;
+			return NULL;
 		b->swarm = made;
 		b->swarm_room = room;
 	}
-	if (i == b->swarms)
-		b->swarms++;
-	b->swarm[i] = (struct room){ .root = BOOK_NONE, .oldest = BOOK_NONE,
-		.newest = BOOK_NONE, .open = true };
-	return i;
+	r = b->conf.memory(NULL, sizeof(*r));
+	if (!r)
+		return NULL;
+	*r = (struct room){ .number = b->swarms };
+	b->swarm[b->swarms++] = r;
+	return r;
+}
+
+/* Nobody is visited for it any more: its number may serve another. */
+static void give_back(struct book *b, struct room *r)
+{
+	/* One in line is given back when it comes to it. */
+	if (r->open || r->held > 0 || r->in_line)
+		return;
+	r->next = b->swarm_free;
+	b->swarm_free = r->number;
+}
+
+uint32_t book_open(struct book *b)
+{
+	struct room *r;
+
+	if (b->swarm_free != BOOK_NONE) {
+		r = b->swarm[b->swarm_free];
+		b->swarm_free = r->next;
+	} else {
+		r = make_room(b);
+	}
+	if (!r)
+		return BOOK_NONE;
+	*r = (struct room){ .number = r->number, .root = BOOK_NONE,
+		.oldest = BOOK_NONE, .newest = BOOK_NONE, .open = true };
+	return r->number;
 }
 
 void book_close(struct book *b, uint32_t swarm)
 {
-	while (b->swarm[swarm].root != BOOK_NONE)
-		cand_drop(b, b->swarm[swarm].root);
-	b->swarm[swarm].open = false;
+	struct room *r = b->swarm[swarm];
+
+	while (r->root != BOOK_NONE)
+		cand_drop(b, r->root);
+	r->open = false;
+	give_back(b, r);
 }
 
 const char *book_hear(struct book *b, uint32_t swarm,
     const struct endpoint *at, enum book_source source, int64_t now_ns)
 {
 	const char *special = endpoint_forbidden(at, b->conf.allow_local);
-	struct room *r = &b->swarm[swarm];
+	struct room *r = b->swarm[swarm];
 	uint32_t i;
 
 	if (special)
@@ -393,15 +482,20 @@ bool book_next(struct book *b, int64_t now_ns, struct book_visit *v)
 {
 	int looks = LOOKS_MOST;
 	uint32_t i = BOOK_NONE;
+	struct room *r = NULL;
 
 	if (b->half_open >= b->conf.half_open ||
 	    b->half_open + b->open >= b->conf.connections ||
 	    !take_token(b, now_ns))
 		return false;
-	for (uint32_t n = 0; n < b->swarms && i == BOOK_NONE && looks > 0;
-	    n++) {
-		b->turn = (b->turn + 1) % b->swarms;
-		i = due_in(b, &b->swarm[b->turn], now_ns, &looks);
+	while (i == BOOK_NONE && looks > 0 && (r = step_up(b, now_ns))) {
+		i = due_in(b, r, now_ns, &looks);
+		r->in_line = false;
+		if (i != BOOK_NONE || (looks <= 0 && r->root != BOOK_NONE))
+			line_up(b, r);
+		else
+			rank(b, r);
+		give_back(b, r);
 	}
 	if (i == BOOK_NONE)
 		return false;
@@ -409,13 +503,13 @@ bool book_next(struct book *b, int64_t now_ns, struct book_visit *v)
 	b->half_open++;
 	heap_remove(b, i);
 	untried_remove(b, i);
-	b->swarm[b->turn].waiting--;
-	b->swarm[b->turn].held++;
+	r->waiting--;
+	r->held++;
 	b->cand[i].held = true;
 	b->cand[i].reached = false;
 	b->cand[i].attempts++;
 	hosts_knock(&b->hosts, b->cand[i].host, b->cand[i].at.port, now_ns);
-	*v = (struct book_visit){ .id = i, .swarm = b->turn,
+	*v = (struct book_visit){ .id = i, .swarm = r->number,
 		.at = b->cand[i].at, .sources = b->cand[i].sources,
 		.attempt = b->cand[i].attempts, .known = b->cand[i].known };
 	return true;
@@ -446,7 +540,7 @@ void book_reached(struct book *b, uint32_t id)
 void book_done(struct book *b, uint32_t id, enum book_end how, int64_t now_ns)
 {
 	struct candidate *c = &b->cand[id];
-	struct room *r = &b->swarm[c->swarm];
+	struct room *r = b->swarm[c->swarm];
 	int64_t wait = 0;
 
 	if (c->reached)
@@ -482,6 +576,7 @@ void book_done(struct book *b, uint32_t id, enum book_end how, int64_t now_ns)
 	c->held = false;
 	if (!r->open) {
 		cand_forget(b, id);
+		give_back(b, r);
 		return;
 	}
 	c->due_ns = how == BOOK_SELF ? INT64_MAX : now_ns + wait;

@@ -81,6 +81,8 @@ static void keep_torrent(struct run *r, const struct swarm *s,
 	char name[128];
 
 	runlog_torrent(&r->account.run, s->ref.swarm, s->torrent, source);
+	if (s->kept)
+		return;
 	snprintf(name, sizeof(name), "torrents/%s.torrent", s->ref.swarm);
 	casedir_put(&r->dir, name, s->torrent->mi.file);
 }
@@ -191,6 +193,7 @@ static void on_sighup(uv_signal_t *sig, int number)
 		if (s->origin == SWARM_LISTED && !wanted_has(&r->wanted, s))
 			unwatch(r, s, "its torrent left the list");
 	}
+	wanted_keep(&r->wanted, &r->dir, &r->crowd.swarms.by_hash);
 	while ((s = wanted_take(&r->wanted)))
 		take(r, s);
 	wanted_fini(&r->wanted);
@@ -623,6 +626,7 @@ static int observe(struct run *r)
 	open_timers(r);
 	if (r->opt.tsas)
 		r->tsa = tsa_start(&r->loop, r->ledger, &r->opt);
+	wanted_keep(&r->wanted, &r->dir, &r->crowd.swarms.by_hash);
 	while ((s = wanted_take(&r->wanted)))
 		watch(r, s);
 	wanted_fini(&r->wanted);

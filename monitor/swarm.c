@@ -292,11 +292,9 @@ int swarms_add(struct swarms *set, struct swarm *s)
 		return -1;
 	}
 	s->next = NULL;
-	if (set->last)
-		set->last->next = s;
-	else
-		set->first = s;
-	set->last = s;
+	s->link = set->first ? set->last : &set->first;
+	*s->link = s;
+	set->last = &s->next;
 	set->by_book[s->book] = s;
 	set->count += !s->decoy;
 	return 0;
@@ -304,13 +302,8 @@ int swarms_add(struct swarms *set, struct swarm *s)
 
 void swarms_remove(struct swarms *set, struct swarm *s)
 {
-	struct swarm **at = &set->first, *before = NULL;
-
-	for (; *at != s; at = &(*at)->next)
-		before = *at;
-	*at = s->next;
-	if (set->last == s)
-		set->last = before;
+	*s->link = s->next;
+	*(s->next ? &s->next->link : &set->last) = s->link;
 	set->by_book[s->book] = NULL;
 	unindex_swarm(set, s);
 	set->count -= !s->decoy;

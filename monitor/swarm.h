@@ -40,12 +40,13 @@ struct swarm {
 	struct peer *peers;		/* its connections */
 	enum swarm_origin origin;
 	bool decoy;			/* nobody's: see monitor/decoy.h */
+	bool kept;			/* the case has a copy of its torrent */
 	bool leaving;			/* nobody is dialled for it any more */
-	struct swarm *next;
+	struct swarm *next, **link;
 };
 
 struct swarms {
-	struct swarm *first, *last;
+	struct swarm *first, **last;
 	uint32_t count;			/* decoys are none */
 	struct swarm **by_book;		/* index: book number */
 	uint32_t room;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "monitor/due.h"
 #include "monitor/http.h"
 #include "monitor/sock.h"
 #include "monitor/tier.h"
@@ -44,6 +45,7 @@ struct target {
 };
 
 struct tracker_list {
+	struct due_item due;	/* first: the heap's item is the list */
 	struct trackers *ts;
 	struct tracker_list *next, **link;
 	void *ctx;
@@ -81,6 +83,8 @@ struct trackers {
 	struct trackerlog log;
 	uv_timer_t pump, deadline;
 	struct tracker_list *lists;
+	struct due turns;	/* of every list */
+	unsigned list_count;
 	struct op *ops;
 	unsigned http_ops, udp_ops;
 	unsigned announces, failures;
@@ -169,7 +173,9 @@ static void make_walks(struct tracker_list *l, int hash, int family)
 
 static void list_free(struct tracker_list *l)
 {
+	due_drop(&l->ts->turns, &l->due);
 	if (l->link != NULL) {
+		l->ts->list_count--;
 		*l->link = l->next;
 		if (l->next != NULL)
 			l->next->link = l->link;
@@ -185,7 +191,7 @@ static void list_free(struct tracker_list *l)
 
 /* --- asking -------------------------------------------------------------- */
 
-static void pump_soon(struct trackers *ts);
+static void pump_soon(struct trackers *ts, struct tracker_list *l);
 
 static void asked_of(const struct op *op, struct asked *a)
 {
@@ -265,7 +271,7 @@ static void on_answer(void *ctx, const struct exchange *x)
 		op->next->link = op->link;
 	free(op);
 	l->ops--;
-	pump_soon(ts);
+	pump_soon(ts, l);
 }
 
 /* Nothing could be asked: say so as if it had been. */
@@ -374,16 +380,23 @@ static void scrape(struct target *g, int64_t now)
 		begin(g, true, TRACKER_NONE);
 }
 
-static void pump_list(struct trackers *ts, struct tracker_list *l,
-    int64_t now, int64_t *due)
+static bool full(const struct trackers *ts)
 {
+	return ts->http_ops >= HTTP_MOST || ts->udp_ops >= UDP_MOST;
+}
+
+/* Asks what is due of it; when it is to be looked at again. */
+static int64_t pump_list(struct trackers *ts, struct tracker_list *l,
+    int64_t now)
+{
+	int64_t due = INT64_MAX;
 	unsigned id;
 
 	for (size_t i = 0; i < l->target_count; i++) {
 		struct target *g = &l->targets[i];
 
 		if (!has_room(ts, g))
-			continue;
+			return now;
 		scrape(g, now);
 		if (g->stop && g->started && g->op == NULL) {
 			g->stop = false;
@@ -393,14 +406,15 @@ static void pump_list(struct trackers *ts, struct tracker_list *l,
 	for (size_t i = 0; i < l->walk_count && !l->gone; i++) {
 		struct tier_walk *w = &l->walks[i];
 
-		if (ts->http_ops >= HTTP_MOST || ts->udp_ops >= UDP_MOST)
-			return;		/* an answer pumps again */
+		if (full(ts))
+			return now;	/* an answer pumps again */
 		if (tier_next(w, now, &id))
 			begin(&l->targets[id], false, l->targets[id].started ?
 			    TRACKER_NONE : TRACKER_STARTED);
-		if (tier_due(w) < *due)
-			*due = tier_due(w);
+		if (tier_due(w) < due)
+			due = tier_due(w);
 	}
+	return due;
 }
 
 static bool idle(const struct tracker_list *l)
@@ -419,25 +433,36 @@ static void on_pump(uv_timer_t *timer)
 {
 	struct trackers *ts = timer->data;
 	int64_t now = stamp_now().mono_ns, due = INT64_MAX;
-	struct tracker_list *next;
+	struct due_item *first;
 
-	for (struct tracker_list *l = ts->lists; l != NULL; l = next) {
-		next = l->next;
-		pump_list(ts, l, now, &due);
+	while (!full(ts) && (first = due_first(&ts->turns)) != NULL &&
+	    first->at_ns <= now) {
+		struct tracker_list *l = (struct tracker_list *)first;
+
+		due_put(&ts->turns, first, INT64_MAX);
+		due = pump_list(ts, l, now);
 		if (l->gone && idle(l))
 			list_free(l);
+		else if (due < first->at_ns)	/* or an answer came at once */
+			due_put(&ts->turns, first, due);
 	}
+	first = due_first(&ts->turns);
+	due = first != NULL ? first->at_ns : INT64_MAX;
 	if (ts->stopping && ts->lists == NULL) {
 		close_all(ts);
 		return;
 	}
-	if (due != INT64_MAX && !uv_is_active((uv_handle_t *)&ts->pump))
+	/* Full, it waits for an answer, which pumps. */
+	if (due != INT64_MAX && !full(ts) &&
+	    !uv_is_active((uv_handle_t *)&ts->pump))
 		uv_timer_start(&ts->pump, on_pump, due <= now ? 0 :
 		    (uint64_t)((due - now) / NS_PER_MS + 1), 0);
 }
 
-static void pump_soon(struct trackers *ts)
+/* Something of this list is to be looked at. */
+static void pump_soon(struct trackers *ts, struct tracker_list *l)
 {
+	due_put(&ts->turns, &l->due, INT64_MIN);
 	if (!ts->closing)
 		uv_timer_start(&ts->pump, on_pump, 0, 0);
 }
@@ -492,7 +517,7 @@ void trackers_unwatch(struct tracker_list *l)
 	}
 	for (size_t i = 0; i < l->target_count; i++)
 		l->targets[i].stop = true;
-	pump_soon(l->ts);
+	pump_soon(l->ts, l);
 }
 
 static void on_deadline(uv_timer_t *timer)
@@ -527,7 +552,7 @@ void trackers_stop(struct trackers *ts, int wait_ms, void (*done)(void *ctx))
 	for (struct tracker_list *l = ts->lists; l != NULL; l = l->next)
 		trackers_unwatch(l);
 	uv_timer_start(&ts->deadline, on_deadline, (uint64_t)wait_ms, 0);
-	pump_soon(ts);
+	uv_timer_start(&ts->pump, on_pump, 0, 0);
 }
 
 void trackers_free(struct trackers *ts)
@@ -535,10 +560,19 @@ void trackers_free(struct trackers *ts)
 	if (ts == NULL)
 		return;
 	json_fini(&ts->log.json);
+	due_fini(&ts->turns);
 	free(ts);
 }
 
 /* --- beginnings ---------------------------------------------------------- */
+
+static void *memory(void *old, size_t bytes)
+{
+	if (bytes > 0)
+		return realloc(old, bytes);
+	free(old);
+	return NULL;
+}
 
 struct trackers *trackers_new(const struct trackers_conf *conf)
 {
@@ -547,6 +581,7 @@ struct trackers *trackers_new(const struct trackers_conf *conf)
 	if (ts == NULL)
 		return NULL;
 	ts->conf = *conf;
+	due_init(&ts->turns, memory);
 	ts->log.ctx = conf->ctx;
 	ts->log.add = conf->add;
 	json_init(&ts->log.json, JSON_MOST);
@@ -585,6 +620,8 @@ struct tracker_list *trackers_watch(struct trackers *ts,
 	if (l == NULL)
 		return NULL;
 	l->ts = ts;
+	if (!due_reserve(&ts->turns, ts->list_count + 1))
+		goto fail;
 	l->ctx = w->ctx;
 	snprintf(l->swarm, sizeof(l->swarm), "%s", w->swarm);
 	l->is_private = w->is_private;
@@ -606,7 +643,8 @@ struct tracker_list *trackers_watch(struct trackers *ts,
 	if (l->next != NULL)
 		l->next->link = &l->next;
 	ts->lists = l;
-	pump_soon(ts);
+	ts->list_count++;
+	pump_soon(ts, l);
 	return l;
 fail:
 	list_free(l);
@@ -621,7 +659,7 @@ void trackers_learnt(struct tracker_list *l, uint64_t left,
 		memcpy(l->hash[l->hashes], hash[l->hashes], 20);
 		make_all(l, l->hashes++);
 	}
-	pump_soon(l->ts);
+	pump_soon(l->ts, l);
 }
 
 void trackers_state(const struct trackers *ts, struct trackers_state *s)

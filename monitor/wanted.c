@@ -1,5 +1,8 @@
 #include "monitor/wanted.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "schema/log.h"
 #include "schema/torrent.h"
 
@@ -19,12 +22,17 @@ static struct swarm *read_one(const char *path)
 	return s;
 }
 
-bool wanted_has(const struct wanted *w, const struct swarm *s)
+static bool is_in(const struct hashindex *by_hash, const struct swarm *s)
 {
 	for (int i = 0; i < s->ref.wire_hashes; i++)
-		if (hashindex_find(&w->by_hash, s->ref.wire_hash[i]))
+		if (hashindex_find(by_hash, s->ref.wire_hash[i]))
 			return true;
 	return false;
+}
+
+bool wanted_has(const struct wanted *w, const struct swarm *s)
+{
+	return is_in(&w->by_hash, s);
 }
 
 int wanted_add(struct wanted *w, const char *path, enum swarm_origin origin)
@@ -73,6 +81,36 @@ int wanted_list(struct wanted *w, const char *list)
 	if (rc < 0)
 		wanted_fini(w);
 	return rc;
+}
+
+static struct span nth(void *ctx, size_t i, char name[CASEDIR_NAME])
+{
+	struct swarm **of = ctx;
+
+	snprintf(name, CASEDIR_NAME, "%s.torrent", of[i]->ref.swarm);
+	return of[i]->torrent->mi.file;
+}
+
+void wanted_keep(struct wanted *w, const struct casedir *dir,
+    const struct hashindex *but)
+{
+	struct swarm **of;
+	size_t n = 0;
+	bool kept;
+
+	for (struct swarm *s = w->first; s; s = s->next)
+		n++;
+	of = calloc(n + 1, sizeof(struct swarm *));
+	if (!of)
+		log_die("out of memory");
+	n = 0;
+	for (struct swarm *s = w->first; s; s = s->next)
+		if (s->torrent && !is_in(but, s))
+			of[n++] = s;
+	kept = n == 0 || casedir_put_all(dir, "torrents", n, nth, of) == 0;
+	for (size_t i = 0; i < n; i++)
+		of[i]->kept = kept;
+	free(of);
 }
 
 struct swarm *wanted_take(struct wanted *w)

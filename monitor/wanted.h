@@ -7,6 +7,7 @@
 
 #include "monitor/options.h"
 #include "monitor/swarm.h"
+#include "schema/casedir.h"
 
 struct wanted {
 	struct swarm *first, *last;	/* owned, in the order given */
@@ -22,6 +23,10 @@ int wanted_list(struct wanted *w, const char *list);
 
 /* It is among those that are there, or were and were taken. */
 bool wanted_has(const struct wanted *w, const struct swarm *s);
+/* Copies their torrents into the case, all at once, but of those that are in
+ * this index. */
+void wanted_keep(struct wanted *w, const struct casedir *dir,
+    const struct hashindex *but);
 /* Takes the first away: the caller's now; NULL: none is left. */
 struct swarm *wanted_take(struct wanted *w);
 void wanted_fini(struct wanted *w);

@@ -156,7 +156,7 @@ int casedir_sync(const struct casedir *c)
 	return got;
 }
 
-static int write_whole(const char *file, struct span bytes)
+static int write_whole(const char *file, struct span bytes, bool sync)
 {
 	int fd = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC |
 	    O_NOFOLLOW, 0600);
@@ -174,7 +174,7 @@ static int write_whole(const char *file, struct span bytes)
 		}
 		bytes = span_of(bytes.p + n, bytes.n - (size_t)n);
 	}
-	if (fsync(fd) < 0) {
+	if (sync && fsync(fd) < 0) {
 		close(fd);
 		return -1;
 	}
@@ -191,7 +191,7 @@ int casedir_put(const struct casedir *c, const char *name, struct span bytes)
 	    name + head) < 0 ||
 	    asprintf(&folder, "%s/%.*s", c->path, head, name) < 0)
 		log_die("out of memory");
-	got = write_whole(hidden, bytes);
+	got = write_whole(hidden, bytes, true);
 	if (got == 0)
 		got = rename(hidden, file);
 	if (got == 0)
@@ -203,6 +203,68 @@ int casedir_put(const struct casedir *c, const char *name, struct span bytes)
 	free(folder);
 	free(hidden);
 	free(file);
+	return got < 0 ? -1 : 0;
+}
+
+static char *hidden_file(const char *folder, const char *name)
+{
+	char *file;
+
+	if (asprintf(&file, "%s/.%s.part", folder, name) < 0)
+		log_die("out of memory");
+	return file;
+}
+
+/* Behind one sync of all that was written. */
+static int show(const char *folder, const char *name)
+{
+	char *hidden = hidden_file(folder, name), *file;
+	int got;
+
+	if (asprintf(&file, "%s/%s", folder, name) < 0)
+		log_die("out of memory");
+	got = rename(hidden, file);
+	free(hidden);
+	free(file);
+	return got;
+}
+
+static int sync_all(const char *folder)
+{
+	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC), got;
+
+	if (fd < 0)
+		return -1;
+	got = syncfs(fd);
+	close(fd);
+	return got;
+}
+
+int casedir_put_all(const struct casedir *c, const char *folder, size_t n,
+    struct span (*each)(void *ctx, size_t i, char name[CASEDIR_NAME]),
+    void *ctx)
+{
+	char *at = casedir_file(c, folder), *hidden, name[CASEDIR_NAME];
+	struct span bytes;
+	int got = 0;
+
+	for (size_t i = 0; i < n && got == 0; i++) {
+		bytes = each(ctx, i, name);
+		hidden = hidden_file(at, name);
+		got = write_whole(hidden, bytes, false);
+		free(hidden);
+	}
+	if (got == 0)
+		got = sync_all(at);
+	for (size_t i = 0; i < n && got == 0; i++) {
+		each(ctx, i, name);
+		got = show(at, name);
+	}
+	if (got == 0)
+		got = sync_folder(at);
+	if (got < 0)
+		log_warn("%s: %s", at, strerror(errno));
+	free(at);
 	return got < 0 ? -1 : 0;
 }
 

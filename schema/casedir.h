@@ -8,6 +8,8 @@
 
 #include "schema/note.h"
 
+#define CASEDIR_NAME 128	/* of a file within its folder */
+
 struct casedir {
 	char *path;
 	int lock;	/* fd of the lock while writing, -1 else */
@@ -29,6 +31,12 @@ int casedir_sync(const struct casedir *c);
 
 /* Writes a file whole: hidden, synced, renamed. -1 logged. */
 int casedir_put(const struct casedir *c, const char *name, struct span bytes);
+/* The same of many files of one folder, which reach the disk together: for
+ * thousands, one wait instead of thousands. each tells the i-th's name and
+ * bytes, and is asked twice. -1 logged: some may be missing. */
+int casedir_put_all(const struct casedir *c, const char *folder, size_t n,
+    struct span (*each)(void *ctx, size_t i, char name[CASEDIR_NAME]),
+    void *ctx);
 
 /*
  * Opens CASE/evidence.db for reading only; immutable if the case is sealed

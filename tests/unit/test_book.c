@@ -210,7 +210,37 @@ static void test_fair(void **state)
 		hear(b, few, at(i, 1), 0);
 	for (int i = 0; i < 20; i++) {
 		assert_true(book_next(b, i * S, &v));
-		assert_int_equal(v.swarm, i % 2 ? many : few);
+		assert_int_equal(v.swarm, i % 2 ? few : many);
+	}
+	book_free(b);
+}
+
+/* Of a thousand swarms, some closed and opened again, each is visited once
+ * before any is twice. */
+static void test_fair_to_many(void **state)
+{
+	enum { SWARMS_HERE = 1000 };
+	struct book *b = make(false, 100000, 100000, 100000, 0);
+	static uint32_t swarm[SWARMS_HERE], visits[SWARMS_HERE + 1];
+	struct book_visit v;
+
+	(void)state;
+	for (uint32_t i = 0; i < SWARMS_HERE; i++) {
+		swarm[i] = book_open(b);
+		hear(b, swarm[i], at(i, 1), 0);
+	}
+	for (uint32_t i = 0; i < SWARMS_HERE; i += 3) {
+		book_close(b, swarm[i]);
+		swarm[i] = book_open(b);
+	}
+	for (uint32_t n = 0; n < 3; n++)
+		for (uint32_t i = 0; i < SWARMS_HERE; i++)
+			hear(b, swarm[i], at(5000 + 3 * i + n, 1), 0);
+	for (uint32_t i = 0; i < 3 * SWARMS_HERE; i++) {
+		assert_true(book_next(b, i * S / 1000, &v));
+		assert_in_range(v.swarm, 0, SWARMS_HERE);
+		visits[v.swarm]++;
+		assert_in_range(visits[v.swarm], 1, 1 + i / SWARMS_HERE);
 	}
 	book_free(b);
 }
@@ -408,6 +438,7 @@ int main(void)
 		cmocka_unit_test(test_backoff),
 		cmocka_unit_test(test_rate),
 		cmocka_unit_test(test_fair),
+		cmocka_unit_test(test_fair_to_many),
 		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_incoming),
 		cmocka_unit_test(test_met),
