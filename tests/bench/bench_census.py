@@ -4,15 +4,18 @@ second: ours, python3-libtorrent as the monitor, and a bare handshaker that
 records nothing, one after the other on the same swarm in the same run.
 
 Rates are of the swarm's own count: distinct addresses greeted, from its first
-accepted connection to the last new address. Ours counts only if every one of
-them is a `handshake` record too. CENSUS=1000,10000 takes other numbers of
-peers; CENSUS_ONLY=ours one of the three.
+accepted connection to the last new address; "committed" counts until a signed
+checkpoint covers the last of their `handshake` records. Ours counts only if
+every one of them is such a record. CENSUS=1000x1,50000x10 takes other numbers
+of peers and torrents, CENSUS_ONLY=ours,bare some of the programs, and
+CENSUS_OPTIONS other options of our monitor.
 """
 import ctypes
 import json
 import os
 import queue
 import resource
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -27,12 +30,12 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
 BENCH = os.path.join(ROOT, "build/release/bench")
 PROGRAM = os.path.join(ROOT, "build/release/swarmwitness")
 LT_PYTHON = "/usr/bin/python3"
-PEERS = [int(n) for n in os.environ.get("CENSUS",
-    "1000,10000,50000").split(",")]
-ONLY = os.environ.get("CENSUS_ONLY", "bare,libtorrent,ours").split(",")
+# One torrent, which is harder for libtorrent, and ten.
+CASES = [tuple(map(int, c.split("x"))) for c in os.environ.get("CENSUS",
+    "1000x1,10000x1,10000x10,50000x1").split(",")]
+ONLY = os.environ.get("CENSUS_ONLY", "bare,libtorrent,recording,ours").split(",")
 EXTRA = os.environ.get("CENSUS_OPTIONS", "--observe-only").split()
-TORRENTS = int(os.environ.get("CENSUS_TORRENTS", "10"))
-LIMIT = 120
+LIMIT = 100	# seconds; who has not greeted all by then is cut short
 CLONE_NEWNET = 0x40000000
 PAGE = os.sysconf("SC_PAGE_SIZE")
 HERTZ = os.sysconf("SC_CLK_TCK")
@@ -48,14 +51,14 @@ def alone():
 
 
 class Swarm:
-	def __init__(self, folder, peers, *options):
+	def __init__(self, folder, peers, torrents):
 		self.folder = os.path.join(folder, "swarm%d" % peers)
 		self.detail = os.path.join(folder, "detail%d" % peers)
 		os.makedirs(self.folder, exist_ok=True)
 		self.p = subprocess.Popen([os.path.join(BENCH, "manypeers"),
 		    "--peers", str(peers), "--torrents",
-		    str(min(TORRENTS, peers)), "--seconds", str(2 * LIMIT),
-		    "--detail", self.detail, *options, self.folder],
+		    str(torrents), "--seconds", str(2 * LIMIT),
+		    "--detail", self.detail, self.folder],
 		    stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 		self.said = queue.Queue()
 		threading.Thread(target=self.read, daemon=True).start()
@@ -103,8 +106,8 @@ def stop(p, number=signal.SIGTERM):
 
 # --- the three ----------------------------------------------------------------
 
-def bare(folder, peers):
-	swarm = Swarm(folder, peers)
+def bare(folder, peers, torrents):
+	swarm = Swarm(folder, peers, torrents)
 	before = resource.getrusage(resource.RUSAGE_CHILDREN)
 	r = subprocess.run([os.path.join(BENCH, "shaker"), swarm.targets],
 	    stdout=subprocess.PIPE, text=True)
@@ -114,11 +117,13 @@ def bare(folder, peers):
 	    before.ru_stime
 	assert r.returncode == 0, r.stdout
 	return {"rate": end["distinct"] / end["took_s"], "distinct":
-	    end["distinct"], "cpu_us": 1e6 * cpu / peers}
+	    end["distinct"], "cpu_us": 1e6 * cpu / peers, "held": 0}
 
 
+# Recording, it does what a monitor in Python does: asks each torrent twice a
+# second for its peers, and puts those that are new into SQLite.
 LIBTORRENT = """
-import sys, time
+import sqlite3, sys, time
 import libtorrent as lt
 s = lt.session({'listen_interfaces': '127.0.0.1:0', 'enable_dht': False,
     'enable_lsd': False, 'enable_upnp': False, 'enable_natpmp': False,
@@ -130,28 +135,54 @@ s = lt.session({'listen_interfaces': '127.0.0.1:0', 'enable_dht': False,
     'announce_to_all_tiers': True, 'active_downloads': -1,
     'active_limit': 100000, 'active_tracker_limit': 100000,
     'unchoke_slots_limit': 0})
-for path in sys.argv[2:]:
-    s.add_torrent({'ti': lt.torrent_info(path), 'save_path': sys.argv[1],
-        'flags': lt.torrent_flags.upload_mode |
-        lt.torrent_flags.update_subscribe})
-sys.stdin.read()
+hs = [s.add_torrent({'ti': lt.torrent_info(path), 'save_path': sys.argv[1],
+    'flags': lt.torrent_flags.upload_mode |
+    lt.torrent_flags.update_subscribe}) for path in sys.argv[3:]]
+if sys.argv[2] == '':
+    sys.stdin.read()
+db = sqlite3.connect(sys.argv[2])
+db.execute('PRAGMA journal_mode = wal')
+db.execute('CREATE TABLE peer (utc REAL, torrent INTEGER, ip TEXT, port '
+    'INTEGER, client BLOB, pieces INTEGER, PRIMARY KEY (torrent, ip, port))')
+while True:
+    for i, h in enumerate(hs):
+        db.executemany('INSERT OR IGNORE INTO peer VALUES (?,?,?,?,?,?)',
+            [(time.time(), i, *p.ip, p.client, p.num_pieces)
+            for p in h.get_peer_info()
+            if not p.flags & (p.handshake | p.connecting)])
+    db.commit()
+    time.sleep(0.5)
 """
 
 
-def libtorrent(folder, peers):
-	swarm = Swarm(folder, peers)
-	p = subprocess.Popen([LT_PYTHON, "-c", LIBTORRENT, folder] +
+def libtorrent(folder, peers, torrents, record=False):
+	swarm = Swarm(folder, peers, torrents)
+	kept = os.path.join(folder, "lt.db") if record else ""
+	p = subprocess.Popen([LT_PYTHON, "-c", LIBTORRENT, folder, kept] +
 	    swarm.torrents, stdin=subprocess.PIPE)
 	try:
 		swarm.all()
 		cpu, held = spent(p.pid)
+		time.sleep(2)
 	finally:
 		p.kill()
 		p.wait()
 	end = swarm.end()
-	return {"rate": end["distinct"] / end["took_s"], "distinct":
-	    end["distinct"], "cpu_us": 1e6 * cpu / end["distinct"],
-	    "rss": held}
+	count = end["distinct"]
+	if record:
+		with closing(sqlite3.connect(kept)) as db:
+			count, = db.execute("SELECT count(DISTINCT ip) FROM "
+			    "peer").fetchone()
+		for name in kept, kept + "-wal", kept + "-shm":
+			if os.path.exists(name):
+				os.unlink(name)
+	return {"rate": end["distinct"] / end["took_s"], "cpu_us": 1e6 * cpu /
+	    end["distinct"], "held": held, "recorded": count,
+	    "distinct": end["distinct"]}
+
+
+def recording(folder, peers, torrents):
+	return libtorrent(folder, peers, torrents, True)
 
 
 def committed(case):
@@ -170,10 +201,10 @@ def watch(case, seen, over):
 		time.sleep(0.02)
 
 
-def ours(folder, peers):
-	swarm = Swarm(folder, peers)
-	case = os.path.join(folder, "case%d" % peers)
-	listed = os.path.join(folder, "list%d" % peers)
+def ours(folder, peers, torrents):
+	swarm = Swarm(folder, peers, torrents)
+	case = os.path.join(folder, "case")
+	listed = os.path.join(folder, "list")
 	with open(listed, "w") as f:
 		f.write("\n".join(swarm.torrents) + "\n")
 	p = subprocess.Popen([PROGRAM, "monitor", "--bind", "127.0.0.1",
@@ -187,46 +218,97 @@ def ours(folder, peers):
 	watcher.start()
 	try:
 		swarm.all()
-		cpu, held = spent(p.pid)
-		time.sleep(3)
-		ended, _ = spent(p.pid)
+		_, held = spent(p.pid)
+		time.sleep(2)		# what is on record by now is paid
+		cpu, _ = spent(p.pid)
 	finally:
 		over.set()
 		watcher.join()
 		_, err = stop(p)
 	end = swarm.end()
-	if p.returncode != 0 or end["distinct"] < peers:
-		print(err, file=sys.stderr)
+	if p.returncode != 0:
+		sys.exit("the monitor failed:\n" + err)
 	with closing(sqlite3.connect("file:%s/evidence.db?mode=ro" % case,
 	    uri=True)) as db:
-		began, = db.execute("SELECT min(utc_ns) FROM record WHERE "
-		    "kind = 'dial'").fetchone()
-		count, = db.execute("SELECT count(DISTINCT ip) FROM record "
-		    "WHERE kind = 'handshake' AND detail ->> 'by' = 'peer'"
-		    ).fetchone()
-		last, when = db.execute("SELECT max(seq), max(utc_ns) FROM ("
-		    "SELECT min(seq) AS seq, utc_ns FROM record WHERE kind = "
-		    "'handshake' AND detail ->> 'by' = 'peer' GROUP BY ip)"
-		    ).fetchone()
-	kept = min((at for at, size in seen if size > last), default=0)
+		first = "SELECT min(seq) AS seq FROM record WHERE kind = " \
+		    "'handshake' AND detail ->> 'by' = 'peer' GROUP BY ip"
+		count, last = db.execute("SELECT count(*), max(seq) FROM (%s)" %
+		    first).fetchone()
+		began, = db.execute("SELECT min(utc_ns) FROM record WHERE kind "
+		    "= 'dial'").fetchone()
+	kept = min((at for at, size in seen if size > last), default=None)
+	shutil.rmtree(case)
+	if count != end["distinct"] or kept is None:
+		sys.exit("%d greeted, %d recorded" % (end["distinct"], count))
 	return {"rate": end["distinct"] / end["took_s"], "distinct":
 	    end["distinct"], "recorded": count, "cpu_us": 1e6 * cpu / peers,
-	    "cpu_all_us": 1e6 * ended / peers, "rss": held,
-	    "kept_s": (kept - began) / 1e9, "said_s": (when - began) / 1e9,
-	    "records": last, "kept": count / ((kept - began) / 1e9)}
+	    "held": held, "kept": count / ((kept - began) / 1e9),
+	    "records": last / ((kept - began) / 1e9)}
+
+
+# --- the story ----------------------------------------------------------------
+
+ALL = {"bare": bare, "libtorrent": libtorrent, "recording": recording,
+    "ours": ours}
+
+
+def middle(rounds, key):
+	values = sorted(r[key] for r in rounds)
+	return values[len(values) // 2]
+
+
+def spread(rounds):
+	values = sorted(r["rate"] for r in rounds)
+	return "%.0f" % values[0] if len(values) == 1 else \
+	    "%.0f (%.0f to %.0f)" % (values[len(values) // 2], values[0],
+	    values[-1])
+
+
+def tell(n, torrents, got):
+	print("%d peers, %d torrent%s, %s" % (n, torrents, "s" * (torrents > 1),
+	    " ".join(EXTRA)))
+	names = {"bare": "bare handshaker", "libtorrent": "libtorrent, which "
+	    "records nothing", "recording": "libtorrent, recorded from Python",
+	    "ours": "ours"}
+	for name, rounds in got.items():
+		what = "%s: %s greeted/s" % (names[name], spread(rounds))
+		if name in ("recording", "ours"):
+			what += "; recorded %d of %d" % (min(r["recorded"]
+			    for r in rounds), min(r["distinct"]
+			    for r in rounds))
+		if name == "ours":
+			what += "; greeted and committed %.0f/s; %.0f records/s" % \
+			    (middle(rounds, "kept"), middle(rounds, "records"))
+		what += "; %.0f us of CPU each" % middle(rounds, "cpu_us")
+		if name != "bare":
+			what += "; %.0f MB resident" % (middle(rounds, "held") /
+			    1e6)
+		print("  " + what)
+	for other, aim in ("libtorrent", " (aim 6)"), ("recording", ""), \
+	    ("bare", " (aim 0.4)"):
+		if other in got and "ours" in got:
+			print("  ours / %s = %.2f%s" % (names[other],
+			    middle(got["ours"], "rate") /
+			    middle(got[other], "rate"), aim))
+	sys.stdout.flush()
 
 
 def main():
 	alone()
-	for n in PEERS:
-		got = {}
-		with tempfile.TemporaryDirectory(prefix="sw-census-",
-		    ignore_cleanup_errors=True) as folder:
-			for name, f in ("bare", bare), ("libtorrent",
-			    libtorrent), ("ours", ours):
-				if name in ONLY:
-					got[name] = f(folder, n)
-					print(n, name, got[name], flush=True)
+	for n, torrents in CASES:
+		got = {name: [] for name in ALL if name in ONLY}
+		if n > 10000:		# it would take minutes
+			got.pop("recording", None)
+		for i in range(3 if n <= 10000 else 1):
+			for name in got:
+				if name == "recording" and i > 0:
+					continue
+				with tempfile.TemporaryDirectory(
+				    prefix="sw-census-",
+				    ignore_cleanup_errors=True) as folder:
+					got[name].append(ALL[name](folder, n,
+					    torrents))
+		tell(n, torrents, got)
 
 
 if __name__ == "__main__":
