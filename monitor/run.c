@@ -81,10 +81,9 @@ static void keep_torrent(struct run *r, const struct swarm *s,
 	char name[128];
 
 	runlog_torrent(&r->account.run, s->ref.swarm, s->torrent, source);
-	if (s->kept)
-		return;
 	snprintf(name, sizeof(name), "torrents/%s.torrent", s->ref.swarm);
-	casedir_put(&r->dir, name, s->torrent->mi.file);
+	if (!s->kept)
+		casedir_put(&r->dir, name, s->torrent->mi.file);
 }
 
 /* Peers gave the metadata. */
