@@ -25,7 +25,7 @@ MANY := $(patsubst %,build/release/bench/%,manypeers shaker)
 # Objects that may call nothing outside PURE_ALLOW: wire/, and the state
 # machines and arithmetic of the other rooms.
 PURE := $(wildcard wire/*.c) $(wildcard monitor/session.c monitor/sample.c \
-	monitor/extend.c monitor/asks.c monitor/budget.c monitor/jump.c monitor/book.c monitor/due.c \
+	monitor/extend.c monitor/asks.c monitor/budget.c monitor/jump.c monitor/book.c monitor/due.c monitor/meter.c \
 	monitor/hosts.c \
 	monitor/tier.c monitor/vote.c schema/merkle.c report/verdict.c report/claimtime.c schema/sparse.c report/estimate.c \
 	capture/packet.c capture/guess.c capture/httpmsg.c)

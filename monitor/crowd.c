@@ -345,6 +345,7 @@ static void on_beat(uv_timer_t *beat)
 		if (s->fetch)
 			fetch(c, s);
 	}
+	peers_pour(&c->env);
 	peers_tick(&c->env);
 }
 
@@ -411,6 +412,7 @@ int crowd_open(struct crowd *c, const struct crowd_conf *conf)
 		.find = on_find, .stalled = on_stalled, .reached = on_reached,
 		.listens = on_listens, .node = on_node, .gossip = on_gossip,
 		.gone = on_gone, .heard = on_heard };
+	meter_init(&c->env.meter, conf->max_rate, now_ns());
 	bc.memory = memory;
 	c->book = book_new(&bc);
 	if (!c->book || peer_env_init(&c->env) < 0) {

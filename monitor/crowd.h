@@ -45,6 +45,7 @@ struct crowd_conf {
 	struct clockwatch *clock;
 	const struct session_conf *policy;
 	struct book_conf book;
+	int64_t max_rate;		/* bytes a second from peers; 0: any */
 	struct decoys *decoys;		/* NULL: none */
 	struct endpoint bind4, bind6;	/* family 0: no use of that family */
 	uint16_t listen_port, ports_from, ports_to;

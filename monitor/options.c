@@ -5,12 +5,14 @@
 #include <stdlib.h>
 
 #include "monitor/decoy.h"
+#include "monitor/meter.h"
 #include "schema/log.h"
 #include "schema/stamping.h"
 
 #define OUTSTANDING_MAX 32
 #define CONNECTIONS_MAX 100000
 #define DIAL_RATE_MAX 100000
+#define MAX_RATE_LEAST 16384
 #define SAMPLE_MAX 100000
 #define PREFIX_MAX 12	/* the other 8 bytes keep a peer id unique */
 
@@ -51,6 +53,7 @@
 	X(KEY,             "key",             "FILE",  "signing key, made on first use (~/.config/swarmwitness/key)") \
 	X(MAX_CONNECTIONS, "max-connections", "N",     "connections at a time (500)") \
 	X(DIAL_RATE,       "dial-rate",       "N",     "new connections a second (50)") \
+	X(MAX_RATE,        "max-rate",        "BYTES", "bytes a second to read from all peers together (any)") \
 	X(PEER_ID_PREFIX,  "peer-id-prefix",  "S",     "another peer id prefix than -SW0100-") \
 	X(OPERATOR,        "operator",        "S",     "who runs this, for the record") \
 	X(PURPOSE,         "purpose",         "S",     "what for, for the record") \
@@ -238,6 +241,8 @@ static const char *wanted(enum option_id id)
 		return "a number from 1 to 100000";
 	case OPT_DIAL_RATE:
 		return "a number from 1 to 100000";
+	case OPT_MAX_RATE:
+		return "a number of bytes from 16384 to 8000000000";
 	case OPT_PEER_ID_PREFIX:
 		return "1 to 12 printable characters without blanks";
 	case OPT_DHT_NODE:
@@ -388,6 +393,8 @@ static bool take(struct options *o, enum option_id id, const char *arg)
 			return false;
 		o->dial_rate = (unsigned)v;
 		return true;
+	case OPT_MAX_RATE:
+		return between(arg, MAX_RATE_LEAST, METER_MOST, &o->max_rate);
 	case OPT_PEER_ID_PREFIX:
 		return read_prefix(o, arg);
 	case OPT_OPERATOR:

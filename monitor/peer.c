@@ -15,6 +15,8 @@
 #define CONNECT_WAIT (10 * NS_PER_S)
 #define STALL_LOOK (60 * NS_PER_S)
 #define TICK (100 * NS_PER_MS)
+#define SIP (PW_BLOCK + 1024u)	/* a turn where that is bounded: a block, whole */
+#define DRY_LOOK (250 * NS_PER_MS)
 #define SLICE 4096u		/* heard before we may have had enough */
 #define OUT_ROOM 131072u	/* said at once */
 
@@ -22,6 +24,8 @@ int peer_env_init(struct peer_env *env)
 {
 	env->out = malloc(OUT_ROOM);
 	TAILQ_INIT(&env->waiting);
+	TAILQ_INIT(&env->dry);
+	env->round = 1;
 	return env->out ? 0 : -1;
 }
 
@@ -71,10 +75,21 @@ static void wait_no_more(struct peer *p)
 	p->waits_ns = 0;
 }
 
+/* Its bytes wait for their turn, or no more. */
+static void set_dry(struct peer *p, int64_t since_ns)
+{
+	if (since_ns && !p->dry_ns)
+		TAILQ_INSERT_TAIL(&p->env->dry, p, dry);
+	else if (!since_ns && p->dry_ns)
+		TAILQ_REMOVE(&p->env->dry, p, dry);
+	p->dry_ns = since_ns;
+}
+
 static void finish(struct peer *p)
 {
 	p->ended = true;
 	wait_no_more(p);
+	set_dry(p, 0);
 	unlink_peer(p);
 	p->claimed = p->witness && claims_any(witness_claims(p->witness,
 	    SIDE_PEER));
@@ -176,7 +191,8 @@ static void await_tick(struct peer *p, int64_t now_ns)
 /* Who does not take what we say is not heard either. */
 static void watch(struct peer *p)
 {
-	stream_read(p->stream, !p->env->paused && p->out_n == 0);
+	stream_read(p->stream, !p->env->paused && p->out_n == 0 &&
+	    !p->dry_ns);
 }
 
 /* After steps: sends, closes or waits on. */
@@ -439,6 +455,9 @@ static void on_bytes(void *ctx, struct span bytes, struct stamp at)
 
 	env->rx_bytes += (int64_t)bytes.n;
 	env->now_ns = at.mono_ns;
+	meter_take(&env->meter, (int64_t)bytes.n);
+	if (meter_left(&env->meter, at.mono_ns) <= 0)
+		set_dry(p, at.mono_ns);
 	if (p->undecided)
 		hear_first(p, bytes, at);
 	else
@@ -450,6 +469,28 @@ static void on_bytes(void *ctx, struct span bytes, struct stamp at)
 		settle(p, at);
 	}
 	env->heard(env->ctx);
+}
+
+/* Whoever waits longest reads first, and a sip at a time: so a peer that sends
+ * much takes nothing from the others. */
+static size_t on_may(void *ctx, struct stamp at)
+{
+	struct peer *p = ctx;
+	struct peer_env *env = p->env;
+
+	if (!env->meter.per_s)
+		return SIZE_MAX;
+	if (p->sip == env->round) {
+		p->sip = 0;
+		env->promised -= SIP;
+		return SIP;
+	}
+	if (TAILQ_EMPTY(&env->dry) &&
+	    meter_left(&env->meter, at.mono_ns) > env->promised)
+		return SIP;
+	set_dry(p, at.mono_ns);
+	watch(p);
+	return 0;
 }
 
 static void on_room(void *ctx, struct stamp at)
@@ -485,6 +526,11 @@ static void on_timer(uv_timer_t *timer)
 		end_unreached(p, "timeout", "no answer within 10 s", at);
 		return;
 	}
+	/* What it said in time may not have been read yet. */
+	if (p->dry_ns && p->dry_ns <= session_deadline(&p->session)) {
+		arm(p, at.mono_ns + DRY_LOOK, at.mono_ns);
+		return;
+	}
 	if (at.mono_ns >= session_deadline(&p->session)) {
 		step(p, IN_TIMEOUT, NULL, at.mono_ns);
 		doubt(p, at);
@@ -496,7 +542,7 @@ static void on_timer(uv_timer_t *timer)
 /* --- the beginning ------------------------------------------------------------------ */
 
 static const struct stream_hooks stream_hooks = { .opened = on_opened,
-	.failed = on_failed, .bytes = on_bytes, .room = on_room,
+	.failed = on_failed, .bytes = on_bytes, .may = on_may, .room = on_room,
 	.ended = on_ended };
 
 /* Takes the stream over, or closes it. */
@@ -581,6 +627,22 @@ void peer_resume(struct peer *p)
 {
 	if (p->connected)
 		watch(p);
+}
+
+void peers_pour(struct peer_env *env)
+{
+	int64_t left = meter_left(&env->meter, stamp_now().mono_ns);
+	struct peer *p;
+
+	if (++env->round == 0)
+		env->round = 1;
+	env->promised = 0;	/* who made no use of it asks again */
+	for (; left > 0 && (p = TAILQ_FIRST(&env->dry)) != NULL; left -= SIP) {
+		set_dry(p, 0);
+		p->sip = env->round;
+		env->promised += SIP;
+		watch(p);
+	}
 }
 
 void peers_tick(struct peer_env *env)

@@ -13,6 +13,7 @@
 #include "monitor/book.h"
 #include "monitor/cipher.h"
 #include "monitor/ladder.h"
+#include "monitor/meter.h"
 #include "monitor/stream.h"
 #include "monitor/swarm.h"
 #include "monitor/utpmux.h"
@@ -52,6 +53,12 @@ struct peer_env {
 	/* Those whose witness waits for a tick, the longest first. */
 	TAILQ_HEAD(, peer) waiting;
 
+	struct meter meter;	/* of what all peers send */
+	/* Those that have bytes for us which may not be read yet, in order. */
+	TAILQ_HEAD(, peer) dry;
+	unsigned round;		/* of peers_pour, and what it promised */
+	int64_t promised;
+
 	/* Filled by peers. */
 	int64_t dialled, accepted, reached_count, met, verified;
 	int64_t pieces_ok, pieces_bad, rx_bytes, piece_bytes_sent;
@@ -79,6 +86,9 @@ struct peer {
 	struct peer **list;	/* where it is linked */
 	TAILQ_ENTRY(peer) waiting;
 	int64_t waits_ns;	/* since then; 0: it does not wait */
+	TAILQ_ENTRY(peer) dry;
+	int64_t dry_ns;		/* since then its bytes wait; 0: they do not */
+	unsigned sip;		/* round in which it may read */
 	uint8_t *out;		/* what the stream would not take yet, sealed */
 	uint8_t *map;		/* the session's, if it needs one */
 	size_t out_n;
@@ -124,6 +134,9 @@ void peer_step(struct peer *p, enum session_in_kind kind,
 
 /* env->paused changed: stop or go on reading. */
 void peer_resume(struct peer *p);
+
+/* Lets those read whose turn it is; due at every beat. */
+void peers_pour(struct peer_env *env);
 
 /* Lets witnesses write down what is old enough; due at every beat. Its work
  * grows only with those that have something to write. */

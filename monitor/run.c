@@ -495,7 +495,7 @@ static int open_crowd(struct run *r)
 		.listen_port = r->policy.listen_port,
 		.ports_from = r->opt.ports_from, .ports_to = r->opt.ports_to,
 		.udp = r->opt.no_utp ? NULL : r->finders.net,
-		.crypt = r->opt.encryption,
+		.crypt = r->opt.encryption, .max_rate = r->opt.max_rate,
 		.decoys = r->decoys,
 		.ctx = r, .node = on_node, .found = on_found,
 		.learnt = on_learnt };

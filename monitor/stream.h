@@ -23,6 +23,9 @@ struct stream_hooks {
 	void (*failed)(void *ctx, const char *why, const char *error,
 	    struct stamp at);
 	void (*bytes)(void *ctx, struct span bytes, struct stamp at);
+	/* How many bytes may be read now; 0: none, and reading was stopped.
+	 * Asked where the kernel holds them meanwhile, of TCP. */
+	size_t (*may)(void *ctx, struct stamp at);
 	/* It takes bytes again, after it took less than it was given. */
 	void (*room)(void *ctx, struct stamp at);
 	/* It is over: "peer" or "error", and why in a few words. */

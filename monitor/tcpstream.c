@@ -84,9 +84,13 @@ static void on_connect(struct tcpstream *t, struct stamp at)
 static void on_readable(struct tcpstream *t, struct stamp at)
 {
 	static uint8_t in[IN_ROOM];
-	ssize_t n = recv(t->fd, in, sizeof(in), 0);
 	const struct stream_hooks *h = t->stream.hooks;
+	size_t may = h->may(t->stream.ctx, at);
+	ssize_t n;
 
+	if (may == 0)
+		return;
+	n = recv(t->fd, in, may < sizeof(in) ? may : sizeof(in), 0);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n < 0)

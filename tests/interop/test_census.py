@@ -22,6 +22,7 @@ from tap import Tap			# noqa: E402
 
 MANY = os.path.join(laboratory.ROOT, "build/release/bench/manypeers")
 PEERS, TORRENTS, PIECES = 2000, 20, 24
+RATE = 6000000		# bytes a second that the sampling run may read
 SHARES = {"partial": 20, "slow": 2, "silent": 5, "dead": 6, "lost": 2}
 Peer = collections.namedtuple("Peer",
     "ip port kind swarm claims accepted handshakes pieces")
@@ -53,7 +54,8 @@ class Swarm:
 		    for f in os.listdir(self.folder) if f.endswith(".torrent"))
 		self.all = threading.Event()
 		self.said = {}
-		threading.Thread(target=self.read, daemon=True).start()
+		self.reader = threading.Thread(target=self.read, daemon=True)
+		self.reader.start()
 
 	def read(self):
 		for line in self.p.stdout:
@@ -64,6 +66,7 @@ class Swarm:
 	def end(self):
 		self.p.stdin.close()
 		self.p.wait()
+		self.reader.join()
 		with open(self.detail, newline="") as f:
 			return [Peer(r[0], int(r[1]), r[2], r[3],
 			    *map(int, r[4:])) for r in csv.reader(f)]
@@ -165,17 +168,43 @@ def agrees(name, case, peers, said):
 	view.close()
 
 
+def bounded(name, case):
+	"""Blocks that came in any second: no more than may be read in one, a
+	quarter's worth saved up, and what one read and a turn of the loop add."""
+	view = Case(case, PIECES)
+	came = sorted((block[2], block[1]) for r in view.records("piece",
+	    by="peer") for block in r.d["blocks"])
+	most = now = first = 0
+	for at, n in came:
+		now += n
+		while came[first][0] < at - 10 ** 9:
+			now -= came[first][1]
+			first += 1
+		most = max(most, now)
+	tap.claim(most < 1.25 * RATE + 2 * 65536, "%s: at most %d bytes came in "
+	    "a second, of %d that may" % (name, most, RATE), most)
+	tap.claim(most > 0.5 * RATE, "%s: and no fewer than half of them" % name,
+	    most)
+	late = view.db.execute("SELECT count(*) FROM record WHERE kind = "
+	    "'closed' AND detail ->> 'why' GLOB 'a request*'").fetchone()[0]
+	tap.equal(late, 0, "%s: none is blamed for what waited" % name)
+	view.close()
+
+
 def main():
 	laboratory.as_root()
 	alone()
 	with tempfile.TemporaryDirectory(prefix="sw-census-",
 	    ignore_cleanup_errors=True) as folder:
-		for name, options in ("sampling", ["--sample", "1"]), \
+		for name, options in ("sampling", ["--sample", "1",
+		    "--max-rate", str(RATE)]), \
 		    ("observing", ["--observe-only"]):
 			case, peers, said = watch(folder, name, 25, *options)
 			agrees(name, case, peers, said)
 			tap.claim((said["pieces"] > 0) == (name == "sampling"),
 			    "%s: %d pieces served" % (name, said["pieces"]))
+			if name == "sampling":
+				bounded(name, case)
 			holds(name, case)
 	return tap.status()
 

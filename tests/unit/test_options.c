@@ -161,6 +161,9 @@ static void test_misuse(void **state)
 		"monitor case t -x", "monitor case t --observe-only=1",
 		"monitor case t --max-connections 0",
 		"monitor case t --dial-rate 0",
+		"monitor case t --max-rate 16383",
+		"monitor case t --max-rate 8000000001",
+		"monitor case t --max-rate 20000k",
 		"monitor case t --peer-id-prefix -MUCHTOOLONG-",
 		"monitor case t --interface=",
 	};
