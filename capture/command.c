@@ -27,6 +27,7 @@ static const char usage[] =
 "  --filter BPF      only the packets that this pcap-filter(7) takes\n"
 "  --duration T      stop after T (90, 30m, 12h)\n"
 "  --dissect         also write what they show into the case, as an import does\n"
+"  --on-checkpoint CMD  hand each kept checkpoint to this command's input\n"
 "  --extract         no import: cut packets out of the case's savefiles\n"
 "  --conn N          those of the connection that record N opened\n"
 "  --ip A            those from and to an address\n"
@@ -115,8 +116,8 @@ static int64_t record_number(const char *text)
 
 enum {
 	OPT_TORRENT = 256, OPT_SECRETS, OPT_PRINT, OPT_INTERFACE, OPT_FILTER,
-	OPT_DURATION, OPT_DISSECT, OPT_EXTRACT, OPT_CONN, OPT_IP, OPT_KEY,
-	OPT_OPERATOR, OPT_PURPOSE, OPT_NO_SANDBOX, OPT_HELP
+	OPT_DURATION, OPT_DISSECT, OPT_ON_CHECKPOINT, OPT_EXTRACT, OPT_CONN,
+	OPT_IP, OPT_KEY, OPT_OPERATOR, OPT_PURPOSE, OPT_NO_SANDBOX, OPT_HELP
 };
 
 static const struct option options[] = {
@@ -127,6 +128,7 @@ static const struct option options[] = {
 	{ "filter", required_argument, NULL, OPT_FILTER },
 	{ "duration", required_argument, NULL, OPT_DURATION },
 	{ "dissect", no_argument, NULL, OPT_DISSECT },
+	{ "on-checkpoint", required_argument, NULL, OPT_ON_CHECKPOINT },
 	{ "extract", no_argument, NULL, OPT_EXTRACT },
 	{ "conn", required_argument, NULL, OPT_CONN },
 	{ "ip", required_argument, NULL, OPT_IP },
@@ -173,6 +175,9 @@ static const char *take(struct wanted *w, int option, const char *value)
 	case OPT_DISSECT:
 		w->live.dissect = true;
 		break;
+	case OPT_ON_CHECKPOINT:
+		w->live.on_checkpoint = value;
+		break;
 	case OPT_EXTRACT:
 		w->extract = true;
 		break;
@@ -212,9 +217,10 @@ static const char *clash(const struct wanted *w)
 
 	if (w->print + w->extract + (l->interface != NULL) > 1)
 		return "--print, --interface and --extract exclude each other";
-	if (!l->interface && (l->filter || l->duration_s || l->dissect))
-		return "--filter, --duration and --dissect go with "
-		    "--interface";
+	if (!l->interface && (l->filter || l->duration_s || l->dissect ||
+	    l->on_checkpoint))
+		return "--filter, --duration, --dissect and --on-checkpoint go "
+		    "with --interface";
 	if (!w->extract && (w->slice.conn >= 0 || w->slice.ip ||
 	    w->slice.out))
 		return "--conn, --ip and -o go with --extract";

@@ -16,6 +16,7 @@
 #include "schema/derive.h"
 #include "schema/log.h"
 #include "schema/now.h"
+#include "schema/publish.h"
 #include "schema/runlog.h"
 
 #define QUEUE_BYTES (8u << 20)
@@ -29,6 +30,7 @@ struct live {
 	struct note_key key;
 	char *keyfile, *folder;
 	struct runlog run;
+	struct publisher *publisher;	/* NULL: no --on-checkpoint */
 	struct ledger *ledger;
 	struct recorder *recorder;
 	struct recorder_file *left;	/* by runs that were killed */
@@ -62,6 +64,7 @@ static void put_config(void *ctx, struct json *j)
 	runlog_text(j, "secrets", c->import.secrets);
 	json_int(j, "buffer_mib", LIVE_BUFFER_MIB);
 	json_bool(j, "sandbox", !c->no_sandbox);
+	runlog_text(j, "on_checkpoint", c->on_checkpoint);
 	json_text(j, "recorder", span_str(recorder_describe(l->recorder)));
 }
 
@@ -260,9 +263,13 @@ static int open_ledger(struct live *l)
 {
 	const struct import_conf *c = &l->conf->import;
 	struct ledger_conf conf = { .dir = &l->dir, .key = &l->key,
-		.queue_bytes = QUEUE_BYTES };
+		.queue_bytes = QUEUE_BYTES, .on_checkpoint = publisher_put };
 	struct ledger_past past;
 
+	if (l->conf->on_checkpoint && !(l->publisher =
+	    publisher_start(l->conf->on_checkpoint, privilege_drop)))
+		return -1;
+	conf.ctx = l->publisher;
 	l->ledger = ledger_open(&conf, &past);
 	if (l->ledger == NULL)
 		return -1;
@@ -270,7 +277,10 @@ static int open_ledger(struct live *l)
 		.argc = c->argc, .argv = c->argv, .operator = c->operator,
 		.purpose = c->purpose, .config = put_config, .ctx = l,
 		.first = -1 };
-	return runlog_begin(&l->run, &past, l->keyfile, &l->sound);
+	if (runlog_begin(&l->run, &past, l->keyfile, &l->sound) < 0)
+		return -1;
+	publisher_begin(l->publisher, on_add, l);
+	return 0;
 }
 
 /* Torrents and secrets of a case that is there already. */
@@ -379,6 +389,7 @@ static int seal(struct live *l, const char *why)
 		flows = (int64_t)reading_counts(&l->reading).flows;
 	}
 	put_clock(l);
+	publisher_quiet(l->publisher);
 	runlog_end(&l->run, why, flows, 0, &l->sound);
 	rc = ledger_close(l->ledger, digest, note);
 	printf("%s", note);
@@ -413,6 +424,7 @@ int live_run(const struct live_conf *conf)
 	struct live l = { .conf = conf, .dir = { .lock = -1 } };
 	int rc = go(&l);
 
+	publisher_close(l.publisher);
 	recorder_free(l.recorder);
 	reading_free(&l.reading);
 	free(l.left);

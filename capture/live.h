@@ -20,6 +20,7 @@ struct live_conf {
 	int64_t duration_s;	/* 0: until a signal */
 	bool dissect;		/* records of each savefile once it is done */
 	bool no_sandbox;
+	const char *on_checkpoint;	/* shell command, or NULL */
 };
 
 /* Exit status: 0, or 1 with the reason logged (nothing is allowed to record,

@@ -378,7 +378,8 @@ def main():
 		seen = os.path.join(lab.folder, "seen")
 		live = Live(lab.peers["lt-seed"].host, seen, "--dissect",
 		    "--torrent", lab.torrent, "--filter",
-		    "host " + lab.watch.address,
+		    "host " + lab.watch.address, "--on-checkpoint",
+		    "cat >>" + os.path.join(lab.folder, "handed"),
 		    key=os.path.join(lab.folder, "key3"))
 		lab.wait(live.recording, 60, "recorder")
 		p = lab.monitor(case, duration=30)
@@ -390,6 +391,14 @@ def main():
 		    "a signal ends the capture cleanly")
 		holds(case, "the monitor's case")
 		holds(seen, "the case of the live capture")
+		with open(os.path.join(lab.folder, "handed"),
+		    encoding="utf-8") as f:
+			handed = f.read()
+		with open(os.path.join(seen, "checkpoint.txt"),
+		    encoding="utf-8") as f:
+			tap.claim(handed.endswith(f.read()) and
+			    View(seen).of("published"), "its checkpoints were "
+			    "handed to a command", handed)
 		drops = [(r[5]["dropped_kernel"], r[5]["dropped_interface"])
 		    for r in View(seen).of("packets")]
 		tap.claim(drops and all(d == (0, 0) for d in drops),
