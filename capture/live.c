@@ -266,9 +266,6 @@ static int open_ledger(struct live *l)
 		.queue_bytes = QUEUE_BYTES, .on_checkpoint = publisher_put };
 	struct ledger_past past;
 
-	if (l->conf->on_checkpoint && !(l->publisher =
-	    publisher_start(l->conf->on_checkpoint, privilege_drop)))
-		return -1;
 	conf.ctx = l->publisher;
 	l->ledger = ledger_open(&conf, &past);
 	if (l->ledger == NULL)
@@ -317,6 +314,10 @@ static int begin(struct live *l)
 		log_warn("cannot give up privilege: %s", strerror(errno));
 		return -1;
 	}
+	/* Confined, no process is begun. */
+	if (l->conf->on_checkpoint && !(l->publisher =
+	    publisher_start(l->conf->on_checkpoint, privilege_drop)))
+		return -1;
 	/* The line to the recorder is a socket. */
 	if (import_confine(SANDBOX_NETWORK, l->dir.path, l->keyfile,
 	    l->conf->no_sandbox) < 0 || open_ledger(l) < 0)
