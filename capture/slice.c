@@ -1,17 +1,14 @@
 #include "capture/slice.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "capture/packet.h"
+#include "capture/pcapout.h"
 #include "capture/source.h"
 #include "schema/casedir.h"
-#include "schema/json.h"
 #include "schema/log.h"
 
 #define BEFORE_NS 1000000000LL
@@ -33,9 +30,8 @@ struct slice {
 	struct wanted wanted;
 	uint32_t link;		/* of what is written */
 	bool mixed, found;
-	uint64_t packets, savefiles, faults;
-	FILE *out;
-	SHA256_CTX sha;
+	uint64_t savefiles, faults;
+	struct pcapout *out;
 };
 
 /* --- what the ledger says ----------------------------------------------------- */
@@ -143,41 +139,10 @@ static bool is_wanted(const struct wanted *w, const struct packet *p,
 
 /* --- the file that is made ------------------------------------------------------- */
 
-static void put(struct slice *s, const void *p, size_t n)
-{
-	SHA256_Update(&s->sha, p, n);
-	fwrite(p, 1, n, s->out);	/* ferror tells at the end */
-}
-
-static void little(uint8_t *p, uint32_t v)
-{
-	put_u32(p, __builtin_bswap32(v));
-}
-
-static void put_header(struct slice *s)
-{
-	uint8_t h[24] = { 0 };
-
-	little(h, 0xa1b23c4d);
-	little(h + 4, 2 | 4u << 16);
-	little(h + 16, SOURCE_PACKET_MAX);
-	little(h + 20, s->link);
-	put(s, h, sizeof(h));
-}
-
 static void put_packet(struct slice *s, const struct source_packet *k,
     const struct packet *p)
 {
-	size_t skip = s->mixed ? p->ip : 0;
-	uint8_t h[16];
-
-	little(h, (uint32_t)(k->utc_ns / 1000000000));
-	little(h + 4, (uint32_t)(k->utc_ns % 1000000000));
-	little(h + 8, (uint32_t)(k->bytes.n - skip));
-	little(h + 12, k->length - (uint32_t)skip);
-	put(s, h, sizeof(h));
-	put(s, k->bytes.p + skip, k->bytes.n - skip);
-	s->packets++;
+	pcapout_put(s->out, k, s->mixed ? p->ip : 0);
 }
 
 /* --- the savefiles ----------------------------------------------------------------- */
@@ -289,35 +254,24 @@ static int pass(struct slice *s)
 static int write_out(struct slice *s)
 {
 	const char *out = s->conf->out;
-	uint8_t sum[SHA256_DIGEST_LENGTH];
-	char safe[512], hex[65];
-	int fd, rc;
+	int64_t packets;
+	char hex[65];
+	int rc;
 
-	log_safe(span_str(out), safe, sizeof(safe));
-	fd = open(out, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	s->out = fd < 0 ? NULL : fdopen(fd, "w");
-	if (s->out == NULL) {
-		log_warn("%s: %s", safe, strerror(errno));
+	s->out = pcapout_open(out, s->link);
+	if (s->out == NULL)
 		return -1;
-	}
-	SHA256_Init(&s->sha);
-	put_header(s);
 	rc = pass(s);
-	errno = 0;
-	if (fflush(s->out) != 0 || ferror(s->out) || fsync(fd) < 0) {
-		log_warn("%s: %s", safe, strerror(errno ? errno : EIO));
-		rc = -1;
-	}
-	fclose(s->out);
+	if (pcapout_close(s->out, hex, NULL, &packets) < 0)
+		return -1;
 	s->out = NULL;
 	if (rc < 0) {
 		unlink(out);
 		return -1;
 	}
-	SHA256_Final(sum, &s->sha);
-	printf("%s  %s\n", hex_of(sum, sizeof(sum), hex), out);
-	log_info("%" PRIu64 " packets out of %" PRIu64 " savefiles%s",
-	    s->packets, s->savefiles, s->mixed ?
+	printf("%s  %s\n", hex, out);
+	log_info("%" PRId64 " packets out of %" PRIu64 " savefiles%s",
+	    packets, s->savefiles, s->mixed ?
 	    ", from their IP headers on (link types differ)" : "");
 	return s->faults ? -1 : 0;
 }

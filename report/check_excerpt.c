@@ -7,6 +7,7 @@
 
 #include <openssl/sha.h>
 
+#include "report/check_stream.h"
 #include "report/check_subject.h"
 #include "schema/index.h"
 #include "schema/json.h"
@@ -404,6 +405,7 @@ void check_excerpt(struct check *c, sqlite3 *db, const char *path)
 		check_leaves(&x);
 		check_named(&x);
 		check_strays(&x);
+		check_streams(c, db, path, x.ip);
 	}
 	sqlite3_finalize(x.proof);
 	sqlite3_finalize(x.gone);

@@ -206,7 +206,7 @@ int excerpt_main(int argc, char **argv)
 		goto end;
 	opened = excerpt_open_out(&e) == 0;
 	if (!opened || excerpt_find(&e) < 0 || excerpt_write(&e) < 0 ||
-	    excerpt_close_out(&e) < 0)
+	    excerpt_packets(&e) < 0 || excerpt_close_out(&e) < 0)
 		goto end;
 	if (e.indexes == 0)
 		log_warn("%s: it has no index: that these are all cannot be "
@@ -216,8 +216,9 @@ int excerpt_main(int argc, char **argv)
 		    "yet, and not in this excerpt (--key FILE)", e.path,
 		    e.uncovered);
 	printf("%s: %" PRId64 " records, %" PRId64 " left out, %" PRId64
-	    " erased; %zu subject%s in %zu index%s\n", e.ip, e.shown,
-	    e.omitted, e.gone, e.subjects, e.subjects == 1 ? "" : "s",
+	    " erased; %" PRId64 " packets, %" PRId64 " left out; "
+	    "%zu subject%s in %zu index%s\n", e.ip, e.shown, e.omitted,
+	    e.gone, e.packets, e.packets_omitted, e.subjects, e.subjects == 1 ? "" : "s",
 	    e.indexes, e.indexes == 1 ? "" : "es");
 	rc = 0;
 end:

@@ -136,7 +136,7 @@ static bool scan_packed(struct excerpt *e, struct span s)
 	return false;
 }
 
-bool excerpt_names_others(struct excerpt *e, struct span s)
+static bool names_others(struct excerpt *e, struct span s)
 {
 	return scan_text(e, (const char *)s.p, s.n, is_other, NULL) ||
 	    scan_packed(e, s);
@@ -296,7 +296,7 @@ const char *excerpt_hides_raw(struct excerpt *e,
 			return NULL;
 	/* These can hold anything; they are small. */
 	if (is(r, "extended") || is(r, "announce"))
-		return excerpt_names_others(e, raw) ?
+		return names_others(e, raw) ?
 		    "they hold the address of another peer" : NULL;
 	return "they can hold addresses of other peers";
 }

@@ -426,13 +426,16 @@ static int put_notes(const struct excerpt *e)
 		    "bytes of %" PRId64 " records. Of lists of peers only the "
 		    "lines of this address are shown.\n"
 		    "Erased from the case before: %" PRId64 " records.\n"
+		    "packets/excerpt.pcap holds %" PRId64 " packets of the "
+		    "address; %" PRId64 " are left out, and listed.\n"
 		    "No other peer's address is shown, with one exception: of "
 		    "a conversation that was observed between\ntwo others "
 		    "(kind \"flow\"), both ends are in one record, and the "
 		    "other end of this address's own\nconversation cannot be "
 		    "parted from it. Trackers, time servers and the observer "
 		    "are named.\n", e->ip, e->shown, e->omitted,
-		    e->raws_omitted, e->gone);
+		    e->raws_omitted, e->gone, e->packets,
+		    e->packets_omitted);
 		if (e->port >= 0 || e->swarm || e->from_day[0] || e->to_day[0])
 			fprintf(f, "\nIt was narrowed:%s%s%s%s%s%s",
 			    e->from_day[0] ? " from " : "", e->from_day,

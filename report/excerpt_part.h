@@ -47,6 +47,7 @@ struct excerpt {
 	/* Written. */
 	sqlite3 *out;
 	int64_t shown, omitted, raws, raws_omitted, names, gone;
+	int64_t packets, packets_omitted;
 };
 
 /* Opens the case as of its newest checkpoint. -1 logged. */
@@ -78,9 +79,6 @@ const char *excerpt_hides_raw(struct excerpt *e,
     const struct excerpt_record *r, struct span raw);
 /* What a record about the run names may be named. */
 void excerpt_allow(struct excerpt *e, const char *text);
-/* Whether a packet's payload holds an address of a peer that is not ours or
- * the excerpt's own, in text or packed with its port. */
-bool excerpt_names_others(struct excerpt *e, struct span bytes);
 
 /* --- writing ----------------------------------------------------------------- */
 
@@ -94,7 +92,8 @@ int excerpt_omit(struct excerpt *e, int64_t seq, const char *what, int64_t n,
 /* Checkpoint, triggers, notes; -1 logged. */
 int excerpt_close_out(struct excerpt *e);
 
-/* The packets of the address; -1 logged. */
+/* The packets of the address, into OUT/packets/excerpt.pcap, without what the
+ * records leave out; -1 logged. */
 int excerpt_packets(struct excerpt *e);
 
 #endif

@@ -1,8 +1,10 @@
 """The part of verify_case.py that is about excerpts. Written from
 docs/evidence-format.md alone."""
 import json
-from verify_index import COMMON, DEPTH, EMPTY, climb, h, key_of, share, \
-    subject_leaf
+import os
+import verify_packets
+from verify_index import COMMON, DEPTH, EMPTY, climb, h, ip_of, key_of, \
+    share, subject_leaf
 
 
 def node(left, right):
@@ -75,6 +77,7 @@ class Excerpt:
 		self.indexes()
 		self.records()
 		self.named()
+		self.packets()
 		for seq, n in self.proofs:
 			case.wrong("record %d: a path of what is not here" % seq)
 		for what in "tile", "raw WHERE seq NOT IN (SELECT seq FROM record)":
@@ -225,6 +228,36 @@ class Excerpt:
 				    self.size, self.root):
 					case.wrong("record %d: its leaf is not in "
 					    "the tree by its path" % seq)
+
+	def packets(self):
+		file = os.path.join(self.case.path, "packets/excerpt.pcap")
+		if not os.path.exists(file):
+			return
+		self.case.count["savefiles"] += 1
+		closed = []
+		for seq, detail, kind, port, opened in self.db.execute("SELECT "
+		    "r.seq, r.detail, o.kind, o.port, o.detail FROM record r JOIN "
+		    "record o ON o.seq=r.conn WHERE r.kind='closed'"):
+			d, o = json.loads(detail), json.loads(opened)
+			if o.get("transport") != "tcp":
+				continue
+			if kind != "flow":
+				closed += [(seq, port, True, d.get("rx_bytes"),
+				    d.get("rx_sha256")), (seq, port, False,
+				    d.get("tx_bytes"), d.get("tx_sha256"))]
+				continue
+			for end, other in (("initiator", "responder"),
+			    ("responder", "initiator")):
+				if ip_of(o[end]) == self.asked["ip"]:
+					port = int(o[end].rpartition(":")[2])
+					closed += [(seq, port, who == end,
+					    d[who + "_bytes"], d[who + "_sha256"])
+					    for who in (end, other)]
+		try:
+			verify_packets.check(self.case, file, self.asked["ip"],
+			    closed)
+		except (OSError, ValueError) as e:
+			self.case.wrong("packets/excerpt.pcap: %s" % e)
 
 	def named(self):
 		case = self.case

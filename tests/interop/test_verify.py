@@ -20,6 +20,7 @@ import tempfile
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import lab as laboratory	# noqa: E402
+import peopled			# noqa: E402
 import test_swarm		# noqa: E402
 from caseview import Case	# noqa: E402
 from tap import Tap		# noqa: E402
@@ -246,6 +247,36 @@ def tamper(case, folder):
 		shutil.rmtree(copy)
 
 
+def excerpt(case, folder):
+	"""With real packets: every stream of the excerpt is as recorded, and
+	nobody else is in it."""
+	out = os.path.join(folder, "excerpt")
+	db = sqlite3.connect("file:%s/evidence.db?mode=ro" % case, uri=True)
+	peers = db.execute("SELECT DISTINCT ip, port FROM record WHERE conn = seq"
+	    ).fetchall()
+	ip, = db.execute("SELECT ip FROM record WHERE kind = 'piece' AND "
+	    "ip NOT GLOB '*:*'").fetchone()
+	db.close()
+	r = subprocess.run([laboratory.PROGRAM, "excerpt", "--ip", ip, case, out],
+	    capture_output=True, text=True, timeout=120)
+	tap.equal(r.returncode, 0, "an excerpt of %s" % ip)
+	check(out, 0, "the excerpt holds")
+	for command in PAGE, PROGRAM:
+		said = re.search(r"packets: (\d+) of (\d+) directions",
+		    run(command, out).stdout)
+		tap.claim(said and said[1] == said[2] != "0", "all its streams "
+		    "are in its packets (%s)" % command[-1], said)
+	tap.equal(peopled.seen(out, [p for p in peers if p[0] != ip]), set(),
+	    "and no other peer is in it")
+	file = os.path.join(out, "packets/excerpt.pcap")
+	with open(file, "r+b") as f:
+		data = f.read()
+		at = data.rindex(b"BitTorrent protocol")
+		f.seek(at)
+		f.write(b"b")
+	check(out, 1, "a byte of the excerpt's packets changed")
+
+
 def derived(case, folder):
 	"""derived.db is no evidence, but reports believe it."""
 	copy = os.path.join(folder, "copy")
@@ -410,6 +441,7 @@ def main():
 			    "%s: no case: one line on stderr" % command[-1],
 			    r)
 		tamper(case, folder)
+		excerpt(case, folder)
 		derived(case, folder)
 		damage(case, folder)
 		copy = os.path.join(folder, "forged")
