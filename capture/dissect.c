@@ -309,7 +309,15 @@ static struct flow_at sane(struct flow_at at)
 		at.utc_ns = least;
 	if (at.utc_ns > most)
 		at.utc_ns = most;
+	at.frame &= (UINT64_C(1) << DISSECT_FRAME_BITS) - 1;
 	return at;
+}
+
+static const char *file_of(const struct dissect *d, struct flow_at at)
+{
+	uint64_t nth = at.frame >> DISSECT_FRAME_BITS;
+
+	return nth && nth <= d->file_count ? d->files[nth - 1] : d->file;
 }
 
 static void *on_open(void *ctx, const struct flow_open *o)
@@ -330,7 +338,8 @@ static void *on_open(void *ctx, const struct flow_open *o)
 	*handle = c;
 	*c = (struct conv){ .d = d, .handle = handle, .transport = o->transport,
 		.end = { o->end[0], o->end[1] }, .opened = o->opened,
-		.us = us, .file = d->file, .began = sane(o->at),
+		.us = us, .file = file_of(d, o->at),
+		.began = sane(o->at),
 		.last = sane(o->at), .seq = -1 };
 	link_newest(c);
 	weigh(c);
@@ -453,8 +462,13 @@ struct flow_sink dissect_sink(struct dissect *d)
 
 void dissect_file(struct dissect *d, const char *file, struct source *src)
 {
-	d->file = file;
 	d->source = src;
+	if (file == d->file)
+		return;
+	d->file = file;
+	d->files = must(realloc(d->files, (d->file_count + 1) *
+	    sizeof(*d->files)));
+	d->files[d->file_count++] = file;
 }
 
 void dissect_finish(struct dissect *d)
@@ -493,5 +507,6 @@ void dissect_free(struct dissect *d)
 	json_fini(&d->tracker.json);
 	json_fini(&d->lsd.json);
 	dhtlog_fini(&d->dht);
+	free(d->files);
 	free(d);
 }

@@ -68,6 +68,13 @@ void dissect_free(struct dissect *d);	/* NULL is allowed */
 /* What to hand to flows_new. */
 struct flow_sink dissect_sink(struct dissect *d);
 
+/*
+ * Frames count anew in each file. So that the one a conversation began in can be
+ * told, and frames of two files be compared, flows may be given them with the
+ * file's number (from 1, of those told to dissect_file) above these bits.
+ */
+#define DISSECT_FRAME_BITS 40
+
 /* From here on packets are of this savefile; the text is lent until the end, the
  * source (NULL: bytes that came twice are not compared) until the next call. */
 void dissect_file(struct dissect *d, const char *file, struct source *src);

@@ -62,6 +62,8 @@ struct conv {
 struct dissect {
 	struct dissect_conf conf;
 	const char *file;
+	const char **files;	/* all so far */
+	size_t file_count;
 	struct source *source;
 	struct conv *oldest, *newest;
 	struct conv *due, **due_end;

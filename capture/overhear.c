@@ -237,7 +237,12 @@ static void told(struct overhear *o, const struct pending *p,
 	a.swarm = known_text(d->conf.known, ask.infohash, hex);
 	d->counts.exchanges++;
 	if (p->what == WAIT_SCRAPE) {
-		trackerlog_scrape(&d->tracker, &a, &x);
+		for (; 16 + 20 * (size_t)a.nth < p->n; a.nth++) {
+			memcpy(ask.infohash, p->bytes + 16 + 20 * a.nth, 20);
+			a.swarm = known_text(d->conf.known, ask.infohash,
+			    hex);
+			trackerlog_scrape(&d->tracker, &a, &x);
+		}
 		return;
 	}
 	trackerlog_announce(&d->tracker, &a, &x, &t);

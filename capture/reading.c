@@ -169,6 +169,8 @@ static int read_items(struct reading *r, struct read_file *f,
 		switch (item.kind) {
 		case SOURCE_PACKET:
 			note_time(f, &item.packet);
+			item.packet.frame |= (uint64_t)r->named <<
+			    DISSECT_FRAME_BITS;
 			if (!stop || !*stop)
 				flows_packet(r->flows, &item.packet);
 			break;

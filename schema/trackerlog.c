@@ -288,6 +288,7 @@ static enum wire_status read_scrape(const struct asked *a,
 		return WIRE_OK;
 	}
 	c = cur_of(u.scrapes);		/* BEP 15's order */
+	cur_take(&c, 12 * (size_t)a->nth);
 	s->seeders = cur_u32(&c);
 	s->downloaded = cur_u32(&c);
 	s->leechers = cur_u32(&c);

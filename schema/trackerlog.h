@@ -22,6 +22,7 @@ struct asked {
 	int family;
 	const struct tracker_ask *ask;
 	bool no_key;			/* the client sent none */
+	unsigned nth;			/* of a UDP scrape's infohashes */
 	bool stalled;
 };
 

@@ -404,6 +404,38 @@ def check_damage(folder, torrent, path):
 		    "%s: listed" % how, p.stderr)
 
 
+def check_halves(folder, torrent, path):
+	"""A capture that goes on in the next savefile says the same."""
+	data, packets = records_of(path)
+	cut = len(packets) // 2
+	halves = [os.path.join(folder, "half%d.pcap" % n) for n in (1, 2)]
+	with open(halves[0], "wb") as f:
+		f.write(data[:packets[cut][0]])
+	with open(halves[1], "wb") as f:
+		f.write(data[:24] + data[packets[cut][0]:])
+	found = []
+	for name, files in (("one", [path]), ("two", halves)):
+		case = os.path.join(folder, "in " + name)
+		p = capture(folder, case, "--torrent", torrent, *files)
+		tap.equal((p.returncode, holds(case)), (0, True),
+		    "in %s: imported, and holds" % name)
+		with closing(Case(case, 0)) as c:
+			flows = [(r.d["initiator"], r.d["file"],
+			    r.d["frame"]) for r in c.records("flow")]
+			if files == halves:
+				flows = [(a, "packets/000001.pcap", n + cut *
+				    (file == "packets/000002.pcap"))
+				    for a, file, n in flows]
+			found.append((Counter((r.kind, r.ip,
+			    r.d.get("sha256"), r.d.get("initiator_sha256"),
+			    r.d.get("responder_sha256"))
+			    for r in c.records("handshake", "bitfield",
+			    "have", "piece", "closed", "gap", "announce",
+			    "listed")), sorted(flows)))
+	tap.equal(found[1], found[0], "in two savefiles: the same "
+	    "conversations, each with the file and frame it began in")
+
+
 # --- the command line ------------------------------------------------------------
 
 def check_command(folder, path):
@@ -469,6 +501,7 @@ def main():
 		check_vectors(folder)
 		torrent, paths = check_swarm(folder)
 		check_command(folder, paths[0])
+		check_halves(folder, torrent, paths[0])
 		check_damage(folder, torrent, paths[0])
 	return tap.status()
 

@@ -619,6 +619,15 @@ static void http(void **state)
 	every_cut(&b, NULL, true, twice, 4, 100, 7);
 	assert_int_equal(b.records, 4);
 	bench_close(&b);
+	struct say scrape[] = { { 0, span_str("GET /x/scrape?info_hash=" HASH20
+	    " HTTP/1.1\r\n\r\n") }, { 1, span_str("HTTP/1.1 200 OK\r\n\r\n"
+	    "d5:filesd20:\1\2\3\4\5\6\7\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10"
+	    "\x11\x12\x13\x14" "d8:completei5e10:incompletei6eeee") } };
+	every_cut(&b, NULL, true, scrape, 2, 60, 1);
+	assert_int_equal(count(b.text, "scrape 192.0.2.2:1002 0102"), 1);
+	assert_int_equal(count(b.text, "\"seeders\":5,\"leechers\":6"), 1);
+	assert_int_equal(b.records, 1);
+	bench_close(&b);
 	struct say page[] = { { 0, span_str("GET / HTTP/1.1\r\n\r\n") } };
 	every_cut(&b, NULL, true, page, 1, 5, 1);
 	assert_int_equal(b.records, 0);
@@ -673,6 +682,23 @@ static void udp_tracker(void **state)
 	    "/a?b\""), 1);
 	assert_int_equal(count(b.text, " 1.2.3.4:6881\n"), 1);
 	assert_int_equal(count(b.text, "\"seeders\":4"), 1);
+	/* A scrape of two, one record each. */
+	uint8_t two[2][20], counts[32];
+	memset(two[0], 0xcc, 20);
+	memset(two[1], 0xdd, 20);
+	n = tracker_udp_scrape(out, 0x5555666677778888, 0x7777,
+	    (const uint8_t (*)[20])two, 2);
+	give(&b, 1, 2, span_of(out, n));
+	put_u32(counts, UDP_ACT_SCRAPE);
+	put_u32(counts + 4, 0x7777);
+	for (uint32_t i = 0; i < 6; i++)
+		put_u32(counts + 8 + 4 * i, i + 1);
+	give(&b, 2, 1, span_of(counts, 32));
+	assert_int_equal(count(b.text, "scrape 192.0.2.2:1002 cccc"), 1);
+	assert_int_equal(count(b.text, "scrape 192.0.2.2:1002 dddd"), 1);
+	assert_int_equal(count(b.text, "\"seeders\":1,\"leechers\":3"), 1);
+	assert_int_equal(count(b.text, "\"seeders\":4,\"leechers\":6"), 1);
+	b.records -= 2;
 	/* An id that nobody was seen to get, and no answer: nothing. */
 	n = tracker_udp_announce(out, 0x99, 0x3333, &ask, span_of(NULL, 0));
 	give(&b, 1, 4, span_of(out, n));

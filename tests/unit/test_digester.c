@@ -1,0 +1,121 @@
+/*
+ * Digests on threads: whatever the sizes, and however many are under way, each
+ * is that of its bytes in order.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+#include <openssl/sha.h>
+
+#include "schema/digester.h"
+
+#define MANY 300u
+#define MOST 700000u
+
+struct one {
+	struct hashing h;
+	SHA256_CTX got, want;
+};
+
+static void take(void *ctx, const uint8_t *p, size_t n)
+{
+	SHA256_Update(ctx, p, n);
+}
+
+static uint8_t *bytes(void)
+{
+	uint8_t *p = malloc(MOST);
+	uint32_t seed = 7;
+
+	assert_non_null(p);
+	for (size_t i = 0; i < MOST; i++) {
+		seed = seed * 1664525u + 1013904223u;
+		p[i] = (uint8_t)(seed >> 24);
+	}
+	return p;
+}
+
+static void check(struct one *o)
+{
+	uint8_t got[32], want[32];
+
+	hashing_wait(&o->h);
+	assert_true(hashing_done(&o->h));
+	SHA256_Final(got, &o->got);
+	SHA256_Final(want, &o->want);
+	assert_memory_equal(got, want, 32);
+}
+
+/* Some get the same held bytes, some parts of them, some bytes of their own. */
+static void run(unsigned threads)
+{
+	struct digester *g = threads ? digester_new(threads) : NULL;
+	struct one *all = calloc(MANY, sizeof(*all));
+	uint8_t *src = bytes();
+	uint32_t seed = 1;
+
+	assert_non_null(all);
+	for (unsigned i = 0; i < MANY; i++) {
+		SHA256_Init(&all[i].got);
+		SHA256_Init(&all[i].want);
+		hashing_init(&all[i].h, g, take, &all[i].got);
+	}
+	for (unsigned round = 0; round < 4000; round++) {
+		seed = seed * 1664525u + 1013904223u;
+		size_t n = round % 500 == 0 ? MOST / 2 : seed >> 21;
+		const uint8_t *from = src + (seed >> 8) % (MOST / 2);
+		struct one *a = &all[(seed >> 4) % MANY];
+		struct one *b = &all[(seed >> 10) % MANY];
+		struct digester_chunk *pin;
+		const uint8_t *p = digester_hold(g, from, n, &pin);
+
+		hashing_add(&a->h, p, n);
+		SHA256_Update(&a->want, from, n);
+		hashing_add(&b->h, p + n / 3, n - n / 3);
+		SHA256_Update(&b->want, from + n / 3, n - n / 3);
+		if (round % 3 == 0) {	/* while the first are still held */
+			hashing_add(&a->h, src, 1000);
+			SHA256_Update(&a->want, src, 1000);
+			hashing_add(&b->h, p, n);
+			SHA256_Update(&b->want, from, n);
+		}
+		digester_unpin(g, pin);
+	}
+	for (unsigned i = 0; i < MANY; i++)
+		check(&all[i]);
+	digester_free(g);
+	free(all);
+	free(src);
+}
+
+static void at_once(void **state)
+{
+	(void)state;
+	run(0);
+}
+
+static void one_thread(void **state)
+{
+	(void)state;
+	run(1);
+}
+
+static void threads(void **state)
+{
+	(void)state;
+	run(3);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(at_once),
+		cmocka_unit_test(one_thread),
+		cmocka_unit_test(threads),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
