@@ -208,12 +208,10 @@ INSERT INTO temp.fact
 SELECT kind, seq, utc_ns, conn, ip, port
 FROM evidence.record
 WHERE seq >= (SELECT a FROM temp.part) AND seq < (SELECT z FROM temp.part)
-    AND CASE WHEN conn IS NULL
-	THEN kind IN ('announce', 'listed', 'dht', 'run', 'end', 'key', 'clock',
-	    'stall', 'torrent', 'geo', 'packets', 'no_packets', 'erased',
-	    'selftest', 'stamp', 'published', 'index', 'decoy')
-	ELSE kind = 'decoy'
-	    OR kind = 'pex' AND substr(detail, 1, 12) = '{"by":"peer"' END;
+    AND conn IS NULL
+    AND kind IN ('announce', 'listed', 'dht', 'run', 'end', 'key', 'clock',
+	'stall', 'torrent', 'geo', 'packets', 'no_packets', 'erased',
+	'selftest', 'stamp', 'published', 'index', 'decoy');
 
 INSERT INTO about SELECT kind, seq FROM temp.fact
 WHERE kind IN ('run', 'end', 'key', 'clock', 'stall', 'torrent', 'geo',
@@ -228,6 +226,90 @@ WHERE a.kind = 'run' AND a.seq >= coalesce((SELECT max(seq) FROM about
 	WHERE kind = 'run' AND seq < (SELECT a FROM temp.part)), 0)
 ORDER BY a.seq;
 CREATE UNIQUE INDEX temp.ours_run ON ours (run);
+
+-- Conversations: talk is twice the conn, and one more for the responder of an
+-- imported flow, because there each end is the peer of the other, with a row of
+-- its own. said is how a conversation opened and ended and all that the peer
+-- sent (`by` is the first key of such a record's detail), with what counts of
+-- its detail. What it is stands there as a number, 0 for any other kind:
+
+CREATE TEMP TABLE sort (
+	kind TEXT PRIMARY KEY NOT NULL,
+	what INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO temp.sort VALUES
+    --			a		b		c		d
+    ('dial', 1),
+    ('accept', 2),
+    ('flow', 3),	--					began
+    ('reached', 4),
+    ('unreached', 5),	-- why
+    ('encrypted', 6),	-- select					by
+    ('closed', 7),	-- why		rx bytes	tx bytes	by
+    ('handshake', 8),	-- peer id	client		expected	infohash
+    ('extended', 9),	-- client	port
+    ('piece', 10),	-- piece	came		ok
+    -- claims from here to 16, those nobody can count at first from 15
+    ('bitfield', 11),	-- claimed	pieces
+    ('have_none', 12),	-- claimed	pieces
+    ('claims', 13),	-- claimed	pieces
+    ('donthave', 14),	-- claimed
+    ('have', 15),	-- claimed
+    ('have_all', 16),	-- claimed	pieces
+    ('pex', 17),
+    ('decoy', 18);
+
+CREATE TEMP TABLE said (
+	seq INTEGER NOT NULL,
+	what INTEGER NOT NULL,
+	utc_ns INTEGER NOT NULL,
+	talk INTEGER NOT NULL,
+	swarm TEXT,
+	a, b, c, d
+);
+
+INSERT INTO temp.said
+SELECT r.seq, coalesce(k.what, 0), r.utc_ns, 2 * r.conn + iif(r.mono_ns IS NULL,
+	(SELECT o.kind = 'flow' AND (o.ip IS NOT r.ip OR o.port IS NOT r.port)
+	FROM evidence.record AS o WHERE o.seq = r.conn), 0),
+    iif(k.what = 8 OR k.what = 10, r.swarm, NULL),
+    CASE WHEN k.what IS NULL OR k.what <= 4 OR k.what >= 17 THEN NULL
+    WHEN k.what >= 11 THEN json_extract(r.detail, '$.claimed')
+    WHEN k.what = 10 THEN json_extract(r.detail, '$.piece')
+    WHEN k.what = 9 THEN json_extract(r.detail, '$.client')
+    WHEN k.what = 8 THEN json_extract(r.detail, '$.peer_id')
+    WHEN k.what = 6 THEN json_extract(r.detail, '$.select')
+    ELSE json_extract(r.detail, '$.why') END,
+    CASE WHEN k.what IS NULL OR k.what <= 6 OR k.what >= 17 THEN NULL
+    WHEN k.what = 7 THEN coalesce(json_extract(r.detail, '$.rx_bytes'),
+	json_extract(r.detail, '$.initiator_bytes'))
+    WHEN k.what = 8 THEN json_extract(r.detail, '$.client')
+    WHEN k.what = 9 THEN json_extract(r.detail, '$.port')
+    WHEN k.what = 10 THEN coalesce(json_extract(r.detail, '$.came'), 0)
+    WHEN k.what <= 13 OR k.what = 16 THEN json_extract(r.detail, '$.pieces') END,
+    CASE k.what
+    WHEN 3 THEN json_extract(r.detail, '$.began')
+    WHEN 7 THEN coalesce(json_extract(r.detail, '$.tx_bytes'),
+	json_extract(r.detail, '$.responder_bytes'))
+    -- One that bears this run's own peer id is the observer's, met from
+    -- behind its own translator.
+    WHEN 8 THEN json_extract(r.detail, '$.expected')
+	AND json_extract(r.detail, '$.peer_id') IS NOT (SELECT peer_id
+	    FROM temp.ours WHERE run < r.seq ORDER BY run DESC LIMIT 1)
+    WHEN 10 THEN iif(json_extract(r.detail, '$.complete'),
+	json_extract(r.detail, '$.match'), NULL) END,
+    CASE WHEN k.what = 6 OR k.what = 7 THEN json_extract(r.detail, '$.by')
+    WHEN k.what = 8 THEN json_extract(r.detail, '$.infohash') END
+FROM evidence.record AS r LEFT JOIN temp.sort AS k ON k.kind = r.kind
+WHERE r.seq >= (SELECT a FROM temp.part) AND r.seq < (SELECT z FROM temp.part)
+    AND r.conn IS NOT NULL
+    AND (k.what <= 7 OR k.what = 18
+	OR substr(r.detail, 1, 12) = '{"by":"peer"');
+
+INSERT INTO temp.fact
+SELECT r.kind, r.seq, r.utc_ns, r.conn, r.ip, r.port
+FROM temp.said AS s CROSS JOIN evidence.record AS r ON r.seq = s.seq
+WHERE s.what >= 17;
 
 -- 2. Torrents, decoys, and who named whom.
 
@@ -448,81 +530,14 @@ FROM poll
 WHERE (swarm, source) IN (SELECT swarm, source FROM temp.asked)
 ORDER BY swarm, source, run;
 
--- 4. Conversations. talk is twice the conn, and one more for the responder of
--- an imported flow: there each end is the peer of the other, with a row of
--- its own. said is how a conversation opened and ended and all that the peer
--- sent (`by` is the first key of such a record's detail), with what counts of
--- its detail:
---
---			a		b		c		d
---	handshake	peer id		client		expected	infohash
---	extended	client		port
---	a claim		claimed		pieces
---	piece		piece		came		ok
---	encrypted	select
---	flow						began
---	closed		why		rx bytes	tx bytes	by
---	unreached	why
-
-CREATE TEMP TABLE said (
-	seq INTEGER NOT NULL,
-	kind TEXT NOT NULL,
-	utc_ns INTEGER NOT NULL,
-	talk INTEGER NOT NULL,
-	swarm TEXT,
-	a, b, c, d
-);
-
-INSERT INTO temp.said
-SELECT r.seq, r.kind, r.utc_ns, 2 * r.conn + iif(r.mono_ns IS NULL,
-	(SELECT o.kind = 'flow' AND (o.ip IS NOT r.ip OR o.port IS NOT r.port)
-	FROM evidence.record AS o WHERE o.seq = r.conn), 0),
-    CASE WHEN r.kind IN ('handshake', 'piece') THEN r.swarm END,
-    CASE
-    WHEN r.kind IN ('dial', 'accept', 'reached', 'flow', 'choke', 'unchoke')
-    THEN NULL
-    WHEN r.kind IN ('closed', 'unreached') THEN json_extract(r.detail, '$.why')
-    WHEN r.kind IN ('bitfield', 'have', 'have_all', 'have_none', 'donthave',
-	'claims') THEN json_extract(r.detail, '$.claimed')
-    WHEN r.kind = 'piece' THEN json_extract(r.detail, '$.piece')
-    WHEN r.kind = 'handshake' THEN json_extract(r.detail, '$.peer_id')
-    WHEN r.kind = 'extended' THEN json_extract(r.detail, '$.client')
-    WHEN r.kind = 'encrypted' THEN json_extract(r.detail, '$.select') END,
-    CASE
-    WHEN r.kind IN ('bitfield', 'have_all', 'have_none', 'claims')
-    THEN json_extract(r.detail, '$.pieces')
-    WHEN r.kind = 'piece' THEN coalesce(json_extract(r.detail, '$.came'), 0)
-    WHEN r.kind = 'closed' THEN coalesce(json_extract(r.detail, '$.rx_bytes'),
-	json_extract(r.detail, '$.initiator_bytes'))
-    WHEN r.kind = 'handshake' THEN json_extract(r.detail, '$.client')
-    WHEN r.kind = 'extended' THEN json_extract(r.detail, '$.port') END,
-    CASE
-    WHEN r.kind = 'piece' THEN iif(json_extract(r.detail, '$.complete'),
-	json_extract(r.detail, '$.match'), NULL)
-    WHEN r.kind = 'closed' THEN coalesce(json_extract(r.detail, '$.tx_bytes'),
-	json_extract(r.detail, '$.responder_bytes'))
-    -- One that bears this run's own peer id is the observer's, met from
-    -- behind its own translator.
-    WHEN r.kind = 'handshake' THEN json_extract(r.detail, '$.expected')
-	AND json_extract(r.detail, '$.peer_id') IS NOT (SELECT peer_id
-	    FROM temp.ours WHERE run < r.seq ORDER BY run DESC LIMIT 1)
-    WHEN r.kind = 'flow' THEN json_extract(r.detail, '$.began') END,
-    CASE
-    WHEN r.kind IN ('closed', 'encrypted') THEN json_extract(r.detail, '$.by')
-    WHEN r.kind = 'handshake' THEN json_extract(r.detail, '$.infohash') END
-FROM evidence.record AS r
-WHERE r.seq >= (SELECT a FROM temp.part) AND r.seq < (SELECT z FROM temp.part)
-    AND r.conn IS NOT NULL AND r.kind <> 'decoy'
-    AND (r.kind IN ('dial', 'accept', 'flow', 'reached', 'unreached',
-	    'encrypted', 'closed')
-	OR substr(r.detail, 1, 12) = '{"by":"peer"');
+-- 4. Conversations.
 
 -- These three are said of both ends of a flow.
 INSERT INTO temp.said
-SELECT s.seq, s.kind, s.utc_ns, s.talk + 1, s.swarm, s.a,
-    iif(s.kind = 'closed', s.c, s.b), iif(s.kind = 'closed', s.b, s.c), s.d
+SELECT s.seq, s.what, s.utc_ns, s.talk + 1, s.swarm, s.a,
+    iif(s.what = 7, s.c, s.b), iif(s.what = 7, s.b, s.c), s.d
 FROM temp.said AS s
-WHERE s.kind = 'flow' OR s.kind IN ('encrypted', 'closed')
+WHERE s.what = 3 OR s.what BETWEEN 6 AND 7
     AND (SELECT kind FROM evidence.record WHERE seq = s.talk / 2) = 'flow';
 
 -- The rows of contact that these speak of. An incoming conversation belongs
@@ -598,7 +613,7 @@ WHERE instr(f.at, ':') > 1;
 
 INSERT INTO temp.talk (id, seq, utc_ns, a, b, c, d)
 SELECT talk, seq, utc_ns, a, b, c, coalesce(swarm, d) FROM temp.said
-WHERE kind = 'handshake'
+WHERE what = 8
 ON CONFLICT DO UPDATE SET
     peer_id = coalesce(peer_id, excluded.a),
     client = iif(peer_id IS NULL, coalesce(client, excluded.b), client),
@@ -613,17 +628,17 @@ ON CONFLICT DO UPDATE SET
 
 -- The initiator's handshake may stand before the record of the encryption.
 INSERT INTO temp.talk (id, a)
-SELECT talk, a FROM temp.said WHERE kind = 'encrypted'
+SELECT talk, a FROM temp.said WHERE what = 6
 ON CONFLICT DO UPDATE SET
     encryption = CASE excluded.a WHEN 1 THEN 'plaintext' WHEN 2 THEN 'rc4'
 	ELSE encryption END;
 
 INSERT INTO temp.talk (id, seq)
-SELECT talk, utc_ns FROM temp.said WHERE kind = 'reached'
+SELECT talk, utc_ns FROM temp.said WHERE what = 4
 ON CONFLICT DO UPDATE SET opened = excluded.seq;
 
 INSERT INTO temp.talk (id, seq, a, b)
-SELECT talk, seq, a, b FROM temp.said WHERE kind = 'extended'
+SELECT talk, seq, a, b FROM temp.said WHERE what = 9
 ON CONFLICT DO UPDATE SET
     client = iif(excluded.a <> '', excluded.a, client),
     told = iif(listen_port IS NULL AND excluded.b BETWEEN 1 AND 65535,
@@ -634,9 +649,8 @@ ON CONFLICT DO UPDATE SET
 -- What precedes the handshake as expected is no claim.
 INSERT INTO temp.talk (id, seq, utc_ns, a, b, c)
 SELECT talk, seq, utc_ns, a, b,
-    a > 0 OR a IS NULL AND kind IN ('have', 'have_all') FROM temp.said
-WHERE kind IN ('bitfield', 'have', 'have_all', 'have_none', 'donthave',
-    'claims')
+    a > 0 OR a IS NULL AND what >= 15 FROM temp.said
+WHERE what BETWEEN 11 AND 16
 ON CONFLICT DO UPDATE SET
     claimed = coalesce(excluded.a, claimed),
     total = coalesce(excluded.b, total),
@@ -648,7 +662,7 @@ WHERE was >= 2 OR excluded.seq > greeted;
 
 INSERT INTO temp.talk (id, seq, a, b, c)
 SELECT talk, utc_ns, a, b, c FROM temp.said
-WHERE kind IN ('closed', 'unreached')
+WHERE what = 5 OR what = 7
 ON CONFLICT DO UPDATE SET closed = excluded.seq,
     outcome = coalesce(excluded.a, ''), rx = excluded.b, tx = excluded.c;
 
@@ -682,7 +696,7 @@ INSERT INTO piece_check
 SELECT s.seq, t.id / 2, coalesce(s.swarm, iif(t.joined > s.seq, NULL, t.swarm)),
     t.ip, t.port, s.a, s.utc_ns, s.b, s.c
 FROM temp.said AS s CROSS JOIN temp.talk AS t ON t.id = s.talk
-WHERE s.kind = 'piece';
+WHERE s.what = 10;
 
 -- 6. Each thing the far end did, and our attempts, on the ladder; summed up at
 -- once for each conversation, day and listening port, so that what follows
@@ -696,28 +710,27 @@ SELECT talk, day, listen_port, early, max(level) AS level,
     sum(opened) AS opened, max(told) AS told,
     total(ok = 1) AS matched, total(ok = 0) AS failed, max(seq) AS last_seq
 FROM (SELECT s.talk, s.seq, s.utc_ns, s.utc_ns / 86400000000000 AS day,
-	CASE WHEN s.kind IN ('dial', 'unreached') THEN 0
-	    WHEN s.kind = 'accept' THEN t.transport IS 'tcp'
-	    WHEN s.kind = 'flow' THEN s.talk % 2 = 0 OR s.c IS 'handshake'
+	CASE WHEN s.what = 1 OR s.what = 5 THEN 0
+	    WHEN s.what = 2 THEN t.transport IS 'tcp'
+	    WHEN s.what = 3 THEN s.talk % 2 = 0 OR s.c IS 'handshake'
 	    WHEN t.was < 2 AND (t.greeted IS NULL OR s.seq < t.greeted) THEN 1
-	    WHEN s.kind = 'piece' THEN
+	    WHEN s.what = 10 THEN
 		CASE WHEN s.c THEN 5 WHEN s.c IS NULL AND s.b > 0 THEN 4
 		ELSE 2 END
-	    WHEN s.kind IN ('have', 'have_all', 'bitfield', 'have_none',
-		'donthave', 'claims') THEN
+	    WHEN s.what BETWEEN 11 AND 16 THEN
 		-- Before the metadata is known nobody can count.
-		2 + (s.a > 0 OR s.a IS NULL AND s.kind IN ('have', 'have_all'))
+		2 + (s.a > 0 OR s.a IS NULL AND s.what >= 15)
 	    ELSE 2 END AS level,
-	s.kind IN ('dial', 'flow') AND coalesce(t.joined <= s.seq, true)
+	(s.what = 1 OR s.what = 3) AND coalesce(t.joined <= s.seq, true)
 	    AS opened,
-	CASE WHEN s.kind = 'piece' AND (t.was >= 2 OR s.seq >= t.greeted)
+	CASE WHEN s.what = 10 AND (t.was >= 2 OR s.seq >= t.greeted)
 	    THEN s.c END AS ok,
 	CASE WHEN t.told IS NULL OR s.seq >= t.told THEN t.listen_port END
 	    AS listen_port,
 	t.told IS s.seq AS told,
 	coalesce(t.joined > s.seq, false) AS early
     FROM temp.said AS s CROSS JOIN temp.talk AS t ON t.id = s.talk
-    WHERE s.kind NOT IN ('closed', 'encrypted')
+    WHERE NOT (s.what BETWEEN 6 AND 7 OR s.what = 18)
 	OR s.d IS iif(s.talk % 2, 'responder', 'peer')
 	OR s.d IS 'initiator' AND s.talk % 2 = 0)
 GROUP BY talk, day, listen_port, early;
@@ -729,7 +742,7 @@ ON CONFLICT DO UPDATE SET level = max(level, excluded.level),
 
 INSERT INTO extent SELECT talk / 2, last_seq FROM temp.event WHERE true
 UNION ALL SELECT talk / 2, seq FROM temp.said
-WHERE kind IN ('closed', 'encrypted')
+WHERE what BETWEEN 6 AND 7
 UNION ALL SELECT conn, seq FROM temp.fact
 WHERE kind = 'decoy' AND conn IS NOT NULL
 ON CONFLICT DO UPDATE SET last_seq = max(last_seq, excluded.last_seq);
@@ -805,6 +818,7 @@ DROP TABLE temp.self;
 DROP TABLE temp.decoyed;
 DROP TABLE temp.asked;
 DROP TABLE temp.said;
+DROP TABLE temp.sort;
 DROP TABLE temp.talk;
 DROP TABLE temp.joined;
 DROP TABLE temp.event;
