@@ -37,6 +37,7 @@ struct room {
 	uint32_t root;		/* heap of its candidates */
 	uint32_t oldest, newest;	/* never tried */
 	uint32_t waiting, held;
+	uint8_t sources;	/* of these only */
 	bool open;
 };
 
@@ -383,7 +384,8 @@ uint32_t book_open(struct book *b)
 	if (!r)
 		return BOOK_NONE;
 	*r = (struct room){ .number = r->number, .root = BOOK_NONE,
-		.oldest = BOOK_NONE, .newest = BOOK_NONE, .open = true };
+		.oldest = BOOK_NONE, .newest = BOOK_NONE,
+		.sources = UINT8_MAX, .open = true };
 	return r->number;
 }
 
@@ -406,6 +408,8 @@ const char *book_hear(struct book *b, uint32_t swarm,
 
 	if (special)
 		return special;
+	if (!(r->sources & source))
+		return "its torrent is private";
 	if (b->conf.blocked && b->conf.blocked(b->conf.ctx, at, false))
 		return "it is on the blocklist";
 	i = find_cand(b, swarm, at);
@@ -421,6 +425,18 @@ const char *book_hear(struct book *b, uint32_t swarm,
 		return "the book is full";
 	b->cand[i].sources |= (uint8_t)source;
 	return NULL;
+}
+
+void book_only(struct book *b, uint32_t swarm, unsigned sources)
+{
+	b->swarm[swarm]->sources = (uint8_t)sources;
+}
+
+bool book_counts(const struct book *b, uint32_t id)
+{
+	const struct candidate *c = &b->cand[id];
+
+	return (c->sources & b->swarm[c->swarm]->sources) != 0;
 }
 
 void book_hint(struct book *b, uint32_t swarm, const struct endpoint *at,
@@ -470,6 +486,10 @@ static uint32_t due_in(struct book *b, struct room *r, int64_t now_ns,
 		c = &b->cand[r->root];
 		if (c->due_ns > now_ns)
 			return BOOK_NONE;
+		if (!book_counts(b, r->root)) {
+			cand_drop(b, r->root);
+			continue;
+		}
 		ready = hosts_ready(&b->hosts, c->host, c->at.port, now_ns);
 		if (ready <= now_ns)
 			return r->root;
@@ -574,7 +594,7 @@ void book_done(struct book *b, uint32_t id, enum book_end how, int64_t now_ns)
 		break;
 	}
 	c->held = false;
-	if (!r->open) {
+	if (!r->open || !book_counts(b, id)) {
 		cand_forget(b, id);
 		give_back(b, r);
 		return;

@@ -70,6 +70,14 @@ void book_close(struct book *b, uint32_t swarm);
 const char *book_hear(struct book *b, uint32_t swarm,
     const struct endpoint *at, enum book_source source, int64_t now_ns);
 
+/* Only these sources count in this swarm from here on: whom no other named is
+ * forgotten when its turn comes, or when the visit under way is done, and
+ * nobody is heard of from others. */
+void book_only(struct book *b, uint32_t swarm, unsigned sources);
+
+/* Does one that is visited now count still? */
+bool book_counts(const struct book *b, uint32_t id);
+
 /* Others said this of how to reach it: added to what is known. */
 void book_hint(struct book *b, uint32_t swarm, const struct endpoint *at,
     uint8_t known);

@@ -7,6 +7,7 @@
 #include "monitor/fetch.h"
 #include "monitor/learn.h"
 #include "monitor/tcpstream.h"
+#include "schema/json.h"
 #include "schema/log.h"
 #include "schema/now.h"
 
@@ -180,7 +181,8 @@ static void visited(struct crowd *c, struct peer *p)
 	bool more = ladder_next(&p->ladder, way_end(p));
 
 	book_know(c->book, id, p->ladder.known);
-	if (more && !c->stopping && !p->swarm->leaving) {
+	if (more && !c->stopping && !p->swarm->leaving &&
+	    book_counts(c->book, id)) {
 		book_again(c->book, id, now_ns());
 		if (peer_dial(&c->env, p->swarm, &p->visit, &p->ladder) == 0)
 			return;
@@ -306,6 +308,36 @@ static void on_dialling(uv_idle_t *idle)
 	}
 }
 
+/* A private torrent's peers come from its trackers (BEP 27), or from the link
+ * that the operator gave: of others we know no more. */
+static void keep_private(struct crowd *c, struct swarm *s, struct stamp at)
+{
+	struct record r = { .at = at, .kind = "no_dials",
+		.swarm = s->ref.swarm, .conn = CONN_NONE };
+	struct peer *next;
+	struct json j;
+	unsigned ended = 0;
+
+	book_only(c->book, s->book, BOOK_TRACKER | BOOK_MAGNET);
+	for (struct peer *p = s->peers; p; p = next) {
+		next = p->next;
+		if (p->incoming || book_counts(c->book, p->visit.id))
+			continue;
+		ended++;
+		peer_end(p, "its torrent is private, and no tracker named "
+		    "this peer");
+	}
+	json_init(&j, JSON_MOST);
+	json_open(&j, NULL, '{');
+	json_str(&j, "why", "the torrent is private: whom neither a tracker "
+	    "nor the link named is not dialled from here on");
+	json_uint(&j, "ended", ended);
+	json_close(&j, '}');
+	r.detail = json_done(&j);
+	ledger_add(c->ledger, &r);
+	json_fini(&j);
+}
+
 /* What peers gave of a swarm's metadata is looked at here, outside of their
  * own conversations. */
 static void fetch(struct crowd *c, struct swarm *s)
@@ -324,6 +356,8 @@ static void fetch(struct crowd *c, struct swarm *s)
 	swarms_learnt(&c->swarms, s);
 	c->learnt(c->ctx, s, source);
 	free(source);
+	if (s->policy.is_private)
+		keep_private(c, s, at);
 	each_of(s->peers, peer_learnt);
 }
 

@@ -1,6 +1,7 @@
 #include "monitor/sock.h"
 
 #include <errno.h>
+#include <linux/errqueue.h>
 #include <netinet/in.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -207,14 +208,79 @@ size_t sock_recv_many(int fd, uint8_t *buf, size_t each,
 	return got < 0 ? 0 : (size_t)got;
 }
 
+/* What the kernel tells of an error: who sent it stands behind it. */
+static bool read_error(struct msghdr *m, struct sock_icmp *e)
+{
+	struct sock_extended_err *ee;
+
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c != NULL;
+	    c = CMSG_NXTHDR(m, c)) {
+		if (!(c->cmsg_level == IPPROTO_IP &&
+		    c->cmsg_type == IP_RECVERR) &&
+		    !(c->cmsg_level == IPPROTO_IPV6 &&
+		    c->cmsg_type == IPV6_RECVERR))
+			continue;
+		ee = (struct sock_extended_err *)CMSG_DATA(c);
+		if (ee->ee_origin != SO_EE_ORIGIN_ICMP &&
+		    ee->ee_origin != SO_EE_ORIGIN_ICMP6)
+			return false;
+		e->why = (int)ee->ee_errno;
+		sock_endpoint(SO_EE_OFFENDER(ee), &e->from);
+		e->from.port = 0;
+		return sock_endpoint(m->msg_name, &e->to);
+	}
+	return false;
+}
+
+void sock_want_icmp(int fd, int family)
+{
+	int one = 1;
+
+	/* Refused: what they would say shows as a time-out. */
+	if (family == 4)
+		(void)setsockopt(fd, IPPROTO_IP, IP_RECVERR, &one,
+		    sizeof(one));
+	else
+		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_RECVERR, &one,
+		    sizeof(one));
+}
+
+bool sock_icmp(int fd, void *buf, size_t n, struct sock_icmp *e)
+{
+	struct sockaddr_storage to = { 0 };
+	NOTES_ALIGNED char notes[NOTES_ROOM];
+	struct iovec iov = { buf, n };
+	ssize_t got;
+
+	for (;;) {
+		struct msghdr m = { .msg_name = &to, .msg_namelen = sizeof(to),
+		    .msg_iov = &iov, .msg_iovlen = 1, .msg_control = notes,
+		    .msg_controllen = sizeof(notes) };
+
+		got = recvmsg(fd, &m, MSG_DONTWAIT | MSG_ERRQUEUE);
+		if (got < 0 && errno != EINTR)
+			return false;
+		*e = (struct sock_icmp){ .quoted = span_of(buf,
+		    got < 0 ? 0 : (size_t)got) };
+		if (got >= 0 && read_error(&m, e))
+			return true;
+	}
+}
+
 bool sock_send(int fd, const struct endpoint *to, struct span bytes)
 {
 	struct sockaddr_storage ss;
+	socklen_t n = sock_addr(to, &ss);
 	ssize_t put;
 
-	do {
-		put = sendto(fd, bytes.p, bytes.n, MSG_DONTWAIT | MSG_NOSIGNAL,
-		    (struct sockaddr *)&ss, sock_addr(to, &ss));
-	} while (put < 0 && errno == EINTR);
+	/* The second time it is about this datagram. */
+	for (int tries = 0; tries < 2; tries++) {
+		do {
+			put = sendto(fd, bytes.p, bytes.n, MSG_DONTWAIT |
+			    MSG_NOSIGNAL, (struct sockaddr *)&ss, n);
+		} while (put < 0 && errno == EINTR);
+		if (put >= 0 || errno == EAGAIN || errno == ENOBUFS)
+			break;
+	}
 	return put == (ssize_t)bytes.n;
 }

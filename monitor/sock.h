@@ -36,6 +36,25 @@ struct sock_datagram {
 					 * sock_want_drops */
 };
 
+/*
+ * Why a datagram of ours did not arrive, by the ICMP error that came back
+ * (RFC 792, RFC 4443). Who routes the packets can say so, or whoever guesses
+ * what was sent: the words of from, no more.
+ */
+struct sock_icmp {
+	struct endpoint to;		/* where it was sent */
+	struct endpoint from;		/* who says so; its port is 0 */
+	int why;			/* as errno: ECONNREFUSED, ... */
+	struct span quoted;		/* the datagram's first bytes, in the
+					 * caller's buffer */
+};
+
+/* Asks the kernel to keep these errors of fd (IP_RECVERR). A send on it may
+ * then fail with the error of an earlier one: sock_send tries again. */
+void sock_want_icmp(int fd, int family);
+/* The next one: false when there is none. */
+bool sock_icmp(int fd, void *buf, size_t n, struct sock_icmp *e);
+
 /* Asks the kernel to stamp arrivals on fd (SO_TIMESTAMPNS). */
 void sock_want_stamps(int fd);
 /* Asks the kernel to tell how many datagrams it dropped (SO_RXQ_OVFL). */

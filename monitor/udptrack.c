@@ -246,14 +246,58 @@ static void take(struct udptrack *u, const struct sock_datagram *d)
 			a->x.ignored++;
 }
 
+/* Is this error about what the question sent last? Of a short quotation the
+ * address must do. */
+static bool is_about(const struct udp_ask *a, const struct sock_icmp *e)
+{
+	size_t n = e->quoted.n < a->out_bytes ? e->quoted.n : a->out_bytes;
+
+	return a->out_bytes && endpoint_cmp(&a->x.who, &e->to) == 0 &&
+	    memcmp(e->quoted.p, a->out, n) == 0;
+}
+
+/* It did not arrive there: at the next address of that name, or nowhere. */
+static void refused(struct udp_ask *a, const struct sock_icmp *e)
+{
+	char error[sizeof(a->x.error)], from[ENDPOINT_IP_MAX] = "?";
+
+	if (e->from.family)
+		endpoint_ip(&e->from, from);
+	a->tries++;
+	if (a->tries < a->addr_count && a->tries < UDPTRACK_TRIES) {
+		send_now(a);
+		return;
+	}
+	snprintf(error, sizeof(error), "%s (ICMP of %s)", strerror(e->why),
+	    from);
+	finish(a, EXCHANGE_ERROR, error);
+}
+
+static void take_errors(struct udptrack *u, int side)
+{
+	struct sock_icmp e;
+	struct udp_ask *a;
+
+	for (int i = 0; i < PER_TURN &&
+	    sock_icmp(u->fd[side], u->in, sizeof(u->in), &e); i++) {
+		for (a = u->first; a != NULL && !is_about(a, &e); a = a->next)
+			;
+		if (a != NULL)
+			refused(a, &e);
+	}
+}
+
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
 	struct udptrack *u = poll->data;
 	int side = poll == &u->poll[0] ? 0 : 1;
 	struct sock_datagram d;
 
-	(void)status;
 	(void)events;
+	take_errors(u, side);
+	/* For an error libuv stops the poll. */
+	if (status < 0)
+		uv_poll_start(poll, UV_READABLE, on_readable);
 	for (int i = 0; i < PER_TURN; i++) {
 		if (!sock_recv(u->fd[side], u->in, sizeof(u->in), &d))
 			break;
@@ -355,6 +399,7 @@ static void open_side(struct udptrack *u, int side)
 	if (u->fd[side] < 0)
 		return;
 	sock_want_stamps(u->fd[side]);
+	sock_want_icmp(u->fd[side], side == 0 ? 4 : 6);
 	uv_poll_init(c->loop, &u->poll[side], u->fd[side]);
 	u->poll[side].data = u;
 	uv_poll_start(&u->poll[side], UV_READABLE, on_readable);

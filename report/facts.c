@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "report/clockbound.h"
+#include "report/passkey.h"
 #include "report/rows.h"
 #include "report/when.h"
 #include "schema/casedir.h"
@@ -53,7 +54,7 @@ static int read_runs(struct facts *c)
 	    D("purpose") "," D("ground") "," D("retention") ","
 	    "(SELECT group_concat(value, ', ') FROM "
 	    "json_each(r.detail, '$.vantage'))," D("host.name") ","
-	    "(SELECT group_concat(value, ' ') FROM "
+	    "(SELECT group_concat(masked(value), ' ') FROM "
 	    "json_each(r.detail, '$.command'))," D("config") ","
 	    D("config.import")), NULL);
 	while (rows_next(&q)) {
@@ -362,7 +363,7 @@ int facts_open(struct facts *c, const char *path, bool whole)
 	if (c->name == NULL)
 		log_die("out of memory");
 	c->db = derive_open(path, NULL);
-	if (c->db == NULL)
+	if (c->db == NULL || passkey_hide(c->db) < 0)
 		return -1;
 	if (sqlite3_exec(c->db, "BEGIN", NULL, NULL, NULL) != SQLITE_OK)
 		return -1;

@@ -215,6 +215,32 @@ def gossip(named, times=1, pause=0.0):
 	return what
 
 
+def tells_late(info, named, met):
+	"""Names these by PEX, and gives the metadata once met() says that they
+	were met. By then whoever heard it knows them."""
+	def what(s, c):
+		hostile.greet(s, c, EXTENDED)
+		s.sendall(extended(0, bencode({"m": {"ut_metadata": 3,
+		    "ut_pex": 1}, "metadata_size": len(info)})) +
+		    hostile.message(15))
+		while True:
+			n = struct.unpack(">I", hostile.read(s, 4))[0]
+			m = hostile.read(s, n)
+			if m[:2] == b"\x14\0":	# it says that it wants PEX
+				s.sendall(extended(1, bencode({"added": b"".join(
+				    socket.inet_aton(a) + struct.pack(">H", p)
+				    for a, p in named), "added.f":
+				    bytes(len(named))})))
+			if m[:2] != b"\x14\3" or bdecode(m, 2)[0][
+			    b"msg_type"] != 0:
+				continue
+			while not met():
+				time.sleep(0.1)
+			s.sendall(extended(2, bencode({"msg_type": 1,
+			    "piece": 0, "total_size": len(info)}) + info))
+	return what
+
+
 def any_infohash(s, c):
 	"""Answers whatever it is offered, and claims to have all of it."""
 	got = hostile.read(s, 68)

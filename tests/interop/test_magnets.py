@@ -71,6 +71,7 @@ class Scene:
 			trackers=[self.true.url]),
 		    "private": Torrent("private", private=True,
 			trackers=[self.true.url]),
+		    "hidden": Torrent("hidden", private=True),
 		    "large": Torrent("large", sizes=(3000000,),
 			piece=16384)}
 		lab.watch = lab.host("monitor", 100)
@@ -80,6 +81,7 @@ class Scene:
 		    t["named"].magnet(peers=[("10.77.0.20", 6881)]),
 		    t["hybrid"].magnet([self.true.url]),
 		    t["two"].magnet([self.true.url]),
+		    t["hidden"].magnet([self.true.url]),
 		    t["large"].magnet([self.true.url])]
 		self.seeds(lab)
 		self.liars(lab)
@@ -159,7 +161,7 @@ class Scene:
 			if swarm == "tracked":	# liars are asked first
 				self.inventor.name(t[swarm].wire,
 				    (p.address, p.port))
-			else:
+			elif not sources:
 				self.tell(swarm, (p.address, p.port))
 			self.add(name, swarm, (p.address, p.port), level,
 			    *(sources or ("tracker",)))
@@ -175,6 +177,14 @@ class Scene:
 		    [("10.77.0.220", 7000)]), 2, False)
 		put("anything", 85, "tracked", magnets.any_infohash, 3, False)
 		put("proper", 86, "tracked", magnets.one_infohash, 3, False)
+		# Private, which is known once the metadata is: by then it was
+		# said who else there is, one that is met, one that refuses.
+		away = lab.host("away", 89).address
+		put("insider", 88, "hidden", hostile.mute, 2, False, "pex")
+		put("teller", 87, "hidden", magnets.tells_late(t["hidden"].info,
+		    [("10.77.0.88", 6881), (away, 6881)],
+		    lambda: self.peers["insider"].accepted), 2, False)
+		self.add("away", "hidden", (away, 6881), 0, "pex")
 		for i, at in enumerate(self.inventor.invents):
 			self.add("invented%d" % i, "tracked", at, 0,
 			    "tracker")
@@ -280,6 +290,28 @@ def check_conduct(case, scene):
 	    "and said to be a flood", ends)
 
 
+def check_hidden(case, scene):
+	"""A magnet that proves private leaves whom no tracker named."""
+	ip = scene.peers["insider"].address
+	known = [r for r in case.records("torrent")
+	    if r.d["infohash_v1"] == scene.torrents["hidden"].swarm]
+	tap.equal([r.d["private"] for r in known], [True], "a magnet proves "
+	    "private")
+	said = case.records("no_dials")
+	tap.equal([r.d["ended"] for r in said], [1], "what follows from that "
+	    "is on record")
+	tap.claim(any("private" in r.d["why"] for r in case.records("closed",
+	    ip=ip)), "who was met by peer exchange is left",
+	    [r.d for r in case.records("closed", ip=ip)])
+	tap.claim(not any("private" in r.d["why"] for r in case.records(
+	    "closed", ip=scene.peers["teller"].address)),
+	    "whom the tracker named is not")
+	tap.claim(case.records("dial", ip="10.77.0.89") and not [r for r in
+	    case.records("dial", ip="10.77.0.89") + case.records("dial", ip=ip)
+	    if said and r.seq > said[0].seq], "and the others are dialled no "
+	    "more", [r.seq for r in case.records("dial", ip="10.77.0.89")])
+
+
 def check_versions(case, scene):
 	t = scene.torrents
 	for name, v1, v2 in (("hybrid", True, True), ("two", False, True)):
@@ -377,6 +409,7 @@ def main():
 				print(err[-6000:])
 		case = Case(path, 0)
 		for check in (check_levels, check_metadata, check_conduct,
+		    check_hidden,
 		    check_versions, check_decoys,
 		    check_report):
 			try:

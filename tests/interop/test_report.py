@@ -345,6 +345,28 @@ def custody(case):
 	    "theirs.pcap" in front, "the method says that it was an import")
 
 
+def pass_keys():
+	"""A private tracker's secret is in the ledger, and in no report."""
+	key = "7f3e9a0c" * 4
+	c = synthetic.Case(at("keys"))
+	c.run()
+	c.torrent(synthetic.A, "members only")
+	c.announce(synthetic.A, [("10.77.1.1", 6881)],
+	    "http://10.77.0.9/%s/announce" % key)
+	c.announce(synthetic.A, [], "http://10.77.0.9/a?pass=" + key, "timeout")
+	c.end()
+	ok = report(at("keys"), "-o", at("masked")).returncode == 0 and \
+	    report(at("keys"), "--ip", "10.77.1.1", "-o",
+	    at("masked.ip")).returncode == 0
+	made = {n: t for d in ("masked", "masked.ip")
+	    for n, t in files(at(d)).items()}
+	tap.claim(ok and not [n for n, t in made.items() if key.encode() in t]
+	    and b"http://10.77.0.9/[masked]/announce" in made["sighting.csv"]
+	    and b"http://10.77.0.9/a?pass=[masked]" in made["coverage.csv"],
+	    "pass keys of trackers are masked in every file of a report",
+	    [n for n, t in made.items() if key.encode() in t])
+
+
 def sizes():
 	"""Chapman's estimate, held against numbers counted here."""
 	a, b, both = synthetic.two_sources(at("counted"))
@@ -536,6 +558,7 @@ def main():
 	others(case)
 	read_only(case, first, geo)
 	custody(case)
+	pass_keys()
 	sizes()
 	crowd()
 	golden(first, case, geo)

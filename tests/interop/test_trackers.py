@@ -30,6 +30,7 @@ from tsa_lab import Authority	# noqa: E402
 
 DURATION_S = 37		# longer than HTTP's 30 s and UDP's first 15 s
 PUBLIC = "11.22.33.44"	# of this namespace, and to the monitor a global one
+SHUT = ["udp://127.0.0.1:3/a", "udp://[::1]:3/a"]	# nobody listens
 UNIX_NTP = 2208988800
 PEERS = [("10.9.8.7", 6881), ("10.9.8.6", 51413)]
 PEERS6 = [("2001:db8::7", 6881), ("2001:db8::8", 1)]
@@ -463,6 +464,12 @@ def check_udp(case, m):
 		tap.equal(s.outcomes(), {"timeout"}, "UDP %s: timeout" % name)
 		tap.claim(all(b[8:12] == bytes(4) for b in m[name].requests),
 		    "UDP %s: never got more than connect" % name)
+	for url, family, who in ((SHUT[0], 4, "127.0.0.1"), (SHUT[1], 6, "::1")):
+		said = {(r.d["outcome"], r.d["error"])
+		    for r in Seen(case, url).announces
+		    if r.d["event"] == "started" and r.d["family"] == family}
+		tap.equal(said, {("error", "Connection refused (ICMP of %s)" %
+		    who)}, "UDP, nobody there: the host says so, %s" % who)
 	tap.equal(m["path"].requests[1][98:], b"\x02\x0b/a?pass=1&b",
 	    "UDP: BEP 41 path and query")
 
@@ -604,7 +611,8 @@ def main():
 		    "path": Udp(behave, "/a?pass=1&b"),
 		}
 		path, _ = torrent(folder, "faults", [[x.url]
-		    for x in m.values()] + [["wss://127.0.0.1:1/"]])
+		    for x in m.values()] + [[u] for u in SHUT] +
+		    [["wss://127.0.0.1:1/"]])
 		t = {name: Http(reply()) for name in ("tier0", "tier1",
 		    "first", "second", "third")}
 		public, _ = torrent(folder, "public", [[t["tier0"].url],

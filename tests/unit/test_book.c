@@ -407,6 +407,45 @@ static void test_anything(void **state)
 	book_free(b);
 }
 
+/* A magnet that proves private: of three waiting and two visited those that a
+ * tracker named stay, whoever else named them too. */
+static void test_private(void **state)
+{
+	struct book *b = make(false, 100, 10, 10, 0);
+	uint32_t s = book_open(b), other = book_open(b);
+	struct endpoint gossip = at(2, 1), both = at(3, 1), told = at(4, 1);
+	struct book_visit v[2], w;
+	int64_t now = 0;
+
+	(void)state;
+	assert_null(hear(b, s, at(1, 1), now));
+	assert_null(book_hear(b, s, &gossip, BOOK_PEX, now));
+	for (int i = 0; i < 2; i++, now += S)
+		assert_true(book_next(b, now, &v[i]));
+	assert_null(book_hear(b, s, &both, BOOK_DHT, now));
+	assert_null(hear(b, s, both, now));
+	assert_null(book_hear(b, s, &told, BOOK_LSD, now));
+	assert_null(book_hear(b, other, &told, BOOK_LSD, now));
+	book_only(b, s, BOOK_TRACKER);
+	assert_int_equal(book_counts(b, v[0].id) + book_counts(b, v[1].id), 1);
+	for (int i = 0; i < 2; i++)
+		book_done(b, v[i].id, BOOK_FAILED, now);
+	assert_string_equal(book_hear(b, s, &gossip, BOOK_PEX, now),
+	    "its torrent is private");
+	for (int n = 0; n < 3; now += S)
+		if (book_next(b, now, &w)) {
+			n++;
+			assert_int_not_equal(endpoint_cmp(&w.at, &gossip), 0);
+			assert_true(w.swarm == other ||
+			    endpoint_cmp(&w.at, &told) != 0);
+			book_done(b, w.id, BOOK_MET, now);
+		}
+	assert_int_equal(heard(b), 3);
+	assert_null(hear(b, s, gossip, now));	/* now a tracker names it */
+	assert_int_equal(heard(b), 4);
+	book_free(b);
+}
+
 static void test_no_memory(void **state)
 {
 	struct book_conf conf = { .half_open = 1, .dial_rate = 1,
@@ -443,6 +482,7 @@ int main(void)
 		cmocka_unit_test(test_incoming),
 		cmocka_unit_test(test_met),
 		cmocka_unit_test(test_anything),
+		cmocka_unit_test(test_private),
 		cmocka_unit_test(test_no_memory),
 	};
 
