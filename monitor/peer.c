@@ -26,13 +26,16 @@ int peer_env_init(struct peer_env *env)
 	TAILQ_INIT(&env->waiting);
 	TAILQ_INIT(&env->dry);
 	env->round = 1;
+	env->digester = digester_new(1);
 	return env->out ? 0 : -1;
 }
 
 void peer_env_fini(struct peer_env *env)
 {
 	free(env->out);
+	digester_free(env->digester);
 	env->out = NULL;
+	env->digester = NULL;
 }
 
 /* --- its place among the others ----------------------------------------------- */
@@ -354,6 +357,7 @@ static void connected(struct peer *p, struct stamp at)
 	bool sealed = !p->incoming && p->ladder.way.offer;
 
 	mine.ctx = p;
+	mine.digester = p->env->digester;
 	p->connected = true;
 	p->witness = witness_begin(&mine, p->swarm ? &p->swarm->ref : NULL,
 	    p->conn, &p->who);

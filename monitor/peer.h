@@ -63,6 +63,7 @@ struct peer_env {
 	int64_t dialled, accepted, reached_count, met, verified;
 	int64_t pieces_ok, pieces_bad, rx_bytes, piece_bytes_sent;
 	uint8_t *out;		/* made by peer_env_init */
+	struct digester *digester;	/* likewise; NULL: no thread to be had */
 	size_t out_n;
 	int64_t now_ns;		/* of the bytes being read */
 	char why[128];
