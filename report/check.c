@@ -334,7 +334,7 @@ static void walk_records(struct walk *w)
 		}
 		if (r->seq != w->next)
 			check_wrong(w->c, w->next, "is missing");
-		w->next = r->seq + 1;
+		w->next = r->seq < INT64_MAX ? r->seq + 1 : r->seq;
 		see(w, r);
 		if (w->c->progress && w->next % PROGRESS_EVERY == 0)
 			w->c->progress(w->c->ctx, w->next, w->total);

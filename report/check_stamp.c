@@ -13,6 +13,7 @@
 #include "schema/tsa.h"
 
 #define S 1000000000ll
+#define LATEST (9000000000ll * S)	/* ns since 1970; leaves room to add */
 
 /* A token that holds: of records 0 .. size-1, in record seq. */
 struct token {
@@ -116,11 +117,16 @@ static bool says_same(sqlite3_stmt *s, const struct tsa_token *t)
 static void compare_clocks(struct check_stamp *k, int64_t seq,
     const struct tsa_token *t, int64_t sent, int64_t at)
 {
-	int64_t slack = t->accuracy_ns < 0 ? S : t->accuracy_ns + S;
-	int64_t off = t->gen_utc_ns < sent - slack ? t->gen_utc_ns - sent :
-	    t->gen_utc_ns > at + slack ? t->gen_utc_ns - at : 0;
+	int64_t slack = t->accuracy_ns < 0 ? S : t->accuracy_ns + S, off;
 	char span[WHEN_MAX];
+	bool sane = sent >= 0 && at >= 0 && at < LATEST;
 
+	if (!sane) {
+		check_wrong(k->c, seq, "its times are none");
+		return;
+	}
+	off = t->gen_utc_ns < sent - slack ? t->gen_utc_ns - sent :
+	    t->gen_utc_ns > at + slack ? t->gen_utc_ns - at : 0;
 	if (off == 0)
 		return;
 	k->c->stamps_apart++;

@@ -57,10 +57,11 @@ static void draw(void *ctx, int64_t done, int64_t of)
 {
 	static const char full[] = "##############################";
 	struct told *t = ctx;
-	int n = (int)(done * 30 / of);
+	int n;
 
-	if (!t->bar || of < PROGRESS_LEAST)
+	if (!t->bar || of < PROGRESS_LEAST || done < 0 || done > of)
 		return;
+	n = (int)((double)done / (double)of * 30);
 	fprintf(stderr, "\r[%.*s%*s] %" PRId64 " of %" PRId64 " records",
 	    n < 30 ? n : 30, full, n < 30 ? 30 - n : 0, "", done, of);
 	t->drawn = true;
