@@ -28,6 +28,14 @@ struct dissect_secret {
 	bool skey_known;
 };
 
+/* A conversation of our own. */
+struct dissect_met {
+	enum flow_transport transport;
+	struct endpoint us, peer;
+	bool dialled;
+	int64_t utc_ns;
+};
+
 struct dissect_conf {
 	void *ctx;
 	/* Keeps a record, copied; its seq. */
@@ -41,6 +49,13 @@ struct dissect_conf {
 	 * exchanges are recorded as a live run does, and nobody else's. NULL:
 	 * neither end is ever us. */
 	bool (*ours)(void *ctx, const struct endpoint *e);
+	/* Before the record that opens one of these: how many bytes of each
+	 * side (SIDE_PEER, SIDE_US) the live run accounts for; none beyond are
+	 * read. May be NULL. */
+	void (*met)(void *ctx, const struct dissect_met *m, uint64_t most[2]);
+	/* Packets leave it open what was said in it: bytes are missing, or came
+	 * twice and differ. May be NULL. */
+	void (*doubt)(void *ctx, int64_t conn);
 	/* Metadata was put together from packets, and its `torrent` record is
 	 * made. May be NULL. */
 	void (*learnt)(void *ctx, const struct swarmref *swarm);

@@ -47,6 +47,8 @@ struct conv {
 	unsigned lead;		/* side that opened, or spoke first */
 	int us;			/* side that is ours, -1 for none */
 	const char *file;	/* where it began */
+	uint64_t most[2];	/* bytes still to be read, by enum side; of our
+				 * own conversations */
 	struct flow_at began, last;
 	uint8_t *held[2];	/* TALK_NEW: what came so far ... */
 	size_t held_n[2], flight[2];

@@ -121,14 +121,26 @@ static void put_live(struct conv *c, bool veiled)
 	struct record r = { .kind = dialled ? "dial" : "accept",
 		.who = &c->end[!c->us],
 		.swarm = dialled && c->swarm ? c->swarm->ref.swarm : NULL };
+	struct dissect_met m = { .transport = c->transport,
+		.us = c->end[c->us], .peer = c->end[!c->us],
+		.dialled = dialled, .utc_ns = c->began.utc_ns };
 	struct json j;
 
+	c->most[SIDE_PEER] = c->most[SIDE_US] = UINT64_MAX;
+	if (c->d->conf.met)
+		c->d->conf.met(c->d->conf.ctx, &m, c->most);
 	json_init(&j, JSON_MOST);
 	json_open(&j, NULL, '{');
 	json_str(&j, "transport", flow_transport_text(c->transport));
 	json_str(&j, "encryption", veiled ? "mse" : "none");
 	json_close(&j, '}');
 	put_opening(c, &r, &j);
+}
+
+static void doubt(struct conv *c)
+{
+	if (c->us >= 0 && c->d->conf.doubt)
+		c->d->conf.doubt(c->d->conf.ctx, c->seq);
 }
 
 /* A dial of ours is for one swarm from the first: our handshake says which, or
@@ -204,18 +216,31 @@ void peertalk_bytes(struct conv *c, unsigned side, struct span s,
 	if (c->unsure[side] && s.p[0] != 19)
 		peertalk_gap(c, side, 0, at);
 	c->unsure[side] = false;
+	if (c->us >= 0) {
+		uint64_t *most = &c->most[conv_side(c, side)];
+
+		if (s.n > *most)
+			s.n = (size_t)*most;
+		*most -= s.n;
+		if (s.n == 0)
+			return;
+	}
 	witness_bytes(c->w, conv_side(c, side), s.p, s.n, dissect_stamp(at));
 }
 
 void peertalk_gap(struct conv *c, unsigned side, uint64_t n,
     struct flow_at at)
 {
+	if (c->us >= 0 && c->most[conv_side(c, side)] == 0)
+		return;
+	doubt(c);
 	witness_gap(c->w, conv_side(c, side), n, dissect_stamp(at));
 }
 
 void peertalk_differs(struct conv *c, unsigned side, uint64_t offset,
     uint64_t n, struct flow_at at)
 {
+	doubt(c);
 	if (c->us < 0)
 		witness_overlap(c->w, conv_side(c, side), offset, n,
 		    at.frame, dissect_stamp(at));

@@ -110,6 +110,27 @@ static void on_learnt(void *ctx, const struct swarmref *s)
 	r->learnt(r->ctx, s);
 }
 
+static bool on_ours(void *ctx, const struct endpoint *e)
+{
+	const struct reading *r = ctx;
+
+	return r->ours(r->ctx, e);
+}
+
+static void on_met(void *ctx, const struct dissect_met *m, uint64_t most[2])
+{
+	const struct reading *r = ctx;
+
+	r->met(r->ctx, m, most);
+}
+
+static void on_doubt(void *ctx, int64_t conn)
+{
+	const struct reading *r = ctx;
+
+	r->doubt(r->ctx, conn);
+}
+
 void reading_begin(struct reading *r, int64_t (*add)(void *ctx,
     const struct record *rec), void (*learnt)(void *ctx,
     const struct swarmref *s), void *ctx)
@@ -120,6 +141,11 @@ void reading_begin(struct reading *r, int64_t (*add)(void *ctx,
 		.secret = secrets_find };
 	struct flow_sink sink;
 
+	if (r->ours) {
+		conf.ours = on_ours;
+		conf.met = on_met;
+		conf.doubt = on_doubt;
+	}
 	r->learnt = learnt;
 	r->ctx = ctx;
 	r->lineup = lineup_new(add, ctx);

@@ -47,6 +47,11 @@ struct reading {
 	char **names;		/* of files, as records have them */
 	size_t named;
 	void (*learnt)(void *ctx, const struct swarmref *s);
+	/* Set before reading_begin by whoever reads a run's own packets; as in
+	 * dissect_conf. */
+	bool (*ours)(void *ctx, const struct endpoint *e);
+	void (*met)(void *ctx, const struct dissect_met *m, uint64_t most[2]);
+	void (*doubt)(void *ctx, int64_t conn);
 	void *ctx;
 };
 

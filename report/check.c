@@ -9,6 +9,7 @@
 
 #include "report/check_excerpt.h"
 #include "report/check_index.h"
+#include "report/check_replay.h"
 #include "report/check_run.h"
 #include "report/check_stamp.h"
 #include "report/check_tree.h"
@@ -450,6 +451,8 @@ static void check_all(struct walk *w)
 		end_clock(w);
 		check_stamp_end(w->stamp, w->next);
 		check_files(c, w->db, w->path);
+		if (!c->no_replay && c->from == 0)
+			check_replay(c, w->db, w->path);
 		if (c->records == 0 && c->from == 0)
 			check_tell(c, true, "there are no records");
 	}

@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "capture/replay.h"
+
 /* What is asked, what was checked, and what was wrong. Zero it first. */
 struct check {
 	/* Asked; NULL, or 0: not. */
@@ -17,6 +19,7 @@ struct check {
 	const char *key_log;	/* the key's chained log of runs (schema/runs.h) */
 	const char *tsa_ca;	/* PEM file or folder to hold signers against */
 	int64_t from;		/* records below it are not read again */
+	bool no_replay;		/* the packets are not read again */
 	/* Called for each thing wrong, and for each remark (nothing wrong, but
 	 * a reader should know: a run that did not end). Not from two threads
 	 * at once. */
@@ -41,6 +44,8 @@ struct check {
 	int64_t log_runs, logged;	/* runs in the key's log; of this case */
 	bool extends;		/* the checkpoint seen earlier is this case's */
 	int64_t seen_size;
+	bool replayed;
+	struct replay replay;	/* what that found; its hooks are not set */
 	bool derived_checked;	/* derived.db is what the evidence gives */
 	int64_t clock_asked, clock_answered;	/* questions to time sources,
 				 * and those answered with a bound */

@@ -18,7 +18,8 @@ static const char usage[] =
 "usage: swarmwitness verify [options] CASE\n"
 "Recomputes every record's leaf, the tree, its tiles and the root of every signed\n"
 "checkpoint, and holds raw bytes, named endpoints, runs, time-stamps, savefiles\n"
-"and derived.db against what the ledger says of them.\n"
+"and derived.db against what the ledger says of them; reads the packets again and\n"
+"holds what was said in them against the records.\n"
 "  --key FINGERPRINT   the key its runs must be signed by: proves origin\n"
 "  --checkpoint FILE   a checkpoint seen earlier, which the case must extend\n"
 "  --key-log FILE      the key's log of runs (KEYFILE.runs): none may be missing\n"
@@ -26,6 +27,7 @@ static const char usage[] =
 "                      of time-stamps must lead to\n"
 "  --from SIZE         read only what is behind this many records, whose leaves\n"
 "                      are taken from the tiles; say so\n"
+"  --no-replay         do not read the packets again\n"
 "  --json              one JSON object on standard output\n"
 "  --help\n"
 "Exit status: 0 the case holds, 1 it does not, 2 misuse.\n";
@@ -164,6 +166,29 @@ static void say_excerpt(const struct check *c)
 	    "address on a day\n", c->indexes, c->subjects);
 }
 
+static void say_replay(const struct check *c)
+{
+	const struct replay *r = &c->replay;
+
+	if (!c->replayed) {
+		printf("the packets were NOT read again\n");
+		return;
+	}
+	printf("%" PRId64 " packets of %" PRId64 " savefiles read again: %"
+	    PRId64 " of %" PRId64 " conversations say the same (%" PRId64
+	    " events), %" PRId64 " have no full support; %" PRId64 " events "
+	    "missing, %" PRId64 " extra, %" PRId64 " different\n", r->packets,
+	    r->savefiles, r->same, r->conversations, r->events,
+	    r->unsupported, r->missing, r->extra, r->different);
+	printf("  %" PRId64 " answers of trackers and DHT nodes are in the "
+	    "packets, %" PRId64 " are not, %" PRId64 " went over HTTPS; %"
+	    PRId64 " conversations in the packets were never taken up\n",
+	    r->exchanges, r->exchanges_missing, r->in_tls, r->untaken);
+	if (r->imported)
+		printf("  %" PRId64 " records of imports made again, the "
+		    "same\n", r->imported);
+}
+
 static void say_case(const struct check *c)
 {
 	say_times(c);
@@ -182,6 +207,7 @@ static void say_case(const struct check *c)
 	say_stamps(c);
 	printf("%" PRId64 " savefiles (%" PRId64 " bytes)\n", c->savefiles,
 	    c->savefile_bytes);
+	say_replay(c);
 	printf("%" PRId64 " indexes, %" PRId64 " subjects; %" PRId64
 	    " erasures, %" PRId64 " records erased\n", c->indexes,
 	    c->subjects, c->erasures, c->erased);
@@ -251,6 +277,34 @@ static void put_stamps(struct json *j, const struct check *c)
 	json_close(j, '}');
 }
 
+static void put_replay(struct json *j, const struct check *c)
+{
+	const struct replay *r = &c->replay;
+
+	if (!c->replayed) {
+		json_null(j, "replay");
+		return;
+	}
+	json_open(j, "replay", '{');
+	json_int(j, "savefiles", r->savefiles);
+	json_int(j, "packets", r->packets);
+	json_int(j, "dropped", r->dropped);
+	json_int(j, "conversations", r->conversations);
+	json_int(j, "same", r->same);
+	json_int(j, "unsupported", r->unsupported);
+	json_int(j, "events", r->events);
+	json_int(j, "missing", r->missing);
+	json_int(j, "extra", r->extra);
+	json_int(j, "different", r->different);
+	json_int(j, "answers", r->exchanges);
+	json_int(j, "answers_missing", r->exchanges_missing);
+	json_int(j, "answers_unrecorded", r->exchanges_extra);
+	json_int(j, "answers_in_tls", r->in_tls);
+	json_int(j, "untaken", r->untaken);
+	json_int(j, "imported", r->imported);
+	json_close(j, '}');
+}
+
 static void say_json(const struct check *c, struct told *t)
 {
 	struct json j;
@@ -286,6 +340,7 @@ static void say_json(const struct check *c, struct told *t)
 	put_stamps(&j, c);
 	json_int(&j, "savefiles", c->savefiles);
 	json_int(&j, "savefile_bytes", c->savefile_bytes);
+	put_replay(&j, c);
 	json_int(&j, "indexes", c->indexes);
 	json_int(&j, "subjects", c->subjects);
 	json_int(&j, "erasures", c->erasures);
@@ -335,6 +390,7 @@ int verify_main(int argc, char **argv)
 		{ "key-log", required_argument, NULL, 'l' },
 		{ "tsa-ca", required_argument, NULL, 't' },
 		{ "from", required_argument, NULL, 'f' },
+		{ "no-replay", no_argument, NULL, 'r' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 }
@@ -365,6 +421,9 @@ int verify_main(int argc, char **argv)
 			if (!read_size(optarg, &c.from))
 				return misuse("--from", optarg,
 				    "a number of records");
+			break;
+		case 'r':
+			c.no_replay = true;
 			break;
 		case 'j':
 			told.json = true;
