@@ -232,6 +232,25 @@ static bool find_secret(struct conv *c, struct dissect_secret *s)
 	return conf->secret(conf->secrets, c->held[c->lead], s);
 }
 
+/* Of our own, as the ledger has it: nothing is to be guessed. */
+static bool begin_live(struct conv *c, struct flow_at at)
+{
+	const struct dissect_conf *conf = &c->d->conf;
+	struct dissect_met m = { .transport = c->transport };
+	struct dissect_live l = { 0 };
+
+	if (c->us < 0 || !conf->live)
+		return false;
+	m.us = c->end[c->us];
+	m.peer = c->end[!c->us];
+	m.dialled = (unsigned)c->us == c->lead;
+	m.utc_ns = c->began.utc_ns;
+	if (!conf->live(conf->ctx, &m, &l))
+		return false;
+	peertalk_begin(c, l.veiled, l.secret_known ? &l.secret : NULL, at);
+	return true;
+}
+
 /* False: it is none that we know. */
 static bool decide(struct conv *c, struct flow_at at)
 {
@@ -241,9 +260,12 @@ static bool decide(struct conv *c, struct flow_at at)
 		    span_of(c->held[b], c->held_n[b]) },
 		.flight = { c->flight[a], c->flight[b] },
 		.hole = { c->hole[a], c->hole[b] } };
-	enum guess g = guess(&v);
+	enum guess g;
 	struct dissect_secret s;
 
+	if (begin_live(c, at))
+		return release(c);
+	g = guess(&v);
 	if (g != GUESS_PEER && g != GUESS_HTTP && find_secret(c, &s)) {
 		peertalk_begin(c, true, &s, at);
 		return release(c);

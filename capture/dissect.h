@@ -36,6 +36,11 @@ struct dissect_met {
 	int64_t utc_ns;
 };
 
+struct dissect_live {
+	bool veiled, secret_known;
+	struct dissect_secret secret;
+};
+
 struct dissect_conf {
 	void *ctx;
 	/* Keeps a record, copied; its seq. */
@@ -49,6 +54,11 @@ struct dissect_conf {
 	 * exchanges are recorded as a live run does, and nobody else's. NULL:
 	 * neither end is ever us. */
 	bool (*ours)(void *ctx, const struct endpoint *e);
+	/* Whether the live run's ledger has this conversation; then it is one of
+	 * a peer, and how it is encrypted is known, as far as the run knew.
+	 * May be NULL. */
+	bool (*live)(void *ctx, const struct dissect_met *m,
+	    struct dissect_live *l);
 	/* Before the record that opens one of these: how many bytes of each
 	 * side (SIDE_PEER, SIDE_US) the live run accounts for; none beyond are
 	 * read. May be NULL. */

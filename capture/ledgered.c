@@ -207,7 +207,7 @@ static bool run_ended(const struct ledgered *l, int64_t seq)
 
 /* Columns of the walk. */
 enum { SEQ, UTC, KIND, SWARM, CONN, IP, PORT, DETAIL, DIGEST, RAW, TRANSPORT,
-	LOCAL, SOURCE };
+	LOCAL, SOURCE, SECRET, SKEY };
 
 static void read_local(struct talked *t, sqlite3_stmt *s)
 {
@@ -228,6 +228,7 @@ static void open_talk(struct ledgered *l, sqlite3_stmt *s)
 	t->utc_ns = t->end_ns = sqlite3_column_int64(s, UTC);
 	t->utp = transport && strcmp(transport, "utp") == 0;
 	t->dialled = strcmp(text(s, KIND), "dial") == 0;
+	t->veiled = text(s, SECRET) && strcmp(text(s, SECRET), "mse") == 0;
 	t->run_ended = run_ended(l, t->seq);
 	if (ip && endpoint_parse_ip(span_str(ip), &t->peer))
 		t->peer.port = (uint16_t)sqlite3_column_int(s, PORT);
@@ -281,6 +282,23 @@ static void take_answer(struct ledgered *l, sqlite3_stmt *s, const char *kind)
 		add_answer(l, kind, digest, sqlite3_column_int64(s, SEQ));
 }
 
+static void read_secret(struct talked *t, sqlite3_stmt *s)
+{
+	const char *secret = text(s, SECRET), *skey = text(s, SKEY);
+	struct dissect_secret got = { 0 };
+
+	t->veiled = true;
+	if (t->secret || !secret || !hex_read(span_str(secret), got.secret,
+	    sizeof(got.secret)))
+		return;
+	got.skey_known = skey && hex_read(span_str(skey), got.skey,
+	    sizeof(got.skey));
+	t->secret = malloc(sizeof(*t->secret));
+	if (!t->secret)
+		log_die("out of memory for a replay");
+	*t->secret = got;
+}
+
 static void take_row(struct ledgered *l, struct tally *t, sqlite3_stmt *s)
 {
 	const char *kind = text(s, KIND), *detail = text(s, DETAIL);
@@ -307,6 +325,8 @@ static void take_row(struct ledgered *l, struct tally *t, sqlite3_stmt *s)
 	} else if (strcmp(kind, "claims") == 0) {
 		talk->early = true;
 	} else if (tally_counts(kind)) {
+		if (strcmp(kind, "encrypted") == 0)
+			read_secret(talk, s);
 		talk->spoken = true;
 		tally_add(t, talk->told, kind, detail,
 		    span_of(sqlite3_column_blob(s, RAW),
@@ -363,7 +383,10 @@ int ledgered_read(struct ledgered *l, struct tally *t)
 	    "WHEN 'tracker' THEN json_extract(detail,'$.witness') ELSE "
 	    "json_extract(detail,'$.source') END "
 	    "WHEN 'scrape' THEN json_extract(detail,'$.tracker') "
-	    "WHEN 'dht' THEN json_extract(detail,'$.query') END END "
+	    "WHEN 'dht' THEN json_extract(detail,'$.query') END END, "
+	    "CASE kind WHEN 'encrypted' THEN json_extract(detail,'$.secret') "
+	    "WHEN 'dial' THEN json_extract(detail,'$.encryption') END, "
+	    "CASE kind WHEN 'encrypted' THEN json_extract(detail,'$.skey') END "
 	    "FROM record r LEFT JOIN raw w ON w.seq = r.seq "
 	    "WHERE json_valid(detail) AND (conn IS NOT NULL OR kind IN "
 	    "('listed','scrape','dht')) ORDER BY r.seq");
@@ -481,6 +504,7 @@ void ledgered_free(struct ledgered *l)
 	sqlite3_finalize(l->ends);
 	for (size_t i = 0; i < l->talks; i++) {
 		tally_free(l->talk[i]->told);
+		free(l->talk[i]->secret);
 		free(l->talk[i]);
 	}
 	free(l->talk);

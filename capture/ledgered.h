@@ -5,7 +5,7 @@
 #ifndef CAPTURE_LEDGERED_H
 #define CAPTURE_LEDGERED_H
 
-#include "capture/known.h"
+#include "capture/dissect.h"
 #include "capture/replay.h"
 #include "capture/tally.h"
 #include "wire/endpoint.h"
@@ -16,6 +16,8 @@ struct talked {
 	int64_t utc_ns, end_ns;
 	struct endpoint peer, local;	/* local.family 0: not recorded */
 	bool utp, dialled;
+	bool veiled;
+	struct dissect_secret *secret;	/* NULL: not known, or not needed */
 	bool closed;		/* it has its `closed`, and so: */
 	int64_t rx_bytes, tx_bytes;
 	char rx_sha256[65], tx_sha256[65];

@@ -117,6 +117,14 @@ static bool on_ours(void *ctx, const struct endpoint *e)
 	return r->ours(r->ctx, e);
 }
 
+static bool on_live(void *ctx, const struct dissect_met *m,
+    struct dissect_live *l)
+{
+	const struct reading *r = ctx;
+
+	return r->live(r->ctx, m, l);
+}
+
 static void on_met(void *ctx, const struct dissect_met *m, uint64_t most[2])
 {
 	const struct reading *r = ctx;
@@ -143,6 +151,7 @@ void reading_begin(struct reading *r, int64_t (*add)(void *ctx,
 
 	if (r->ours) {
 		conf.ours = on_ours;
+		conf.live = on_live;
 		conf.met = on_met;
 		conf.doubt = on_doubt;
 	}

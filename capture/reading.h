@@ -50,6 +50,8 @@ struct reading {
 	/* Set before reading_begin by whoever reads a run's own packets; as in
 	 * dissect_conf. */
 	bool (*ours)(void *ctx, const struct endpoint *e);
+	bool (*live)(void *ctx, const struct dissect_met *m,
+	    struct dissect_live *l);
 	void (*met)(void *ctx, const struct dissect_met *m, uint64_t most[2]);
 	void (*doubt)(void *ctx, int64_t conn);
 	void *ctx;

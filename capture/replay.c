@@ -61,9 +61,9 @@ static int64_t distance(const struct talked *t, int64_t utc_ns)
 	return d < 0 ? -d : d;
 }
 
-static void on_met(void *ctx, const struct dissect_met *m, uint64_t most[2])
+/* The ledger's conversation that is nearest in time, NULL if none is near. */
+static struct talked *find(const struct hear *h, const struct dissect_met *m)
 {
-	struct hear *h = ctx;
 	struct talked *best = NULL;
 	size_t n;
 	struct talked **t = ledgered_find(h->l, m->transport == FLOW_UTP,
@@ -79,6 +79,28 @@ static void on_met(void *ctx, const struct dissect_met *m, uint64_t most[2])
 		    distance(best, m->utc_ns))
 			best = t[i];
 	}
+	return best;
+}
+
+static bool on_live(void *ctx, const struct dissect_met *m,
+    struct dissect_live *l)
+{
+	const struct talked *t = find(ctx, m);
+
+	if (!t)
+		return false;
+	l->veiled = t->veiled;
+	l->secret_known = t->secret != NULL;
+	if (t->secret)
+		l->secret = *t->secret;
+	return true;
+}
+
+static void on_met(void *ctx, const struct dissect_met *m, uint64_t most[2])
+{
+	struct hear *h = ctx;
+	struct talked *best = find(h, m);
+
 	h->met = best;
 	if (!best)
 		return;
@@ -280,8 +302,8 @@ static int hear_file(struct hear *h, struct reading *reading,
 static int hear_all(struct hear *h, sqlite3 *db, const char *path)
 {
 	struct reading reading = { .known = known_new(),
-		.secrets = secrets_new(), .ours = on_ours, .met = on_met,
-		.doubt = on_doubt };
+		.secrets = secrets_new(), .ours = on_ours, .live = on_live,
+		.met = on_met, .doubt = on_doubt };
 	int64_t done = 0, of = 0;
 	int rc = reading_case(&reading, db);
 

@@ -243,8 +243,8 @@ def main():
 		    "tests/verify_case.py")], [laboratory.PROGRAM, "verify"]):
 			r = subprocess.run(command + [path],
 			    capture_output=True, text=True)
-			tap.equal(r.returncode, 0, "%s holds" %
-			    os.path.basename(command[-1]))
+			tap.claim(r.returncode == 0, "%s holds" %
+			    os.path.basename(command[-1]), r.stdout[-900:])
 	return tap.status()
 
 
