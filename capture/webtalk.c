@@ -61,18 +61,26 @@ void webtalk_begin(struct conv *c)
 
 /* --- the question ---------------------------------------------------------------- */
 
-static uint64_t count(struct span target, const char *name)
+/* A number up to most; 0, and it counts as absent, if it is none. */
+static uint64_t count(struct span target, const char *name, uint64_t most,
+    struct asked *a, enum asked_absent what)
 {
 	uint8_t text[20];
 	uint64_t v = 0;
 	int n = http_param(target, name, 0, text, sizeof(text));
 
+	if (n <= 0 || n == sizeof(text))
+		goto absent;
 	for (int i = 0; i < n; i++) {
-		if (text[i] < '0' || text[i] > '9' || v > UINT64_MAX / 10 - 1)
-			return 0;
+		if (text[i] < '0' || text[i] > '9')
+			goto absent;
 		v = v * 10 + (unsigned)(text[i] - '0');
 	}
-	return v;
+	if (v <= most)
+		return v;
+absent:
+	a->absent |= what;
+	return 0;
 }
 
 static enum tracker_event event(struct span target)
@@ -105,20 +113,25 @@ static bool key(struct span target, uint32_t *v)
 static bool read_ask(struct span target, struct asked *a,
     struct tracker_ask *ask)
 {
-	uint8_t want[12];
+	struct asked none = { .absent = 0 };
+	uint64_t want = count(target, "numwant", INT32_MAX, &none, ASKED_KEY);
 
-	*ask = (struct tracker_ask){ .numwant = -1 };
+	*ask = (struct tracker_ask){ .numwant = none.absent ? -1 :
+	    (int32_t)want };
+	a->absent = 0;
 	if (http_param(target, "info_hash", 0, ask->infohash, 20) != 20)
 		return false;
-	http_param(target, "peer_id", 0, ask->peer_id, 20);
-	ask->uploaded = count(target, "uploaded");
-	ask->downloaded = count(target, "downloaded");
-	ask->left = count(target, "left");
+	if (http_param(target, "peer_id", 0, ask->peer_id, 20) != 20)
+		a->absent |= ASKED_PEER_ID;
+	if (!key(target, &ask->key))
+		a->absent |= ASKED_KEY;
+	ask->port = (uint16_t)count(target, "port", UINT16_MAX, a, ASKED_PORT);
+	ask->uploaded = count(target, "uploaded", UINT64_MAX, a,
+	    ASKED_UPLOADED);
+	ask->downloaded = count(target, "downloaded", UINT64_MAX, a,
+	    ASKED_DOWNLOADED);
+	ask->left = count(target, "left", UINT64_MAX, a, ASKED_LEFT);
 	ask->event = event(target);
-	if (http_param(target, "numwant", 0, want, sizeof(want)) > 0)
-		ask->numwant = (int32_t)(count(target, "numwant") & INT32_MAX);
-	ask->port = (uint16_t)count(target, "port");
-	a->no_key = !key(target, &ask->key);
 	return true;
 }
 

@@ -82,6 +82,15 @@ static void put_outcome(struct json *j, const struct exchange *x,
 		json_null(j, "error");
 }
 
+static void put_said(struct json *j, const struct asked *a, const char *key,
+    enum asked_absent what, uint64_t v)
+{
+	if (a->absent & what)
+		json_null(j, key);
+	else
+		json_uint(j, key, v);
+}
+
 static int64_t put_announce(struct trackerlog *l, const struct asked *a,
     const struct exchange *x, enum exchange_outcome outcome)
 {
@@ -100,16 +109,19 @@ static int64_t put_announce(struct trackerlog *l, const struct asked *a,
 	json_hex(j, "infohash", span_of(a->ask->infohash, 20));
 	json_str(j, "event", events[a->ask->event]);
 	json_int(j, "family", a->family);
-	json_uint(j, "port", a->ask->port);
-	json_uint(j, "uploaded", a->ask->uploaded);
-	json_uint(j, "downloaded", a->ask->downloaded);
-	json_uint(j, "left", a->ask->left);
+	put_said(j, a, "port", ASKED_PORT, a->ask->port);
+	put_said(j, a, "uploaded", ASKED_UPLOADED, a->ask->uploaded);
+	put_said(j, a, "downloaded", ASKED_DOWNLOADED, a->ask->downloaded);
+	put_said(j, a, "left", ASKED_LEFT, a->ask->left);
 	json_int(j, "numwant", a->ask->numwant);
-	if (a->no_key)
+	if (a->absent & ASKED_KEY)
 		json_null(j, "key");
 	else
 		json_hex(j, "key", span_of(key, sizeof(key)));
-	json_hex(j, "peer_id", span_of(a->ask->peer_id, 20));
+	if (a->absent & ASKED_PEER_ID)
+		json_null(j, "peer_id");
+	else
+		json_hex(j, "peer_id", span_of(a->ask->peer_id, 20));
 	put_outcome(j, x, outcome);
 	if (x->client) {
 		json_null(j, "stalled");

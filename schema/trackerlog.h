@@ -15,13 +15,23 @@ struct trackerlog {
 	struct json json;
 };
 
+enum asked_absent {
+	ASKED_KEY = 1,
+	ASKED_PEER_ID = 2,
+	ASKED_PORT = 4,
+	ASKED_UPLOADED = 8,
+	ASKED_DOWNLOADED = 16,
+	ASKED_LEFT = 32
+};
+
 struct asked {
 	const char *url, *swarm;
 	const char *transport;		/* "http", "https", "udp" or NULL */
 	unsigned tier;
 	int family;
 	const struct tracker_ask *ask;
-	bool no_key;			/* the client sent none */
+	unsigned absent;		/* what the client did not say, or not
+					 * so that it can be read */
 	unsigned nth;			/* of a UDP scrape's infohashes */
 	bool stalled;
 };

@@ -628,6 +628,15 @@ static void http(void **state)
 	assert_int_equal(count(b.text, "\"seeders\":5,\"leechers\":6"), 1);
 	assert_int_equal(b.records, 1);
 	bench_close(&b);
+	/* What it does not say, or not so that it can be read, is absent. */
+	struct say odd[] = { { 0, span_str("GET /a?info_hash=" HASH20
+	    "&port=99999&left=-1&uploaded=99999999999999999999&key=x HTTP/1.1"
+	    "\r\n\r\n") } };
+	every_cut(&b, NULL, true, odd, 1, 5, 1);
+	assert_int_equal(count(b.text, "\"port\":null,\"uploaded\":null,"
+	    "\"downloaded\":null,\"left\":null,\"numwant\":-1,\"key\":null,"
+	    "\"peer_id\":null"), 1);
+	bench_close(&b);
 	struct say page[] = { { 0, span_str("GET / HTTP/1.1\r\n\r\n") } };
 	every_cut(&b, NULL, true, page, 1, 5, 1);
 	assert_int_equal(b.records, 0);
