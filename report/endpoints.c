@@ -49,10 +49,9 @@ static void ip_key(sqlite3_context *ctx, int n, sqlite3_value **v)
  * conversations are read, through their index, and one pass over the contacts
  * tells who else bore its peer ids.
  */
-int endpoints_prepare(const struct facts *c, const struct endpoints_of *of)
+int endpoints_prepare(const struct facts *c, const struct endpoints_of *of,
+    const char *swarm)
 {
-	static const char all[] =
-	    "CREATE TEMP VIEW mine AS SELECT * FROM contact;";
 	static const char rest[] =
 	    "CREATE TEMP TABLE id_at (swarm TEXT, ip TEXT, peer_id TEXT, "
 	    "PRIMARY KEY (swarm, ip, peer_id)) WITHOUT ROWID;"
@@ -78,20 +77,31 @@ int endpoints_prepare(const struct facts *c, const struct endpoints_of *of)
 	    "m.conn CROSS JOIN piece_check AS p ON p.seq BETWEEN m.conn AND "
 	    "x.last_seq AND p.conn = m.conn AND p.ip = m.ip AND p.port = "
 	    "m.port WHERE p.ok IS NULL GROUP BY p.conn, p.ip, p.port, day_ns;";
-	char one[64 + ENDPOINT_IP_MAX];
+	char *mine;
+	bool one = of && of->ip;
 
-	if (of && of->ip)
-		snprintf(one, sizeof(one), "CREATE TEMP VIEW mine AS SELECT * "
-		    "FROM contact WHERE ip = '%s';", of->ip);
+	if (one)
+		mine = sqlite3_mprintf("CREATE TEMP VIEW mine AS SELECT * "
+		    "FROM contact WHERE ip = %Q", of->ip);
+	else if (swarm)
+		mine = sqlite3_mprintf("CREATE TEMP VIEW mine AS SELECT * "
+		    "FROM contact WHERE swarm = %Q", swarm);
+	else
+		mine = sqlite3_mprintf("CREATE TEMP VIEW mine AS SELECT * "
+		    "FROM contact");
+	if (mine == NULL)
+		log_die("out of memory");
 	if (sqlite3_create_function(c->db, "ip_key", 1, SQLITE_UTF8 |
 	    SQLITE_DETERMINISTIC, NULL, ip_key, NULL, NULL) != SQLITE_OK ||
-	    sqlite3_exec(c->db, of && of->ip ? one : all, NULL, NULL, NULL) ||
+	    sqlite3_exec(c->db, mine, NULL, NULL, NULL) != SQLITE_OK ||
 	    sqlite3_exec(c->db, rest, NULL, NULL, NULL) != SQLITE_OK ||
-	    sqlite3_exec(c->db, of && of->ip ? ids_of_one : ids_of_all, NULL,
+	    sqlite3_exec(c->db, one ? ids_of_one : ids_of_all, NULL,
 	    NULL, NULL) != SQLITE_OK) {
 		log_warn("report: %s", sqlite3_errmsg(c->db));
+		sqlite3_free(mine);
 		return -1;
 	}
+	sqlite3_free(mine);
 	return 0;
 }
 

@@ -53,8 +53,10 @@ struct endpoints_of {
 	const char *from_day, *to_day;	/* YYYY-MM-DD, both included */
 };
 
-/* Once for a case, before the rest; of may be NULL: all. -1 logged. */
-int endpoints_prepare(const struct facts *c, const struct endpoints_of *of);
+/* Once for a case, before the rest; of and swarm may be NULL: all. -1
+ * logged. */
+int endpoints_prepare(const struct facts *c, const struct endpoints_of *of,
+    const char *swarm);
 
 /* Rows of each level, over[0 .. LADDER_TOP]; and distinct addresses. */
 int endpoints_count(const struct facts *c, const char *swarm,

@@ -173,7 +173,7 @@ int report_main(int argc, char **argv)
 		r = facts_open(&cases[s.n], argv[i], s.of.ip == NULL);
 		s.n++;
 		if (r == 0)
-			r = endpoints_prepare(&cases[s.n - 1], &s.of);
+			r = endpoints_prepare(&cases[s.n - 1], &s.of, s.swarm);
 	}
 	if (r == 0 && s.swarm)
 		r = check_swarm(&s);
