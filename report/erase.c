@@ -19,7 +19,7 @@
 
 static const char usage[] =
 "usage: swarmwitness erase [options] CASE --ip A --ground TEXT\n"
-"Removes an address's records and raw bytes from CASE, and the lines\n"
+"Removes an address's records, raw bytes and packets from CASE, and the lines\n"
 "that name it in others' records, for a stated ground. What goes leaves its\n"
 "salted hash, an `erased` record says what went and why, and CASE still verifies.\n"
 "There is no way back.\n"
@@ -204,9 +204,11 @@ static int plan(struct erase *x)
 	if (excerpt_open_case(&x->e) < 0)
 		return -1;
 	x->before = erased_before(x);
-	if (excerpt_find(&x->e) < 0 || erase_plan(x) < 0)
+	if (excerpt_find(&x->e) < 0 || erase_plan(x) < 0 ||
+	    erase_packets(x) < 0)
 		return -1;
-	if (x->records.n == 0 && x->names == 0 && x->raws.n == 0) {
+	if (x->records.n == 0 && x->names == 0 && x->raws.n == 0 &&
+	    x->files == 0) {
 		log_warn("%s: nothing of %s is in it", x->e.path, x->e.ip);
 		return -1;
 	}
@@ -229,9 +231,14 @@ static int erase(struct erase *x, struct ledger *l)
 
 static void say(const struct erase *x, const char *note, const char *digest)
 {
+	int64_t packets = 0;
+
+	for (size_t i = 0; i < x->files; i++)
+		packets += x->file[i].gone;
 	printf("%s: %zu records, %zu lines that named it, raw bytes of %zu "
-	    "others' records, %zu subjects\n", x->e.ip, x->records.n, x->names,
-	    x->raws.n, x->subjects);
+	    "others' records, %zu subjects, %" PRId64 " packets of %zu "
+	    "savefiles\n", x->e.ip, x->records.n, x->names, x->raws.n,
+	    x->subjects, packets, x->files);
 	printf("%s%s  evidence.db\n", note, digest);
 }
 
@@ -289,7 +296,7 @@ static int erase_case(struct erase *x, struct casedir *dir)
 	if (l == NULL || (got < 0 && !x->before))
 		return -1;
 	/* Also what an erasure before left when it was cut short. */
-	if (vacuum(dir) < 0)
+	if (erase_settle(x) < 0 || vacuum(dir) < 0)
 		got = -1;
 	drop_caches(dir);
 	file = casedir_file(dir, "evidence.db");

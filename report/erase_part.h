@@ -54,6 +54,12 @@ struct erase {
 int erase_plan(struct erase *x);
 void erase_free(struct erase *x);
 
+/* Savefiles without the address's packets, and without those that name it,
+ * beside the old ones; by the plan. -1 logged. */
+int erase_packets(struct erase *x);
+/* They take their places. -1 logged. */
+int erase_settle(struct erase *x);
+
 size_t erase_chunks(const struct erase *x);
 /* The detail of the k-th `erased` record; -1: it does not fit. */
 int erase_detail(const struct erase *x, size_t k, struct json *j);

@@ -96,7 +96,10 @@ static int find_withheld(struct cutting *c)
 			    span_of(sqlite3_column_blob(r, 5),
 			    (size_t)sqlite3_column_bytes(r, 5));
 
-			withhold_message(c->withhold, own_port(c, r), raw);
+			struct endpoint at = c->me;
+
+			at.port = own_port(c, r);
+			withhold_message(c->withhold, &at, raw);
 		}
 		sqlite3_reset(r);
 	}
@@ -111,8 +114,10 @@ static int find_withheld(struct cutting *c)
 static const char *leaves_out(struct cutting *c, const struct packet *p)
 {
 	uint16_t port = is_me(c, &p->from) ? p->from.port : p->to.port;
+	struct endpoint own = c->me;
 	bool utp = p->kind == PACKET_UDP && c->utp[port];
 
+	own.port = port;
 	if (c->e->all_packets)
 		return NULL;
 	if (p->kind != PACKET_TCP && !utp)
@@ -122,7 +127,7 @@ static const char *leaves_out(struct cutting *c, const struct packet *p)
 		    "a fragment, or no TCP or UDP: what it holds is not known";
 	if (p->kind == PACKET_TCP && !c->tcp[port])
 		return "of no conversation in the excerpt";
-	if (c->flow[port] && withhold_at(c->withhold, port) && p->payload.n)
+	if (c->flow[port] && withhold_at(c->withhold, &own) && p->payload.n)
 		return "of an observed conversation that holds addresses of "
 		    "other peers";
 	if (is_me(c, &p->from) && withhold_is(c->withhold, p))

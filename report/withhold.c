@@ -8,7 +8,7 @@
 #define ALL_MOST (256u << 20)		/* of all that are held */
 
 struct message {
-	uint16_t port;
+	struct endpoint from;
 	struct span raw;	/* ours; p NULL: not known */
 	bool found;
 };
@@ -72,7 +72,8 @@ static void *grow(void *p, size_t n, size_t *room, size_t size)
 	return p;
 }
 
-static void add_message(struct withhold *w, uint16_t port, struct span raw)
+static void add_message(struct withhold *w, const struct endpoint *from,
+    struct span raw)
 {
 	uint8_t *copy = NULL;
 
@@ -84,13 +85,14 @@ static void add_message(struct withhold *w, uint16_t port, struct span raw)
 			log_die("out of memory");
 		memcpy(copy, raw.p, raw.n);
 	}
-	w->message[w->messages++] = (struct message){ .port = port,
+	w->message[w->messages++] = (struct message){ .from = *from,
 		.raw = span_of(copy, raw.n) };
 }
 
 /* Messages that share a record need not be neighbours in the stream: each is
  * looked for by itself. */
-void withhold_message(struct withhold *w, uint16_t port, struct span raw)
+void withhold_message(struct withhold *w, const struct endpoint *from,
+    struct span raw)
 {
 	size_t at = 0;
 
@@ -100,17 +102,17 @@ void withhold_message(struct withhold *w, uint16_t port, struct span raw)
 
 		if (len == 0 || len > raw.n - at - 4)
 			break;
-		add_message(w, port, span_of(raw.p + at, len + 4));
+		add_message(w, from, span_of(raw.p + at, len + 4));
 		at += len + 4;
 	}
 	if (raw.p == NULL || at != raw.n || raw.n == 0)
-		add_message(w, port, (struct span){ 0 });
+		add_message(w, from, (struct span){ 0 });
 }
 
-bool withhold_at(const struct withhold *w, uint16_t port)
+bool withhold_at(const struct withhold *w, const struct endpoint *from)
 {
 	for (size_t i = 0; i < w->messages; i++)
-		if (w->message[i].port == port)
+		if (endpoint_cmp(&w->message[i].from, from) == 0)
 			return true;
 	return false;
 }
@@ -151,7 +153,7 @@ void withhold_look(struct withhold *w, const struct packet *p)
 	struct stream *s;
 	size_t at, end;
 
-	if (p->kind != PACKET_TCP || !withhold_at(w, p->from.port))
+	if (p->kind != PACKET_TCP || !withhold_at(w, &p->from))
 		return;
 	s = stream_of(w, p);
 	if (p->payload.n == 0 || s->lost)
@@ -205,11 +207,11 @@ void withhold_find(struct withhold *w)
 		struct message *m = &w->message[i];
 
 		for (size_t k = 0; m->raw.p && k < w->streams; k++)
-			if (w->stream[k].from.port == m->port &&
+			if (endpoint_cmp(&w->stream[k].from, &m->from) == 0 &&
 			    !w->stream[k].lost)
 				find_in(&w->stream[k], m);
 		for (size_t k = 0; !m->found && k < w->streams; k++)
-			if (w->stream[k].from.port == m->port)
+			if (endpoint_cmp(&w->stream[k].from, &m->from) == 0)
 				w->stream[k].lost = true;
 	}
 	w->again = true;
@@ -220,7 +222,7 @@ bool withhold_is(struct withhold *w, const struct packet *p)
 	const struct stream *s;
 	size_t at;
 
-	if (p->payload.n == 0 || !withhold_at(w, p->from.port))
+	if (p->payload.n == 0 || !withhold_at(w, &p->from))
 		return false;
 	s = p->kind == PACKET_TCP ? stream_of(w, p) : NULL;
 	if (s == NULL || s->lost)

@@ -14,13 +14,14 @@ struct withhold;
 struct withhold *withhold_new(void);
 void withhold_free(struct withhold *w);
 
-/* A message, or several after one another, of a conversation in which the
- * address's own port is port. raw p NULL: it is not known. Copied. */
-void withhold_message(struct withhold *w, uint16_t port, struct span raw);
-/* Whether any message is to be withheld at that port. */
-bool withhold_at(const struct withhold *w, uint16_t port);
+/* A message, or several after one another, that this end sent. raw p NULL: it
+ * is not known. Copied. */
+void withhold_message(struct withhold *w, const struct endpoint *from,
+    struct span raw);
+/* Whether any message of this end is to be withheld. */
+bool withhold_at(const struct withhold *w, const struct endpoint *from);
 
-/* First pass: every TCP packet from the address, in order. */
+/* First pass: every TCP packet from such ends, in order. */
 void withhold_look(struct withhold *w, const struct packet *p);
 /* Between the passes. */
 void withhold_find(struct withhold *w);

@@ -277,6 +277,34 @@ def excerpt(case, folder):
 	check(out, 1, "a byte of the excerpt's packets changed")
 
 
+def erased(case, folder):
+	"""With real packets: no byte of the folder has the address, and what is
+	left is proved as before."""
+	copy, out = os.path.join(folder, "copy"), os.path.join(folder, "other")
+	shutil.copytree(case, copy)
+	db = sqlite3.connect("file:%s/evidence.db?mode=ro" % case, uri=True)
+	(ip, port), (other, _) = db.execute("SELECT ip, max(port) FROM record "
+	    "WHERE kind = 'piece' GROUP BY ip ORDER BY ip LIMIT 2").fetchall()
+	db.close()
+	r = subprocess.run([laboratory.PROGRAM, "erase", "--ip", ip, "--ground",
+	    "a test", "--key", os.path.join(folder, "key"), copy],
+	    capture_output=True, text=True, timeout=120)
+	tap.equal(r.returncode, 0, "%s is erased" % ip)
+	check(copy, 0, "the case without it")
+	tap.equal(peopled.seen(copy, [(ip, port)]), set(),
+	    "nothing is left of it, in packets neither")
+	r = subprocess.run([laboratory.PROGRAM, "excerpt", "--ip", other, copy,
+	    out], capture_output=True, text=True, timeout=120)
+	said = re.search(r"packets: (\d+) of (\d+) directions",
+	    run(PROGRAM, out).stdout)
+	tap.claim(said and said[1] == said[2] != "0", "the streams of %s are "
+	    "whole still" % other, said)
+	check(out, 0, "and its excerpt holds")
+	change(copy, savefile(copy), 500)
+	check(copy, 1, "a byte of what was left of a savefile changed")
+	shutil.rmtree(copy)
+
+
 def derived(case, folder):
 	"""derived.db is no evidence, but reports believe it."""
 	copy = os.path.join(folder, "copy")
@@ -442,6 +470,7 @@ def main():
 			    r)
 		tamper(case, folder)
 		excerpt(case, folder)
+		erased(case, folder)
 		derived(case, folder)
 		damage(case, folder)
 		copy = os.path.join(folder, "forged")

@@ -40,7 +40,7 @@ static struct withhold *hiding(const char *raw, size_t n)
 {
 	struct withhold *w = withhold_new();
 
-	withhold_message(w, me.port, span_of(raw, n));
+	withhold_message(w, &me, span_of(raw, n));
 	return w;
 }
 
