@@ -12,7 +12,7 @@
 /* Times, what follows from all that was said before, and salted roots differ by
  * nature. */
 static const char plain_sql[] = "SELECT json_remove(?1, '$.last_utc_ns', "
-    "'$.claimed', '$.pieces', '$.named_root', '$.count')";
+    "'$.claimed', '$.pieces', '$.named', '$.named_root', '$.count')";
 static const char piece_sql[] = "SELECT json_array("
     "json_extract(?1,'$.piece'), json_extract(?1,'$.bytes'), "
     "json_extract(?1,'$.came'), json_extract(?1,'$.complete'), "
