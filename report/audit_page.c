@@ -15,8 +15,8 @@ static const struct {
 } meanings[] = {
 	{ VERDICT_SUPPORTED, "The case holds evidence of that address, port "
 	    "(where one is claimed) and torrent that reaches the level asked "
-	    "for, near enough in time, and nothing of that time that speaks "
-	    "against the claim." },
+	    "for, near enough in time, and holds no less data than claimed. "
+	    "What limits it stands with each claim." },
 	{ VERDICT_CONTRADICTED, "Evidence of that address and time speaks "
 	    "against the claim." },
 	{ VERDICT_NOT_SUPPORTED, "The torrent was watched at that time, and "
