@@ -10,6 +10,7 @@
 #define PATIENCE 3u		/* visits without a handshake that cost least */
 #define LOOKS_MOST 64		/* candidates put off in one book_next */
 #define PER_SWARM 100000
+#define IN_ALL 2000000		/* some 300 MB with their addresses */
 
 /* One endpoint of one swarm. Links are indices; BOOK_NONE ends a chain. */
 struct candidate {
@@ -316,6 +317,8 @@ struct book *book_new(const struct book_conf *conf)
 	due_init(&b->later, conf->memory);
 	if (b->conf.per_swarm == 0)
 		b->conf.per_swarm = PER_SWARM;
+	if (b->conf.in_all == 0)
+		b->conf.in_all = IN_ALL;
 	if (hosts_init(&b->hosts, conf->memory, conf->key) && grow_cands(b))
 		return b;
 	book_free(b);
@@ -414,7 +417,8 @@ const char *book_hear(struct book *b, uint32_t swarm,
 		return "it is on the blocklist";
 	i = find_cand(b, swarm, at);
 	if (i == BOOK_NONE) {
-		if (r->waiting + r->held >= b->conf.per_swarm) {
+		if (r->waiting + r->held >= b->conf.per_swarm ||
+		    b->heard >= b->conf.in_all) {
 			if (r->oldest == BOOK_NONE)
 				return "the book is full";
 			cand_drop(b, r->oldest);

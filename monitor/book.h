@@ -27,6 +27,7 @@ struct book_conf {
 	unsigned dial_rate;		/* new ones a second */
 	unsigned connections;		/* open at a time, in all */
 	unsigned per_swarm;		/* candidates kept; 0: 100,000 */
+	unsigned in_all;		/* of all swarms; 0: 2,000,000 */
 	/* An address that is never contacted; NULL: there is none. */
 	bool (*blocked)(void *ctx, const struct endpoint *at, bool incoming);
 	void *ctx;

@@ -14,6 +14,7 @@ uint32_t hosts_hash(const uint8_t key[16], uint32_t tag,
 {
 	uint8_t text[16 + 4 + 1 + 16 + 2], digest[SHA256_DIGEST_LENGTH];
 	struct cur c = cur_of(span_of(digest, sizeof(digest)));
+	SHA256_CTX sha;
 
 	memcpy(text, key, 16);
 	put_u32(text + 16, tag);
@@ -21,7 +22,9 @@ uint32_t hosts_hash(const uint8_t key[16], uint32_t tag,
 	memset(text + 21, 0, 16);
 	memcpy(text + 21, at->addr, at->family == 4 ? 4 : 16);
 	put_u16(text + 37, at->port);
-	SHA256(text, sizeof(text), digest);
+	SHA256_Init(&sha);	/* SHA256 looks its method up each time */
+	SHA256_Update(&sha, text, sizeof(text));
+	SHA256_Final(digest, &sha);
 	return cur_u32(&c);
 }
 

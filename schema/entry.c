@@ -176,6 +176,7 @@ static void name(struct entry *e)
 void entry_complete(struct entry *e, struct entry_scratch *s)
 {
 	uint8_t sum[32];
+	SHA256_CTX sha;
 	size_t n;
 
 	if (e->complete)
@@ -184,7 +185,9 @@ void entry_complete(struct entry *e, struct entry_scratch *s)
 	if (e->has_named)
 		name(e);
 	if (e->has_raw) {
-		SHA256(e->raw, e->raw_n, sum);
+		SHA256_Init(&sha);	/* SHA256 looks its method up each time */
+		SHA256_Update(&sha, e->raw, e->raw_n);
+		SHA256_Final(sum, &sha);
 		hex_of(sum, sizeof(sum), e->raw_sha256);
 	}
 	/* Quotes may double the detail; all else is below 512. */

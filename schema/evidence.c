@@ -511,7 +511,7 @@ static int open_db(struct evidence *e)
 	/* What the CHECKs forbid cannot come here: entry_new dies of it, or
 	 * the text is hex or an address that we wrote. Asking SQLite again is
 	 * two thirds of an insert's time. They still bind every other writer,
-	 * and integrity_check tells verifiers that they hold. */
+	 * and verify reads each record against them itself. */
 	return exec(e, "PRAGMA synchronous = full;"
 	    "PRAGMA cell_size_check = on;"
 	    "PRAGMA ignore_check_constraints = on;"

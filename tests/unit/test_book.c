@@ -215,6 +215,37 @@ static void test_fair(void **state)
 	book_free(b);
 }
 
+/* All swarms together keep so many: one more displaces the oldest of its own
+ * swarm that was never tried, or has no place. */
+static void test_in_all(void **state)
+{
+	struct book_conf conf = { .half_open = 10, .dial_rate = 10,
+		.connections = 10, .in_all = 100, .key = "sixteen bytes..",
+		.memory = memory };
+	struct book *b = book_new(&conf);
+	uint32_t one, two;
+	struct book_state s;
+	struct book_visit v;
+
+	(void)state;
+	assert_non_null(b);
+	one = book_open(b);
+	two = book_open(b);
+	for (uint32_t i = 0; i < 99; i++)
+		assert_null(hear(b, one, at(i, 1), 0));
+	assert_null(hear(b, two, at(200, 1), 0));
+	assert_null(hear(b, two, at(201, 1), 0));	/* for 200 */
+	assert_true(book_next(b, 0, &v) && book_next(b, S, &v));
+	assert_int_equal(v.swarm, two);
+	assert_true(endpoint_cmp(&v.at, &(struct endpoint){ .family = 4,
+		.addr = { 8, 0, 0, 201 }, .port = 1 }) == 0);
+	assert_non_null(hear(b, two, at(202, 1), 0));
+	assert_null(hear(b, one, at(300, 1), 0));
+	book_state(b, &s);
+	assert_int_equal(s.heard, 100);
+	book_free(b);
+}
+
 /* Of a thousand swarms, some closed and opened again, each is visited once
  * before any is twice. */
 static void test_fair_to_many(void **state)
@@ -478,6 +509,7 @@ int main(void)
 		cmocka_unit_test(test_rate),
 		cmocka_unit_test(test_fair),
 		cmocka_unit_test(test_fair_to_many),
+		cmocka_unit_test(test_in_all),
 		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_incoming),
 		cmocka_unit_test(test_met),
