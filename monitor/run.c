@@ -26,7 +26,7 @@
 #define TRACKERS_WAIT_MS 5000
 #define CLOCK_WAIT_MS 2000
 #define LAST_PACKETS_MS 300	/* our own FINs and their answers */
-#define HALF_OPEN 2u	/* seconds' worth of dials */
+#define HALF_OPEN(rate) ((rate) > 50 ? 2 * (rate) : 100u)	/* two seconds' */
 #define SPARE_FDS 64
 #define NAMED_MOST 100		/* peers of one magnet */
 
@@ -488,7 +488,7 @@ static int open_crowd(struct run *r)
 		.clock = r->clock, .policy = &r->policy,
 		.book = { .allow_local = r->opt.allow_local,
 			.blocked = upkeep_blocked, .ctx = &r->upkeep,
-			.half_open = HALF_OPEN * r->opt.dial_rate,
+			.half_open = HALF_OPEN(r->opt.dial_rate),
 			.dial_rate = r->opt.dial_rate,
 			.connections = r->opt.max_connections },
 		.bind4 = r->vantage.bind4, .bind6 = r->vantage.bind6,

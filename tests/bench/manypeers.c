@@ -365,7 +365,7 @@ static bool answer(int fd)
 		n += 6;
 	}
 	announces += t >= 0;
-	head = (size_t)sprintf((char *)text,
+	head = (size_t)snprintf((char *)text, 256,
 	    "HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n"
 	    "Connection: close\r\n\r\nd8:intervali1800e5:peers%zu:", n);
 	memcpy(text + head, body, n);
