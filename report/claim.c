@@ -555,7 +555,7 @@ int claimlist_read(struct claimlist *c, const char *file, struct span bytes,
     const struct claim_options *o)
 {
 	struct pending *p = NULL;
-	struct claimrow row;
+	struct claimrow row = { 0 };
 	struct columns k;
 	size_t room = 0;
 

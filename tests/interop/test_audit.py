@@ -341,7 +341,10 @@ def check_misuse(folder, case):
 		return a.p.returncode == status and a.p.stderr.count("\n") == 1
 	tap.claim(refused("a,b,c\n1,2,3\n"), "a table without known columns "
 	    "is refused in one line")
-	tap.claim(refused(""), "an empty file too")
+	tap.claim(refused("") and refused("\n\n"), "an empty file too")
+	p = Audit(folder, case, "").p
+	tap.claim("it is empty; expected a line of column names" in p.stderr,
+	    "and the line says what was expected", p.stderr)
 	tap.claim(refused("ip,utc,hash\n", "--require", "9", status=2),
 	    "a level that is none: misused")
 	tap.claim(refused("ip,utc,hash\n", "--zone", "CET", status=2),
