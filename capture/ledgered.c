@@ -55,34 +55,43 @@ static void add_vantage(struct ledgered *l, const char *ip)
 	l->vantage[l->vantages++] = e;
 }
 
+static void open_run(struct ledgered *l, sqlite3_stmt *s)
+{
+	l->run = grown(l->run, l->runs, sizeof(*l->run));
+	l->run[l->runs++] = (struct ledgered_run){
+		.seq = sqlite3_column_int64(s, 0), .end_seq = INT64_MAX,
+		.listen = (uint16_t)sqlite3_column_int(s, 3),
+		.from = (uint16_t)sqlite3_column_int(s, 4),
+		.to = (uint16_t)sqlite3_column_int(s, 5) };
+}
+
 static bool read_runs(struct ledgered *l)
 {
-	sqlite3_stmt *s = query(l, "SELECT seq, (SELECT min(e.seq) FROM record "
-	    "e WHERE e.kind='end' AND e.seq > r.seq AND e.seq < coalesce("
-	    "(SELECT min(n.seq) FROM record n WHERE n.kind='run' AND n.seq > "
-	    "r.seq), 9223372036854775807)), "
+	sqlite3_stmt *s = query(l, "SELECT seq, kind, "
+	    "json_extract(detail,'$.config.import'), "
 	    "json_extract(detail,'$.config.listen'), "
 	    "json_extract(detail,'$.config.ports_from'), "
-	    "json_extract(detail,'$.config.ports_to') FROM record r "
-	    "WHERE kind='run' AND json_valid(detail) AND "
-	    "json_extract(detail,'$.config.import') IS NULL ORDER BY seq");
+	    "json_extract(detail,'$.config.ports_to') FROM record "
+	    "WHERE kind IN ('run','end') AND json_valid(detail) ORDER BY seq");
 	sqlite3_stmt *v = query(l, "SELECT DISTINCT value FROM record, "
 	    "json_each(detail,'$.vantage') WHERE kind='run' "
 	    "AND json_valid(detail)");
+	bool open = false;	/* a live run */
 
 	while (s && sqlite3_step(s) == SQLITE_ROW) {
-		bool ended = sqlite3_column_type(s, 1) != SQLITE_NULL;
-
-		l->run = grown(l->run, l->runs, sizeof(*l->run));
-		l->run[l->runs++] = (struct ledgered_run){
-			.seq = sqlite3_column_int64(s, 0),
-			.end_seq = ended ? sqlite3_column_int64(s, 1) :
-			    INT64_MAX,
-			.listen = (uint16_t)sqlite3_column_int(s, 2),
-			.from = (uint16_t)sqlite3_column_int(s, 3),
-			.to = (uint16_t)sqlite3_column_int(s, 4) };
-		l->crashed |= !ended;
+		if (strcmp(text(s, 1), "end") == 0) {
+			if (open)
+				l->run[l->runs - 1].end_seq =
+				    sqlite3_column_int64(s, 0);
+			open = false;
+			continue;
+		}
+		l->crashed |= open;
+		open = sqlite3_column_type(s, 2) == SQLITE_NULL;
+		if (open)
+			open_run(l, s);
 	}
+	l->crashed |= open;
 	while (v && sqlite3_step(v) == SQLITE_ROW)
 		add_vantage(l, text(v, 0));
 	sqlite3_finalize(s);
