@@ -32,7 +32,7 @@ PURE := $(wildcard wire/*.c) $(wildcard monitor/session.c monitor/sample.c \
 PURE_ALLOW := mem(cpy|move|set|cmp|chr|rchr)|__mem(cpy|move|set)_chk|str(len|cmp|ncmp)|snprintf|__snprintf_chk|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_|SHA(1|256)(_Init|_Update|_Final|_Transform)?|RC4(_set_key)?
 BANNED := strcpy|strcat|sprintf|vsprintf|gets|atoi|atol|atoll|strtok|tmpnam|mktemp|system|popen
 
-LIBS := libuv libcurl libcrypto sqlite3 libpcap libmaxminddb libseccomp zlib
+LIBS := libuv libcurl libssl libcrypto sqlite3 libpcap libmaxminddb libseccomp zlib
 PKG_CFLAGS := $(shell pkg-config --cflags $(LIBS) 2>/dev/null)
 LDLIBS := $(shell pkg-config --libs $(LIBS) 2>/dev/null) -lpthread -lm
 

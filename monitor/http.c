@@ -2,6 +2,7 @@
 
 #include <curl/curl.h>
 #include <errno.h>
+#include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -12,12 +13,17 @@
 #define REQUEST_MAX 32768u	/* request heads, redirects' included */
 #define REDIRECTS_MAX 3l
 
+/* Some sessions' worth of lines: TLS 1.3 has five of at most 200 bytes. */
+#define KEYS_MAX 16384u
+
 struct http {
 	struct http_conf conf;
 	CURLM *multi;
 	uv_timer_t timer;
 	struct http_get *first;
 	unsigned open;		/* uv handles not yet let go */
+	char keys[KEYS_MAX];	/* of TLS sessions, not yet handed on */
+	size_t keys_n;
 	bool closing;
 	void (*closed)(void *ctx);
 	void *closed_ctx;
@@ -38,6 +44,37 @@ struct http_get {
 	uint8_t *body, *request;
 	size_t bytes, room, request_bytes;
 };
+
+/* A session outlives its exchange: what it is called with must too. */
+static void on_key(const SSL *ssl, const char *line)
+{
+	struct http *h = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+	size_t n = strlen(line);
+
+	if (h->keys_n + n + 1 > sizeof(h->keys))
+		return;
+	memcpy(h->keys + h->keys_n, line, n);
+	h->keys[h->keys_n + n] = '\n';
+	h->keys_n += n + 1;
+}
+
+static CURLcode on_tls(CURL *easy, void *ctx, void *http)
+{
+	(void)easy;
+	SSL_CTX_set_app_data(ctx, http);
+	SSL_CTX_set_keylog_callback(ctx, on_key);
+	return CURLE_OK;
+}
+
+/* It is over: told, with the keys of the sessions begun meanwhile. */
+static void tell(struct http_get *g)
+{
+	struct http *h = g->h;
+
+	g->x.key_log = span_of(h->keys, h->keys_n);
+	g->done(g->ctx, &g->x);
+	h->keys_n = 0;
+}
 
 /* A socket of curl's that the loop watches. */
 struct watch {
@@ -204,7 +241,7 @@ static void collect(struct http *h)
 			continue;
 		curl_easy_getinfo(m->easy_handle, CURLINFO_PRIVATE, &g);
 		judge(g, m->data.result);
-		g->done(g->ctx, &g->x);
+		tell(g);
 		get_free(g);
 	}
 }
@@ -356,6 +393,8 @@ static bool set_options(struct http_get *g, const char *url, int wait_ms)
 	SET(ACCEPT_ENCODING, "gzip");
 	SET(PROXY, "");
 	ok = catrust_set(e) == CURLE_OK && ok;
+	SET(SSL_CTX_FUNCTION, on_tls);
+	SET(SSL_CTX_DATA, g->h);
 	SET(NOSIGNAL, 1l);
 	SET(IPRESOLVE, g->family == 4 ? CURL_IPRESOLVE_V4 :
 	    CURL_IPRESOLVE_V6);
@@ -404,7 +443,7 @@ void http_give_up(struct http_get *g, const char *why)
 {
 	judge(g, CURLE_OPERATION_TIMEDOUT);
 	snprintf(g->x.error, sizeof(g->x.error), "%s", why);
-	g->done(g->ctx, &g->x);
+	tell(g);
 	get_free(g);
 }
 

@@ -30,6 +30,8 @@ struct exchange {
 				 * and the answer were whole */
 	struct span request;	/* as sent; empty: nothing was */
 	struct span body;	/* after transfer and content decoding */
+	struct span key_log;	/* lines of TLS sessions begun since the last
+				 * exchange (NSS key log format); may be empty */
 	uint32_t ignored;	/* datagrams of its address, no answer */
 };
 

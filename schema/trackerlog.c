@@ -262,6 +262,32 @@ static enum wire_status read_announce(const struct asked *a,
 	return WIRE_OK;
 }
 
+/* Before the exchange whose packets they open. */
+static void put_keys(struct trackerlog *l, const struct exchange *x)
+{
+	struct record r = { .at = x->at, .kind = "tls", .conn = CONN_NONE };
+	struct span rest = x->key_log;
+	struct json *j = &l->json;
+
+	if (!rest.n)
+		return;
+	json_reset(j);
+	json_open(j, NULL, '{');
+	json_open(j, "key_log", '[');
+	while (rest.n) {
+		const uint8_t *end = memchr(rest.p, '\n', rest.n);
+		size_t n = end ? (size_t)(end - rest.p) : rest.n;
+
+		json_text(j, NULL, span_of(rest.p, n));
+		n += end != NULL;
+		rest = span_of(rest.p + n, rest.n - n);
+	}
+	json_close(j, ']');
+	json_close(j, '}');
+	r.detail = json_done(j);
+	l->add(l->ctx, &r);
+}
+
 void trackerlog_announce(struct trackerlog *l, const struct asked *a,
     const struct exchange *x, struct told *t)
 {
@@ -269,6 +295,7 @@ void trackerlog_announce(struct trackerlog *l, const struct asked *a,
 	bool bad = x->outcome == EXCHANGE_MALFORMED;
 	int64_t seq;
 
+	put_keys(l, x);
 	*t = (struct told){ .outcome = x->outcome, .listed = -1 };
 	if (x->outcome == EXCHANGE_OK) {
 		bad = read_announce(a, x, &t->reply, &err) != WIRE_OK;
@@ -319,6 +346,7 @@ void trackerlog_scrape(struct trackerlog *l, const struct asked *a,
 	bool bad = outcome == EXCHANGE_MALFORMED;
 	struct json *j = &l->json;
 
+	put_keys(l, x);
 	if (outcome == EXCHANGE_OK) {
 		bad = read_scrape(a, x, &s, &err) != WIRE_OK;
 		outcome = bad ? EXCHANGE_MALFORMED : s.failure.p ?

@@ -416,6 +416,7 @@ def check_http(case, m):
 	tap.equal([r.raw for r in s.announces if r.d["family"] == 4],
 	    [q for q in m["secure"].requests if b"/announce" in q],
 	    "and the records hold what was in the tunnel")
+	opened(case, m["secure"])
 	tap.equal(case.records("run")[0].d["config"]["ssl_cert_file"],
 	    os.environ["SSL_CERT_FILE"], "and whose certificates were trusted")
 	s = Seen(case, m["v6"].url)
@@ -425,6 +426,25 @@ def check_http(case, m):
 	    "the same key over both families")
 	s = Seen(case, "wss://127.0.0.1:1/")
 	tap.equal(s.outcomes(), {"refused"}, "wss: refused, and on record")
+
+
+def opened(case, tracker):
+	"""Packets of the HTTPS exchanges, read with the keys on record."""
+	lines = [line for r in case.records("tls") for line in
+	    r.d["key_log"]]
+	keys, packets = DUMP + ".keys", DUMP
+	with open(keys, "w") as f:
+		f.write("".join(line + "\n" for line in lines))
+	port = urlsplit(tracker.url).port
+	r = subprocess.run(["tshark", "-r", packets, "-o",
+	    "tls.keylog_file:" + keys, "-d", "tcp.port==%d,tls" % port, "-Y",
+	    "http.request and tcp.dstport == %d" % port, "-T", "fields", "-e",
+	    "http.request.uri"], capture_output=True, text=True)
+	asked = [q.split(b" ")[1].decode() for q in tracker.requests
+	    if b"/announce" in q]
+	tap.claim(asked and set(asked) <= set(r.stdout.split()),
+	    "tshark reads the packets with the TLS secrets on record",
+	    (asked, r.stdout, r.stderr[-300:], len(lines)))
 
 
 def check_udp(case, m):
@@ -638,6 +658,13 @@ def main():
 		}
 		time.sleep(1)
 		place = os.path.join(folder, "case")
+		global DUMP
+		DUMP = os.path.join(folder, "secure.pcap")
+		dump = subprocess.Popen(["tcpdump", "-i", "lo", "-U", "-Z",
+		    "root", "-w", DUMP, "tcp port %d" %
+		    urlsplit(m["secure"].url).port],
+		    stderr=subprocess.PIPE)
+		dump.stderr.readline()		# it listens
 		monitor(folder, place, "--allow-local", "--ntp", chrony,
 		    *(w for x in n.values() for w in ("--ntp", x.name)),
 		    torrents=[path, public, private, fallen, real], pause=True)
