@@ -116,14 +116,6 @@ void torrent_free(struct torrent *t)
 	free(t);
 }
 
-bool torrent_is(const struct torrent *t, const uint8_t infohash[20])
-{
-	for (int i = 0; i < t->wire_hashes; i++)
-		if (memcmp(t->wire_hash[i], infohash, 20) == 0)
-			return true;
-	return false;
-}
-
 uint32_t torrent_piece_bytes(const struct torrent *t, uint32_t piece)
 {
 	return mi_piece_bytes(&t->mi, t->files, piece);

@@ -26,9 +26,6 @@ struct torrent *torrent_new(struct span bytes, struct wire_error *err);
 struct torrent *torrent_load(const char *file);
 void torrent_free(struct torrent *t);
 
-/* Whether a handshake's infohash is this torrent's. */
-bool torrent_is(const struct torrent *t, const uint8_t infohash[20]);
-
 uint32_t torrent_piece_bytes(const struct torrent *t, uint32_t piece);
 
 /*

@@ -315,7 +315,6 @@ static enum wire_status read_scrape(const struct asked *a,
     const struct exchange *x, struct tracker_scrape *s, struct wire_error *err)
 {
 	struct udp_reply u;
-	struct cur c;
 
 	if (!over_udp(a))
 		return tracker_http_scrape(x->body, a->ask->infohash, s, err);
@@ -326,12 +325,7 @@ static enum wire_status read_scrape(const struct asked *a,
 		s->failure = u.error.p ? u.error : span_str("");
 		return WIRE_OK;
 	}
-	c = cur_of(u.scrapes);		/* BEP 15's order */
-	cur_take(&c, 12 * (size_t)a->nth);
-	s->seeders = cur_u32(&c);
-	s->downloaded = cur_u32(&c);
-	s->leechers = cur_u32(&c);
-	if (!c.bad)
+	if (tracker_udp_scraped(&u, (size_t)a->nth, s))
 		return WIRE_OK;
 	*err = (struct wire_error){ "scrape without an entry", x->body.n };
 	return WIRE_BAD;

@@ -83,8 +83,10 @@ static int64_t wit_add(void *ctx, const struct record *r)
 static const struct torrent *wit_torrent(void *ctx, const uint8_t infohash[20])
 {
 	struct wit *t = ctx;
+	struct swarmref ref;
 
-	return t->known && torrent_is(t->kit.t, infohash) ? t->kit.t : NULL;
+	swarmref_init(&ref, t->kit.t);
+	return t->known && swarmref_is(&ref, infohash) ? t->kit.t : NULL;
 }
 
 static bool wit_skey(void *ctx, const uint8_t req2[20], uint8_t skey[20])

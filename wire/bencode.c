@@ -253,3 +253,31 @@ bool ben_get(const struct ben *dict, const char *key, enum ben_type want,
 			return v->type == want;
 	return false;
 }
+
+enum wire_status ben_dict(struct cur *in, struct ben *dict, unsigned *notes,
+    const char *ends_early, const char *no_dict, struct wire_error *err)
+{
+	size_t n = cur_left(in);
+
+	switch (ben_next(in, dict, notes, err)) {
+	case WIRE_OK:
+		if (dict->type == BEN_DICT)
+			return WIRE_OK;
+		*err = (struct wire_error){ no_dict, 0 };
+		break;
+	case WIRE_MORE:
+		*err = (struct wire_error){ ends_early, n };
+		break;
+	case WIRE_BAD:
+		break;
+	}
+	return WIRE_BAD;
+}
+
+void ben_take_count(const struct ben *v, int64_t *num, bool *odd)
+{
+	if (v->type != BEN_INT || v->num < 0 || *num != -1)
+		*odd = true;
+	else
+		*num = v->num;
+}

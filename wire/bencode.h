@@ -47,6 +47,17 @@ enum wire_status ben_next(struct cur *in, struct ben *v, unsigned *notes,
     struct wire_error *err);
 
 /*
+ * The dictionary that a message begins with; *in then stands behind it. BAD
+ * also if it ends early or is something else: *err then says so in these words.
+ */
+enum wire_status ben_dict(struct cur *in, struct ben *dict, unsigned *notes,
+    const char *ends_early, const char *no_dict, struct wire_error *err);
+
+/* A key of it that counts something, into *num, -1 before: a negative one, one
+ * of another type or one given again is *odd, and changes nothing. */
+void ben_take_count(const struct ben *v, int64_t *num, bool *odd);
+
+/*
  * Walking what ben_next has checked (never call these on unchecked bytes):
  * ben_item takes the next value of a list's inside, ben_pair the next key and
  * value of a dict's. False at the end. Start with cur_of(v->text).

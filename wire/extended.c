@@ -3,14 +3,6 @@
 #include "bencode.h"
 
 /* A key we read, taken from the dict once: a repeat does not overrule it. */
-static void take_num(const struct ben *v, int64_t *num, bool *odd)
-{
-	if (v->type != BEN_INT || v->num < 0 || *num != -1)
-		*odd = true;
-	else
-		*num = v->num;
-}
-
 static void take_text(const struct ben *v, enum ben_type want,
     struct span *text, bool *odd)
 {
@@ -30,21 +22,9 @@ enum wire_status pw_extended_read(struct span payload, struct pw_extended *x,
 
 	*x = (struct pw_extended){ .p = -1, .reqq = -1, .upload_only = -1,
 		.e = -1, .metadata_size = -1 };
-	switch (ben_next(&in, &dict, &notes, err)) {
-	case WIRE_OK:
-		break;
-	case WIRE_MORE:
-		*err = (struct wire_error){ "extended handshake ends too early",
-			payload.n };
+	if (ben_dict(&in, &dict, &notes, "extended handshake ends too early",
+	    "extended handshake is not a dictionary", err) != WIRE_OK)
 		return WIRE_BAD;
-	case WIRE_BAD:
-		return WIRE_BAD;
-	}
-	if (dict.type != BEN_DICT) {
-		*err = (struct wire_error){
-			"extended handshake is not a dictionary", 0 };
-		return WIRE_BAD;
-	}
 	x->odd = notes != 0 || cur_left(&in) != 0;
 	for (struct cur c = cur_of(dict.text); ben_pair(&c, &key, &v);) {
 		if (span_is(key, "m"))
@@ -54,15 +34,15 @@ enum wire_status pw_extended_read(struct span payload, struct pw_extended *x,
 		else if (span_is(key, "yourip"))
 			take_text(&v, BEN_STR, &x->yourip, &x->odd);
 		else if (span_is(key, "p"))
-			take_num(&v, &x->p, &x->odd);
+			ben_take_count(&v, &x->p, &x->odd);
 		else if (span_is(key, "reqq"))
-			take_num(&v, &x->reqq, &x->odd);
+			ben_take_count(&v, &x->reqq, &x->odd);
 		else if (span_is(key, "upload_only"))
-			take_num(&v, &x->upload_only, &x->odd);
+			ben_take_count(&v, &x->upload_only, &x->odd);
 		else if (span_is(key, "e"))
-			take_num(&v, &x->e, &x->odd);
+			ben_take_count(&v, &x->e, &x->odd);
 		else if (span_is(key, "metadata_size"))
-			take_num(&v, &x->metadata_size, &x->odd);
+			ben_take_count(&v, &x->metadata_size, &x->odd);
 	}
 	if (x->yourip.n != 0 && x->yourip.n != 4 && x->yourip.n != 16) {
 		x->yourip = (struct span){ NULL, 0 };

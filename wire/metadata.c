@@ -9,15 +9,6 @@ static enum wire_status fault(struct wire_error *err, const char *reason,
 	return WIRE_BAD;
 }
 
-/* Once: a repeat does not overrule it. */
-static void take(const struct ben *v, int64_t *num, bool *odd)
-{
-	if (v->type != BEN_INT || v->num < 0 || *num != -1)
-		*odd = true;
-	else
-		*num = v->num;
-}
-
 enum wire_status metadata_read(struct span payload, struct metadata_msg *m,
     struct wire_error *err)
 {
@@ -29,23 +20,16 @@ enum wire_status metadata_read(struct span payload, struct metadata_msg *m,
 
 	*m = (struct metadata_msg){ .type = METADATA_UNKNOWN,
 		.wire_type = -1, .total_size = -1 };
-	switch (ben_next(&in, &dict, &notes, err)) {
-	case WIRE_OK:
-		break;
-	case WIRE_MORE:
-		return fault(err, "metadata message ends too early", payload.n);
-	case WIRE_BAD:
+	if (ben_dict(&in, &dict, &notes, "metadata message ends too early",
+	    "metadata message is not a dictionary", err) != WIRE_OK)
 		return WIRE_BAD;
-	}
-	if (dict.type != BEN_DICT)
-		return fault(err, "metadata message is not a dictionary", 0);
 	for (c = cur_of(dict.text); ben_pair(&c, &key, &v);)
 		if (span_is(key, "msg_type"))
-			take(&v, &m->wire_type, &m->odd);
+			ben_take_count(&v, &m->wire_type, &m->odd);
 		else if (span_is(key, "piece"))
-			take(&v, &piece, &m->odd);
+			ben_take_count(&v, &piece, &m->odd);
 		else if (span_is(key, "total_size"))
-			take(&v, &m->total_size, &m->odd);
+			ben_take_count(&v, &m->total_size, &m->odd);
 	m->odd = m->odd || notes != 0;
 	if (m->wire_type < 0)
 		return fault(err, "metadata message without a type", 0);

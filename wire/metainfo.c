@@ -327,21 +327,6 @@ static enum wire_status read_info(struct metainfo *mi, const struct ben *info,
 	return WIRE_OK;
 }
 
-enum wire_status mi_read_info(struct span info, struct metainfo *mi,
-    struct wire_error *err)
-{
-	struct cur c = cur_of(info);
-	struct ben v;
-	unsigned notes = 0;
-
-	*mi = (struct metainfo){ .file = info };
-	if (ben_next(&c, &v, &notes, err) != WIRE_OK)
-		return WIRE_BAD;
-	if (cur_left(&c))
-		return refuse(mi, err, "bytes after the info dictionary", c.p);
-	return read_info(mi, &v, notes, err);
-}
-
 /* --- the whole ------------------------------------------------------------- */
 
 static void note_trackers(struct metainfo *mi)

@@ -87,10 +87,6 @@ struct mi_file {
 enum wire_status mi_read(struct span file, struct metainfo *mi,
     struct wire_error *err);
 
-/* The same for a bare info dict, as ut_metadata gives it (BEP 9). */
-enum wire_status mi_read_info(struct span info, struct metainfo *mi,
-    struct wire_error *err);
-
 /*
  * Fills index[0 .. mi->files) in torrent order and, for v2, pairs each file
  * with its piece layer. A layer of wrong form or size is BAD. Layers lie

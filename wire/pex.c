@@ -1,16 +1,5 @@
 #include "pex.h"
 
-const char *pex_flag_name(unsigned bit)
-{
-	switch (bit) {
-#define X(id, name, value) case value: return name;
-	PEX_FLAGS(X)
-#undef X
-	default:
-		return NULL;
-	}
-}
-
 /* Once: a repeat does not overrule it. */
 static void take(const struct ben *v, struct span *list, unsigned *odd)
 {
@@ -45,21 +34,9 @@ enum wire_status pex_read(struct span payload, struct pex_msg *m,
 	struct span key;
 
 	*m = (struct pex_msg){ 0 };
-	switch (ben_next(&in, &dict, &m->notes, err)) {
-	case WIRE_OK:
-		break;
-	case WIRE_MORE:
-		*err = (struct wire_error){ "peer exchange ends too early",
-			payload.n };
+	if (ben_dict(&in, &dict, &m->notes, "peer exchange ends too early",
+	    "peer exchange is not a dictionary", err) != WIRE_OK)
 		return WIRE_BAD;
-	case WIRE_BAD:
-		return WIRE_BAD;
-	}
-	if (dict.type != BEN_DICT) {
-		*err = (struct wire_error){
-			"peer exchange is not a dictionary", 0 };
-		return WIRE_BAD;
-	}
 	if (cur_left(&in) != 0)
 		m->notes |= BEN_TRAILING;
 	for (c = cur_of(dict.text); ben_pair(&c, &key, &v);) {

@@ -12,20 +12,13 @@
 #define PEX_USUAL 50u		/* added, and dropped, but in a first message */
 
 /* What the sender says of a peer it added. */
-#define PEX_FLAGS(X) \
-	X(ENCRYPTION, "encryption", 0x01) \
-	X(SEED, "seed", 0x02) \
-	X(UTP, "utp", 0x04) \
-	X(HOLEPUNCH, "holepunch", 0x08) \
-	X(REACHABLE, "reachable", 0x10)
-
 enum pex_flag {
-#define X(id, name, bit) PEX_##id = (bit),
-	PEX_FLAGS(X)
-#undef X
+	PEX_ENCRYPTION = 1,
+	PEX_SEED = 2,
+	PEX_UTP = 4,
+	PEX_HOLEPUNCH = 8,
+	PEX_REACHABLE = 16
 };
-/* The name of one bit, NULL if it has none. */
-const char *pex_flag_name(unsigned bit);
 
 enum pex_odd {
 	PEX_ODD_TYPE = 1,	/* a key we read had another type, or was

@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "sink.h"
+
 static enum wire_status fault(struct wire_error *err, const char *reason,
     size_t offset)
 {
@@ -152,40 +154,17 @@ enum wire_status tracker_http_scrape(struct span body,
 
 /* --- URLs ----------------------------------------------------------------- */
 
-/* Text that grows up to its bound, and remembers if it did not fit. */
-struct text {
-	char *p;
-	size_t room, n;
-	bool full;
-};
-
-static void put_text(struct text *t, struct span s)
-{
-	if (t->full || s.n >= t->room - t->n) {
-		t->full = true;
-		return;
-	}
-	if (s.n)
-		memcpy(t->p + t->n, s.p, s.n);
-	t->n += s.n;
-}
-
-static void put_str(struct text *t, const char *s)
-{
-	put_text(t, span_str(s));
-}
-
-static void put_num(struct text *t, const char *name, uint64_t v)
+static void put_num(struct sink *t, const char *name, uint64_t v)
 {
 	char buf[24];
 
 	snprintf(buf, sizeof(buf), "%llu", (unsigned long long)v);
-	put_str(t, name);
-	put_str(t, buf);
+	sink_str(t, name);
+	sink_str(t, buf);
 }
 
 /* RFC 3986: all but unreserved characters percent-encoded. */
-static void put_encoded(struct text *t, struct span s)
+static void put_encoded(struct sink *t, struct span s)
 {
 	static const char hex[] = "0123456789ABCDEF";
 
@@ -196,12 +175,21 @@ static void put_encoded(struct text *t, struct span s)
 		    (c >= 'a' && c <= 'z') || c == '-' || c == '.' ||
 		    c == '_' || c == '~';
 
-		put_text(t, plain ? span_of(s.p + i, 1) : span_of(buf, 3));
+		sink_span(t, plain ? span_of(s.p + i, 1) : span_of(buf, 3));
 	}
 }
 
+/* Text in buf: a byte of n is kept for the NUL. */
+static struct sink text_of(char *buf, size_t n)
+{
+	struct sink t = sink_of((uint8_t *)buf, n ? n - 1 : 0);
+
+	t.full = n == 0;
+	return t;
+}
+
 /* Ends the text with a NUL; 0 if all of it did not fit. */
-static size_t text_end(struct text *t)
+static size_t text_end(struct sink *t)
 {
 	if (t->full)
 		return 0;
@@ -226,14 +214,14 @@ static bool clean_url(struct span *url)
 	return url->n != 0;
 }
 
-static void put_query(struct text *t, struct span url)
+static void put_query(struct sink *t, struct span url)
 {
 	size_t q = find(url, 0, '?');
 
 	if (q == url.n)
-		put_str(t, "?");
+		sink_str(t, "?");
 	else if (q + 1 < url.n && url.p[url.n - 1] != '&')
-		put_str(t, "&");
+		sink_str(t, "&");
 }
 
 size_t tracker_http_url(char *buf, size_t n, struct span announce,
@@ -244,30 +232,30 @@ size_t tracker_http_url(char *buf, size_t n, struct span announce,
 		[TRACKER_STARTED] = "&event=started",
 		[TRACKER_STOPPED] = "&event=stopped"
 	};
-	struct text t = { buf, n, 0, n == 0 };
+	struct sink t = text_of(buf, n);
 	char key[16];
 
 	if (!clean_url(&announce))
 		return 0;
-	put_text(&t, announce);
+	sink_span(&t, announce);
 	put_query(&t, announce);
-	put_str(&t, "info_hash=");
+	sink_str(&t, "info_hash=");
 	put_encoded(&t, span_of(ask->infohash, sizeof(ask->infohash)));
-	put_str(&t, "&peer_id=");
+	sink_str(&t, "&peer_id=");
 	put_encoded(&t, span_of(ask->peer_id, sizeof(ask->peer_id)));
 	put_num(&t, "&port=", ask->port);
 	put_num(&t, "&uploaded=", ask->uploaded);
 	put_num(&t, "&downloaded=", ask->downloaded);
 	put_num(&t, "&left=", ask->left);
 	snprintf(key, sizeof(key), "&key=%08X", ask->key);
-	put_str(&t, key);
-	put_str(&t, "&compact=1&no_peer_id=1");
+	sink_str(&t, key);
+	sink_str(&t, "&compact=1&no_peer_id=1");
 	if (ask->numwant >= 0)
 		put_num(&t, "&numwant=", (uint64_t)ask->numwant);
 	if (ask->event != TRACKER_NONE)
-		put_str(&t, events[ask->event]);
+		sink_str(&t, events[ask->event]);
 	if (ask->trackerid.n) {
-		put_str(&t, "&trackerid=");
+		sink_str(&t, "&trackerid=");
 		put_encoded(&t, ask->trackerid);
 	}
 	return text_end(&t);
@@ -291,7 +279,7 @@ static size_t last_element(struct span url, size_t query)
 size_t tracker_scrape_url(char *buf, size_t n, struct span announce,
     const uint8_t infohash[20])
 {
-	struct text t = { buf, n, 0, n == 0 };
+	struct sink t = text_of(buf, n);
 
 	if (!clean_url(&announce))
 		return 0;
@@ -300,11 +288,11 @@ size_t tracker_scrape_url(char *buf, size_t n, struct span announce,
 	if (at > query || query - at < 8 ||
 	    memcmp(announce.p + at, "announce", 8) != 0)
 		return 0;
-	put_text(&t, span_of(announce.p, at));
-	put_str(&t, "scrape");
-	put_text(&t, span_of(announce.p + at + 8, announce.n - at - 8));
+	sink_span(&t, span_of(announce.p, at));
+	sink_str(&t, "scrape");
+	sink_span(&t, span_of(announce.p + at + 8, announce.n - at - 8));
 	put_query(&t, announce);
-	put_str(&t, "info_hash=");
+	sink_str(&t, "info_hash=");
 	put_encoded(&t, span_of(infohash, 20));
 	return text_end(&t);
 }

@@ -3,22 +3,11 @@
 #define STRIKES 3u		/* malformed packets that end it */
 #define BACKOFF_MAX 6u		/* doublings of the time-out */
 
-static const char *const state_names[] = {
-#define X(id, text) [UTP_##id] = (text),
-	UTP_STATES(X)
-#undef X
-};
-
 static const char *const end_names[] = {
 #define X(id, text) [UTP_END_##id] = (text),
 	UTP_ENDS(X)
 #undef X
 };
-
-const char *utp_state_name(enum utp_state s)
-{
-	return s <= UTP_CLOSED ? state_names[s] : "unknown";
-}
 
 const char *utp_end_name(enum utp_end e)
 {

@@ -180,7 +180,6 @@ static inline bool utp_proven(const struct utp *u)
 	return u->proven;
 }
 
-const char *utp_state_name(enum utp_state s);
 const char *utp_end_name(enum utp_end e);
 
 #endif

@@ -3,19 +3,6 @@
 #define VERSION 1u
 #define CLOSE_REASON_BYTES 4u
 
-static const char *const type_names[] = {
-#define X(name, text, type) [type] = (text),
-	UTP_TYPES(X)
-#undef X
-};
-
-#define NTYPES (sizeof(type_names) / sizeof(type_names[0]))
-
-const char *utp_type_name(enum utp_type type)
-{
-	return (size_t)type < NTYPES ? type_names[type] : "unknown";
-}
-
 static enum wire_status fault(struct wire_error *err, const char *reason,
     size_t offset)
 {
@@ -55,7 +42,7 @@ enum wire_status utp_packet_read(struct span datagram, struct utp_packet *p,
 		return fault(err, "shorter than a uTP header", datagram.n);
 	if ((first & 0x0f) != VERSION)
 		return fault(err, "unknown uTP version", 0);
-	if (first >> 4 >= NTYPES)
+	if (first >> 4 > UTP_ST_SYN)
 		return fault(err, "unknown uTP type", 0);
 	p->type = (enum utp_type)(first >> 4);
 	p->conn_id = cur_u16(&c);

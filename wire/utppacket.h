@@ -81,6 +81,4 @@ size_t utp_packet_put(uint8_t *out, size_t room, const struct utp_packet *p);
 size_t utp_packet_refuse(uint8_t out[UTP_HEADER], const struct utp_packet *p,
     uint16_t seq, uint64_t now_us);
 
-const char *utp_type_name(enum utp_type type);
-
 #endif

@@ -59,7 +59,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	struct span url;
 	unsigned tier;
 
-	mi_read_info(span_of(data, n), &mi, &err);
 	if (mi_read(span_of(data, n), &mi, &err) != WIRE_OK) {
 		demand(err.reason && err.offset <= n);
 		return 0;

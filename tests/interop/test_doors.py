@@ -9,8 +9,8 @@ own trackers say they told, and the packets.
 The firewall and the address translator are the kernel's nf_tables, spoken to
 directly. Where it has none, that is said: the two clients behind one address
 are left out, and the one that only connects out just does not listen. Decoys
-are offered a minute after a conversation, so here only the peer that takes
-any hash, which goes soon, is offered one.
+are offered a minute after a conversation, so the peer that takes any hash goes
+soon, and some honest ones go for a moment and come back.
 """
 import glob
 import os
@@ -18,7 +18,6 @@ import random
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 import types
 import urllib.parse
@@ -34,8 +33,8 @@ import hostile				# noqa: E402
 import lab as laboratory		# noqa: E402
 from caseview import Case		# noqa: E402
 from tap import Tap			# noqa: E402
+from watching import LIMIT_S, Watch	# noqa: E402
 
-DURATION_S = 80
 PORT = 6881
 UTP = {"enable_outgoing_utp": True, "enable_incoming_utp": True}
 UTP_ONLY = dict(UTP, enable_outgoing_tcp=False, enable_incoming_tcp=False)
@@ -164,22 +163,32 @@ class Doors:
 		for c in some:
 			c.start()
 		for c in some:
-			self.lab.wait(c.ready, 30, c.host.name)
+			self.lab.wait(c.ready, 120, c.host.name)
 			# What comes from inside has the gate's address.
 			at = self.gate.address if c.address.startswith(
 			    "10.78.") else c.address
 			if c.listed:
 				self.lab.wait(lambda: self.tracker.knows(
-				    c.content, at), 20, "announce of %s" %
+				    c.content, at), 120, "announce of %s" %
 				    c.host.name)
 		print("# %d clients took %.0f s" % (len(some),
 		    time.monotonic() - begun))
 
+	def leave(self, c):
+		if isinstance(c, clients.Libtorrent):
+			self.met[c.host.name + " before"] = c.last.get("met")
+		c.process.terminate()
+		c.process.wait(60)
+
+	def comes_back(self, c):
+		"""So that its conversation is over, and it still listens."""
+		self.leave(c)
+		c.start()
+		self.lab.wait(c.ready, 120, c.host.name)
+
 	def move(self, c, address):
 		"""It goes, and comes back from another address."""
-		self.met[c.host.name + " before"] = c.last.get("met")
-		c.process.terminate()
-		c.process.wait(10)
+		self.leave(c)
 		laboratory.ip(c.host.ns, "addr del %s/16 dev eth0" % c.address,
 		    "addr add %s/16 dev eth0" % address)
 		c.host.address = c.address = address
@@ -190,12 +199,13 @@ class Doors:
 def build(d):
 	lt = clients.Libtorrent
 	d.nodes()
-	d.client(lt, "v1", "lt-both", 11, settings=UTP)
+	d.goers = [d.client(lt, "v1", "lt-both", 11, settings=UTP)]
 	d.client(lt, "v1", "lt-utp-only", 12, settings=UTP_ONLY,
 	    way=("utp", "none"))
 	d.client(lt, "v1", "lt-ipv6-only", 0x13, v6=True, tracker="v6")
 	d.client(lt, "v1", "lt-super-seeding", 14, role="seed+super")
-	d.client(clients.Aria2, "v1", "aria2-plain", 15, way=("tcp", "none"))
+	d.goers.append(d.client(clients.Aria2, "v1", "aria2-plain", 15,
+	    way=("tcp", "none")))
 	d.client(clients.Aria2, "v1", "aria2-mse", 16, way=("tcp", "rc4"),
 	    settings={"bt-require-crypto": "true",
 	    "bt-force-encryption": "true"})
@@ -246,28 +256,53 @@ def observe(d, path):
 		    "v2", "private")] + [link(d, "magnet", "x.pe=%s:%d" %
 		    (d.lab.hosts["named-by-link"].address, PORT)),
 		    link(d, "magnet2"), ""]))
-	begun = time.monotonic()
-	m = d.lab.monitor(path, "--list", listed, "--lsd", "--dht-node",
+	watch = Watch(d.lab.monitor(path, "--list", listed, "--lsd", "--dht-node",
 	    "10.77.0.2:6881", "--dht-node", "10.77.0.3:6881",
-	    "--decoys", "2", "--decoy-endpoints", duration=DURATION_S,
+	    "--decoys", "2", "--decoy-endpoints", duration=2 * LIMIT_S,
 	    targets=[d.made["v1"].full], stdout=subprocess.DEVNULL,
-	    stderr=open(os.path.join(d.lab.folder, "log"), "w+"))
-	time.sleep(2)
+	    stderr=open(os.path.join(d.lab.folder, "log"), "w+")), path)
+	watch.until("announce", lambda case: case.records("listed"))
 	d.start(d.late)
-	time.sleep(max(0, begun + 25 - time.monotonic()))
+	for c in d.goers:
+		watch.until("piece of %s" % c.host.name,
+		    lambda case: case.checked(c.address)[0])
+		d.comes_back(c)
+	watch.until("piece of the one that moves",
+	    lambda case: case.checked(d.mover.address)[0])
 	d.move(d.mover, "10.77.0.127")
 	d.row("v2", "moved", "10.77.0.127", 5, "incoming")
-	try:
-		m.wait(DURATION_S + 40 - (time.monotonic() - begun))
-	except subprocess.TimeoutExpired:
-		m.kill()
-	if not tap.equal(m.returncode, 0, "the monitor ends by itself, with "
-	    "0, after %d s" % (time.monotonic() - begun)):
+	watch.until("end of it all", lambda case: is_done(d, watch, case))
+	watch.end()
+	if not tap.equal(watch.monitor.returncode, 0, "the monitor ends with "
+	    "0"):
 		with open(os.path.join(d.lab.folder, "log")) as f:
 			print(f.read()[-3000:])
 	for c in d.now + d.late:
 		if isinstance(c, clients.Libtorrent):
 			d.met[c.host.name] = c.last.get("met")
+
+
+def is_done(d, watch, case):
+	"""Everybody got as far as can be, each source has said its word, and
+	decoys were offered. Whether that is all is for the checks."""
+	level = {(s, a): n for s, a, n in watch.derived("SELECT swarm, ip, "
+	    "max(level) FROM endpoint GROUP BY 1, 2")}
+	said = set(watch.derived("SELECT swarm, ip, source FROM sighting"))
+	offered = {a for a, in watch.derived("SELECT ip FROM decoy_endpoint")}
+	asked = {w for w, in watch.derived("SELECT witness FROM decoy_source")}
+	for r in d.rows:
+		at = d.made[r.swarm].swarm, r.address
+		if level.get(at, -1) < r.level or any((*at, s) not in said
+		    for s in r.sources):
+			return False
+	wall = d.lab.hosts["firewalled"].address
+	return offered >= {c.address for c in d.goers} | \
+	    {d.lab.hosts["accepts-any-hash"].address} and \
+	    asked >= {d.tracker.url, d.inventor.url} and \
+	    case.checked(d.lab.hosts["corrupt-pieces"].address)[1] and \
+	    {r.conn for r in case.records("dial", ip=wall)} == \
+	    {r.conn for r in case.records("unreached", ip=wall)} and \
+	    all(p.accepted for p in d.liars)
 
 
 # --- what is claimed --------------------------------------------------------------
@@ -408,6 +443,8 @@ def check_decoys(d, found):
 	    {d.lab.hosts["accepts-any-hash"].address},
 	    "of %d offered a decoy the one that takes any hash took it" %
 	    len(offered))
+	tap.equal([offered.get(c.address) for c in d.goers],
+	    [0] * len(d.goers), "and honest peers refused it")
 	named = {w or s: (asked, n) for s, w, asked, n in found.db.execute(
 	    "SELECT source, witness, asked, named FROM decoy_source")}
 	tap.claim({w for w, (_, n) in named.items() if n} ==
@@ -422,7 +459,11 @@ def check_conduct(d, case, wire):
 	tap.equal({n: rows for n, met in d.met.items() for rows in [[m for m in
 	    met or () if m[0] in wire.us and m[2]]] if rows}, {},
 	    "libtorrent's own counts: not a payload byte came from us")
-	spoken = len(case.records("greeted"))
+	# Who is offered a decoy, encrypted, never gets as far as a key.
+	mute = {r.conn for r in case.records("encrypted")
+	    if r.d["outcome"] != "ok"}
+	spoken = len([r for r in case.records("greeted")
+	    if r.conn not in mute])
 	tap.claim(spoken > 25 and wire.read >= spoken and not wire.pieces,
 	    "the packets hold no piece message of ours, in %d conversations "
 	    "read of %d" % (wire.read, spoken), wire.pieces)

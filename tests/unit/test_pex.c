@@ -124,23 +124,11 @@ static void floods(void **state)
 	}
 }
 
-static void flag_names(void **state)
-{
-	(void)state;
-	assert_string_equal(pex_flag_name(PEX_SEED), "seed");
-	assert_string_equal(pex_flag_name(0x04), "utp");
-	assert_string_equal(pex_flag_name(0x10), "reachable");
-	assert_null(pex_flag_name(0));
-	assert_null(pex_flag_name(0x20));
-	assert_null(pex_flag_name(3));
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(messages),
 		cmocka_unit_test(floods),
-		cmocka_unit_test(flag_names)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "schema/claims.h"
+#include "schema/swarmref.h"
 #include "tests/torrent_kit.h"
 
 static void hashes(void **state)
@@ -26,15 +27,17 @@ static void hashes(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct kit k = kit_make(rows[i].v1, rows[i].v2);
 		uint8_t sum[32], v1[20];
+		struct swarmref ref;
 		char hex[65];
 
+		swarmref_init(&ref, k.t);
 		SHA1(k.t->mi.info.p, k.t->mi.info.n, v1);
 		SHA256(k.t->mi.info.p, k.t->mi.info.n, sum);
 		assert_int_equal(k.t->wire_hashes, rows[i].hashes);
-		assert_int_equal(torrent_is(k.t, v1), rows[i].v1);
-		assert_int_equal(torrent_is(k.t, sum), rows[i].v2);
+		assert_int_equal(swarmref_is(&ref, v1), rows[i].v1);
+		assert_int_equal(swarmref_is(&ref, sum), rows[i].v2);
 		v1[19] ^= 1;
-		assert_false(torrent_is(k.t, v1));
+		assert_false(swarmref_is(&ref, v1));
 		v1[19] ^= 1;
 		assert_string_equal(k.t->swarm, rows[i].v1 ? hex_of(v1, 20, hex) :
 		    hex_of(sum, 32, hex));

@@ -74,6 +74,18 @@ static const struct {
 	    "0 unknown uTP version", false },
 };
 
+static const char *const type_names[] = {
+#define X(name, text, type) [type] = (text),
+	UTP_TYPES(X)
+#undef X
+};
+
+static const char *const state_names[] = {
+#define X(id, text) [UTP_##id] = (text),
+	UTP_STATES(X)
+#undef X
+};
+
 static void say(char *buf, size_t n, enum wire_status st,
     const struct utp_packet *p, const struct wire_error *err)
 {
@@ -81,7 +93,7 @@ static void say(char *buf, size_t n, enum wire_status st,
 		snprintf(buf, n, "%zu %s", err->offset, err->reason);
 		return;
 	}
-	int at = snprintf(buf, n, "%s", utp_type_name(p->type));
+	int at = snprintf(buf, n, "%s", type_names[p->type]);
 	if (p->sack.n)
 		at += snprintf(buf + at, n - (size_t)at, " sack %zu",
 		    p->sack.n);
@@ -608,10 +620,10 @@ static void run(struct world *w)
 			fail_msg("%s: not done: %u of %u, %s, %s and %u of %u,"
 			    " %s, %s", w->net->name, w->e[0].got,
 			    w->e[0].to_read,
-			    utp_state_name(w->e[0].u.state),
+			    state_names[w->e[0].u.state],
 			    utp_end_name(w->e[0].u.end), w->e[1].got,
 			    w->e[1].to_read,
-			    utp_state_name(w->e[1].u.state),
+			    state_names[w->e[1].u.state],
 			    utp_end_name(w->e[1].u.end));
 	}
 	for (int i = 0; i < 2; i++) {
