@@ -199,13 +199,14 @@ class Doors:
 def build(d):
 	lt = clients.Libtorrent
 	d.nodes()
-	d.goers = [d.client(lt, "v1", "lt-both", 11, settings=UTP)]
+	d.client(lt, "v1", "lt-both", 11, settings=UTP)
 	d.client(lt, "v1", "lt-utp-only", 12, settings=UTP_ONLY,
 	    way=("utp", "none"))
 	d.client(lt, "v1", "lt-ipv6-only", 0x13, v6=True, tracker="v6")
 	d.client(lt, "v1", "lt-super-seeding", 14, role="seed+super")
-	d.goers.append(d.client(clients.Aria2, "v1", "aria2-plain", 15,
-	    way=("tcp", "none")))
+	# Over TCP: who is killed in a uTP conversation does not say so.
+	d.goers = [d.client(clients.Aria2, "v1", "aria2-plain", 15,
+	    way=("tcp", "none"))]
 	d.client(clients.Aria2, "v1", "aria2-mse", 16, way=("tcp", "rc4"),
 	    settings={"bt-require-crypto": "true",
 	    "bt-force-encryption": "true"})
@@ -229,7 +230,7 @@ def build(d):
 	    tracker="bare", role="leech", held=few[4:], rate=30000)
 	d.found("multi", "dht-alone", 23, "dht", "dht")
 	d.found("multi", "lsd-alone", 24, "lsd", "lsd")
-	d.client(lt, "hybrid", "lt-hybrid", 25)
+	d.goers.append(d.client(lt, "hybrid", "lt-hybrid", 25))
 	d.translated()
 	d.client(lt, "v2", "lt-v2", 26)
 	d.mover = d.leech("v2", "moves", 27)
