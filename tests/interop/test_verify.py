@@ -207,6 +207,12 @@ def make_case(folder, authority):
 
 
 def by_hand(folder):
+	case = os.path.join(folder, "case")
+	db = sqlite3.connect("file:%s/evidence.db?mode=ro" % case, uri=True)
+	ip, = db.execute("SELECT ip FROM record WHERE kind = 'piece'").fetchone()
+	db.close()
+	subprocess.run([laboratory.PROGRAM, "excerpt", "--ip", ip, case,
+	    os.path.join(folder, "excerpt")], capture_output=True, timeout=120)
 	with open(GUIDE, encoding="utf-8") as f:
 		commands = "".join(re.findall(r"```sh\n(.*?)```", f.read(),
 		    re.S))
@@ -215,7 +221,8 @@ def by_hand(folder):
 	tap.claim(r.returncode == 0, "docs/verify-by-hand.md: every command "
 	    "succeeds as written", r.stdout[-800:] + r.stderr[-800:])
 	for said in ("Signature Verified Successfully", ".pcap: OK",
-	    "the handshake is in the packets", "Verification: OK",
+	    "the handshake is in the packets", "the record is in the tree",
+	    "the list is the one committed to", "Verification: OK",
 	    "subject=CN = \"Test, TSA\""):
 		tap.claim(said in r.stdout, "docs/verify-by-hand.md: " + said,
 		    r.stdout[-800:])
@@ -251,7 +258,7 @@ def tamper(case, folder):
 def excerpt(case, folder):
 	"""With real packets: every stream of the excerpt is as recorded, and
 	nobody else is in it."""
-	out = os.path.join(folder, "excerpt")
+	out = os.path.join(folder, "excerpt2")
 	db = sqlite3.connect("file:%s/evidence.db?mode=ro" % case, uri=True)
 	peers = db.execute("SELECT DISTINCT ip, port FROM record WHERE conn = seq"
 	    ).fetchall()
