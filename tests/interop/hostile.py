@@ -147,6 +147,28 @@ def repeats(s, c):
 		s.sendall(message(5, bytes((c.pieces + 7) // 8)))
 
 
+def lazy(s, c):
+	"""A bitfield without its first 24 pieces, then a have for each."""
+	greet(s, c)
+	held = bytearray(c.pieces // 8 + (c.pieces % 8 > 0))
+	for i in range(24, c.pieces):
+		held[i >> 3] |= 0x80 >> (i & 7)
+	s.sendall(message(5, bytes(held)))
+	for i in range(24):
+		time.sleep(0.05)
+		s.sendall(message(4, struct.pack(">I", i)))
+
+
+def again(s, c):
+	"""Claims all but two bytes of them, and then eight pieces: the last
+	bitfield replaces the first."""
+	greet(s, c)
+	n = (c.pieces + 7) // 8
+	for held in b"\xff" * (n - 2), b"\xff":
+		s.sendall(message(5, held + bytes(n - len(held))))
+		time.sleep(0.5)
+
+
 def mute(s, c):
 	greet(s, c)
 
@@ -190,7 +212,7 @@ def trickle(s, c):
 
 PEERS = (silent, slow, other_hash, web_server, too_early, absurd_length,
     short_bitfield, spare_bits, have_beyond, nested, cut, flood, chatter,
-    repeats, mute, unasked, liar, shifted, trickle)
+    repeats, lazy, again, mute, unasked, liar, shifted, trickle)
 
 
 def http(body, *headers, status="200 OK"):

@@ -36,6 +36,8 @@ FATES = {
 	"flood": (("have",), 3),
 	"chatter": (("choke", "unchoke"), 2),
 	"repeats": (("bitfield",), 2),
+	"lazy": (("have",), 3),
+	"again": (("bitfield",), 3),
 	"mute": (("closed",), 2),
 	"unasked": (("block",), 3),
 	"liar": (("piece",), 3),
@@ -198,6 +200,15 @@ def check_details(case, swarm):
 		of = len(case.records("closed", ip=ip))
 		tap.claim(0 < n <= 1500 * of, "%s left few records (%d in %d "
 		    "conversations)" % (name, n, of), (n, of))
+	pieces = swarm.content.pieces
+	said = at("lazy", "bitfield") + at("lazy", "have")
+	tap.claim(said and said[0].d["claimed"] == pieces - 24 and
+	    said[-1].d["claimed"] == pieces, "a lazy bitfield and its haves "
+	    "claim all pieces", [r.d["claimed"] for r in said])
+	tap.claim([r.d["claimed"] for r in at("again", "bitfield")][:2] ==
+	    [(pieces + 7) // 8 * 8 - 16, 8], "a second bitfield replaces the "
+	    "first, which stays on record",
+	    [r.d["claimed"] for r in at("again", "bitfield")])
 	called = case.records("accept", ip=swarm.caller.address)
 	tap.claim(called, "calls from a hostile address are recorded")
 	bad = [r.d["reason"] for r in case.records("malformed",
