@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "capture/reading.h"
+#include "capture/remake.h"
 #include "capture/ledgered.h"
 #include "schema/json.h"
 #include "schema/log.h"
@@ -358,7 +359,7 @@ static void unheard(struct hear *h)
 int replay_case(struct replay *r, sqlite3 *db, const char *path)
 {
 	struct hear h = { .r = r };
-	int rc = 0;
+	int rc = remake_imports(r, db, path);
 
 	h.l = ledgered_new(db);
 	if (!h.l)

@@ -1,0 +1,14 @@
+/*
+ * Imports made again: what a case's copies of others' savefiles say, record by
+ * record, held against the records that their import made.
+ */
+#ifndef CAPTURE_REMAKE_H
+#define CAPTURE_REMAKE_H
+
+#include "capture/replay.h"
+
+/* r->imported counts the records that are the same; of a run that differs the
+ * first difference is told. 0, or -1 logged. */
+int remake_imports(struct replay *r, sqlite3 *db, const char *path);
+
+#endif
