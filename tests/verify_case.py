@@ -234,6 +234,9 @@ class Case:
 		if self.one("SELECT count(*) FROM meta") != 1 + excerpt:
 			self.wrong("meta says more, or less, than the case_id")
 		self.read_keys()
+		if excerpt and self.seen:
+			self.wrong("whether a case extends a checkpoint, no "
+			    "excerpt shows")
 		if excerpt:
 			Excerpt(self, LINE, NAMED_LINE, note_read,
 			    ed25519_holds).verify()
