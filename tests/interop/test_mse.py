@@ -118,11 +118,12 @@ def talk(work, how, number, torrent, offer):
 def talk_well(work, how, number, torrent, offer, select):
 	"""Again if nothing came: a client may still be checking what it has,
 	and Transmission often drops an encrypted handshake."""
-	for _ in range(4):
+	end = time.time() + 60
+	while True:
 		found, errors = talk(work, how, number, torrent, offer)
-		if not select or "piece" in found:
-			break
-	return found, errors
+		if not select or "piece" in found or time.time() > end:
+			return found, errors
+		time.sleep(0.5)
 
 
 def judge(name, found, errors, offer, select, by="us"):
