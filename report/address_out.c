@@ -6,6 +6,7 @@
 
 #include "report/caution.h"
 #include "report/csv.h"
+#include "report/reference.h"
 #include "report/tell.h"
 #include "report/when.h"
 #include "schema/json.h"
@@ -213,6 +214,8 @@ int address_json(FILE *f, const struct subject *s, const struct address *a)
 	json_str(&j, "to_day", s->of.to_day);
 	json_str(&j, "never_shown", ladder_never);
 	put_networks(&j, s);
+	if (reference_json(f, &j, s))
+		j.failed = true;
 	json_open(&j, "cases", '[');
 	for (size_t i = 0; i < s->n; i++) {
 		const struct facts *c = &s->cases[i];

@@ -7,6 +7,7 @@
 #include "report/certificate.h"
 #include "report/composition.h"
 #include "report/csv.h"
+#include "report/reference.h"
 #include "report/summary.h"
 #include "report/when.h"
 #include "schema/log.h"
@@ -216,6 +217,8 @@ static int write_cases(struct manifest *m, const struct subject *s)
 	for (size_t i = 0; i < s->n && r == 0; i++)
 		r = put_tables(m, s, i);
 	if (r == 0)
+		r = reference_put(m, s);
+	if (r == 0)
 		r = put_drafts(m, s);
 	if (r)
 		return -1;
@@ -235,6 +238,8 @@ static int put_address(struct manifest *m, const struct subject *s,
 		return -1;
 	f = manifest_file(m, "address.csv", "D2: its records in order");
 	if (f == NULL || address_csv(f, s, a) || manifest_put(m))
+		return -1;
+	if (reference_put(m, s))
 		return -1;
 	return put_drafts(m, s);
 }

@@ -41,7 +41,8 @@ bool manifest_ours(const char *name)
 	static const char *const single[] = { "index.html", "report.json",
 	    "address.html", "address.json", "address.csv", "audit.csv",
 	    "audit.json", "certificate-902-13.html", "certificate-902-14.html",
-	    "checklist.html", MANIFEST };
+	    "checklist.html", "reference.html", "reference.csv",
+	    "reference-received.csv", MANIFEST };
 	const char *swarm = of_swarm(name);
 	size_t n = strspn(name, "0123456789");
 

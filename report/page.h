@@ -9,6 +9,7 @@
 #include "report/geo.h"
 #include "report/manifest.h"
 
+struct references;
 /* What is reported on. */
 struct subject {
 	const struct facts *cases;
@@ -16,6 +17,7 @@ struct subject {
 	const struct geo *geo;
 	const char *swarm;	/* only this one, or NULL: all */
 	struct endpoints_of of;	/* with an ip: an address record */
+	const struct references *references;	/* lawful copies, or NULL */
 };
 
 struct address;

@@ -9,6 +9,7 @@
 #include "report/address.h"
 #include "report/bundle.h"
 #include "report/endpoints.h"
+#include "report/reference.h"
 #include "report/select.h"
 #include "schema/log.h"
 
@@ -32,6 +33,9 @@ static void usage(FILE *f)
 	    "      --from T, --to T  only the UTC days from T to T "
 	    "(2026-01-31, or with\n                      a time of day, "
 	    "T12:00:00Z)\n"
+	    "      --reference FILE=PATH  hold PATH, a lawful copy of the "
+	    "torrent's FILE,\n                      against the piece hashes; "
+	    "may be repeated\n"
 	    "      --help\n", f);
 }
 
@@ -41,6 +45,8 @@ struct options {
 	int port;
 	const char *geo[GEO_MOST];
 	size_t geos;
+	const char *reference[REFERENCE_MOST];
+	size_t references;
 };
 
 /* -1: go on; else the exit status. */
@@ -54,6 +60,7 @@ static int read_options(int argc, char **argv, struct options *o)
 		{ "port", required_argument, NULL, 'p' },
 		{ "from", required_argument, NULL, 'f' },
 		{ "to", required_argument, NULL, 't' },
+		{ "reference", required_argument, NULL, 'r' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
@@ -72,6 +79,14 @@ static int read_options(int argc, char **argv, struct options *o)
 				return 2;
 			}
 			o->geo[o->geos++] = optarg;
+			break;
+		case 'r':
+			if (o->references == REFERENCE_MOST) {
+				log_warn("report: more than %u --reference",
+				    REFERENCE_MOST);
+				return 2;
+			}
+			o->reference[o->references++] = optarg;
 			break;
 		case 's':
 			o->swarm = optarg;
@@ -153,6 +168,7 @@ int report_main(int argc, char **argv)
 	struct options o = { .port = -1 };
 	struct geo geo = { 0 };
 	struct facts *cases = NULL;
+	struct references references = { 0 };
 	struct subject s = { .geo = &geo };
 	int status = read_options(argc, argv, &o), r = 0;
 
@@ -179,11 +195,17 @@ int report_main(int argc, char **argv)
 		r = check_swarm(&s);
 	if (r == 0 && s.of.ip)
 		r = check_address(&s);
+	if (r == 0 && o.references) {
+		r = references_read(&references, o.reference, o.references,
+		    cases, s.n, o.swarm);
+		s.references = &references;
+	}
 	if (r == 0)
 		r = bundle_write(o.out, &s);
 	if (r == 0)
 		log_info("report: %s/%s.html", o.out, s.of.ip ? "address" :
 		    "index");
+	references_free(&references);
 	for (size_t i = 0; i < s.n; i++)
 		facts_close(&cases[i]);
 	free(cases);

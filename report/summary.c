@@ -3,6 +3,7 @@
 #include "report/caution.h"
 #include "report/endpoints.h"
 #include "report/ladder.h"
+#include "report/reference.h"
 #include "report/when.h"
 #include "schema/json.h"
 #include "schema/log.h"
@@ -264,6 +265,7 @@ int summary_write(FILE *f, const struct subject *s)
 	    SW_COMMIT);
 	put_ladder(&j);
 	put_databases(&j, s->geo);
+	r = reference_json(f, &j, s);
 	json_open(&j, "cases", '[');
 	for (size_t i = 0; i < s->n && r == 0; i++)
 		r = put_case(f, &j, s, &s->cases[i]);
