@@ -355,7 +355,7 @@ static void settle(const struct recorder_conf *given, struct recorder_conf *c)
 	if (c->rotate_s <= 0)
 		c->rotate_s = 300;
 	if (c->buffer_mib <= 0)
-		c->buffer_mib = 32;
+		c->buffer_mib = 64;
 }
 
 struct recorder *recorder_start(const struct recorder_conf *given, char *why)

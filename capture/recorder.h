@@ -19,7 +19,7 @@ struct recorder_conf {
 	int rotate_s;		/* 0: 300 */
 	bool promiscuous;	/* what is not for this host, too */
 	bool no_sandbox;	/* the child is not confined */
-	int buffer_mib;		/* kernel ring; 0: 32 */
+	int buffer_mib;		/* kernel ring; 0: 64 */
 };
 
 /* A finished savefile, renamed into place. */
