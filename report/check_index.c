@@ -188,14 +188,16 @@ static void check_gone(struct check_index *x)
 	none(x, "SELECT g.seq FROM gone AS g JOIN named AS n ON n.seq = g.seq "
 	    "WHERE g.what = 'record' OR (g.what = 'named' AND g.n = n.n)",
 	    "names what is said to be erased");
-	none(x, "SELECT s.seq FROM subject AS s LEFT JOIN record AS r ON "
-	    "r.seq = s.seq AND r.kind = 'index' WHERE r.seq IS NULL",
-	    "has subjects and is no index");
 }
 
 void check_index_end(struct check_index *x)
 {
 	check_gone(x);
+	none(x, "SELECT s.seq FROM subject AS s LEFT JOIN record AS r ON "
+	    "r.seq = s.seq AND r.kind = 'index' WHERE r.seq IS NULL",
+	    "has subjects and is no index");
+	none(x, "SELECT DISTINCT seq FROM subject WHERE path NOTNULL", "has a "
+	    "path in subject, which only excerpts have");
 	if (x->c->indexes == 0 && x->tail)
 		check_tell(x->c, false, "no index: that records of an address "
 		    "are all there are cannot be shown");

@@ -48,6 +48,28 @@ void check_integrity(struct check *c, sqlite3 *db)
 	sqlite3_finalize(s);
 }
 
+/* What the tables' own CHECKs refuse, where no leaf and no signature would
+ * show it; SQLite's integrity_check does not always look at these. */
+static void check_constraints(struct check *c, sqlite3 *db)
+{
+	static const char *const none[][2] = {
+		{ "SELECT count(*) FROM gone WHERE (hash IS NULL) <> "
+		    "(what = 'raw') OR length(hash) <> 32 OR what NOT IN "
+		    "('record', 'named', 'raw', 'subject')", "gone" },
+		{ "SELECT count(*) FROM omitted WHERE what NOT IN "
+		    "('record', 'raw', 'packet') OR n < 0", "omitted" } };
+
+	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+		sqlite3_stmt *s = check_query(c, db, none[i][0]);
+
+		if (check_step(c, s) && sqlite3_column_int64(s, 0))
+			check_tell(c, true, "evidence.db: %lld rows of %s are "
+			    "none that it can have", (long long)
+			    sqlite3_column_int64(s, 0), none[i][1]);
+		sqlite3_finalize(s);
+	}
+}
+
 static void check_case_id(struct check *c, sqlite3 *db)
 {
 	sqlite3_stmt *s = check_query(c, db, "SELECT value FROM meta "
@@ -55,10 +77,11 @@ static void check_case_id(struct check *c, sqlite3 *db)
 	sqlite3_stmt *other = check_query(c, db, "SELECT 1 FROM meta "
 	    "WHERE name<>'case_id' AND NOT (?1 AND name='excerpt')");
 
-	if (check_step(c, s) && text(s, 0))
+	if (check_step(c, s) && text(s, 0) &&
+	    strlen(text(s, 0)) < sizeof(c->case_id))
 		snprintf(c->case_id, sizeof(c->case_id), "%s", text(s, 0));
 	else
-		check_tell(c, true, "evidence.db: no case_id");
+		check_tell(c, true, "evidence.db: no case_id of 32 digits");
 	if (other)
 		sqlite3_bind_int(other, 1, c->excerpt);
 	if (check_step(c, other))
@@ -71,5 +94,6 @@ static void check_case_id(struct check *c, sqlite3 *db)
 void check_database(struct check *c, sqlite3 *db)
 {
 	check_schema(c, db);
+	check_constraints(c, db);
 	check_case_id(c, db);
 }

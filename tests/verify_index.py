@@ -201,6 +201,8 @@ class Index:
 		if case.one("SELECT count(*) FROM subject s LEFT JOIN record r "
 		    "ON r.seq=s.seq AND r.kind='index' WHERE r.seq IS NULL"):
 			case.wrong("subjects of what is no index")
+		if case.one("SELECT count(*) FROM subject WHERE path NOTNULL"):
+			case.wrong("a path in subject is for excerpts")
 
 	def erasures(self):
 		"""What is gone is what `erased` records name, and no more."""
