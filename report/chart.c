@@ -12,6 +12,8 @@
 #define W 720			/* of the drawing, in its own units */
 #define LEFT 48
 #define TOP 10
+#define DAY 10		/* characters of a date */
+#define LABEL 130	/* the longest label is not wider */
 #define HIGH 180		/* of the plot */
 
 int64_t *chart_row(struct chart *c, const char *label)
@@ -150,16 +152,25 @@ static void write_column(FILE *f, const struct chart *c, size_t row,
 	}
 }
 
-/* Six of the rows' labels at most, each under its column. */
+/* Five of the rows' labels at most, each under its column; a day is named where
+ * it begins. */
 static void write_labels(FILE *f, const struct chart *c)
 {
-	size_t every = (c->rows + 5) / 6;
+	size_t every = (c->rows + 4) / 5;
+	const char *before = "";
 
 	for (size_t i = 0; i < c->rows; i += every) {
-		fprintf(f, "<text x=%" PRId64 " y=%d>", LEFT + (int64_t)i *
-		    (W - LEFT) / (int64_t)c->rows, TOP + HIGH + 18);
-		html_plain(f, c->label[i]);
+		const char *label = c->label[i];
+		bool same_day = strlen(label) > DAY && label[DAY] == ' ' &&
+		    strncmp(label, before, DAY + 1) == 0;
+		int64_t x = LEFT + (int64_t)i * (W - LEFT) /
+		    (int64_t)c->rows;
+
+		fprintf(f, "<text x=%" PRId64 " y=%d%s>", x < W - LABEL ? x : W,
+		    TOP + HIGH + 18, x < W - LABEL ? "" : " text-anchor=end");
+		html_plain(f, same_day ? label + DAY + 1 : label);
 		fputs("</text>\n", f);
+		before = label;
 	}
 }
 
