@@ -1,7 +1,9 @@
 #include "report/bundle.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "report/address_out.h"
 #include "report/certificate.h"
@@ -54,15 +56,45 @@ static void bound_of(sqlite3_context *x, int n, sqlite3_value **v)
 		sqlite3_result_null(x);
 }
 
-static int put_tables(struct manifest *m, const struct subject *s, size_t i)
+/* Table k of case i. */
+static int write_table(FILE *f, const struct subject *s, size_t i, size_t k)
 {
+	struct rows q;
+	int r;
+
 	sqlite3_create_function(s->cases[i].db, "clock_bound_ns", 1,
 	    SQLITE_UTF8, (void *)&s->cases[i], bound_of, NULL, NULL);
+	rows_open(&q, s->cases[i].db, tables[k].sql, s->swarm ? s->swarm : "");
+	r = csv_write(f, &q);
+	return rows_close(&q) || r ? -1 : 0;
+}
+
+bool bundle_has(const char *name)
+{
+	for (size_t k = 0; k < sizeof(tables) / sizeof(tables[0]); k++)
+		if (strcmp(tables[k].name, name) == 0)
+			return true;
+	return false;
+}
+
+int bundle_table(FILE *f, const struct subject *s, const char *name)
+{
+	for (size_t k = 0; k < sizeof(tables) / sizeof(tables[0]); k++)
+		if (strcmp(tables[k].name, name) == 0 &&
+		    write_table(f, s, 0, k))
+			return -1;
+	if (fflush(f) != 0 || ferror(f)) {
+		log_warn("report: --csv: %s", strerror(errno));
+		return -1;
+	}
+	return 0;
+}
+
+static int put_tables(struct manifest *m, const struct subject *s, size_t i)
+{
 	for (size_t k = 0; k < sizeof(tables) / sizeof(tables[0]); k++) {
 		char name[64], what[96];
-		struct rows q;
 		FILE *f;
-		int r;
 
 		if (s->n > 1)
 			snprintf(name, sizeof(name), "%zu-%s.csv", i + 1,
@@ -75,10 +107,7 @@ static int put_tables(struct manifest *m, const struct subject *s, size_t i)
 		f = manifest_file(m, name, what);
 		if (f == NULL)
 			return -1;
-		rows_open(&q, s->cases[i].db, tables[k].sql,
-		    s->swarm ? s->swarm : "");
-		r = csv_write(f, &q);
-		if (rows_close(&q) || r || manifest_put(m))
+		if (write_table(f, s, i, k) || manifest_put(m))
 			return -1;
 	}
 	return 0;
@@ -218,7 +247,7 @@ static int write_cases(struct manifest *m, const struct subject *s)
 		r = put_tables(m, s, i);
 	if (r == 0)
 		r = reference_put(m, s);
-	if (r == 0)
+	if (r == 0 && !s->pseudonyms)	/* nobody can swear to these */
 		r = put_drafts(m, s);
 	if (r)
 		return -1;

@@ -10,4 +10,9 @@
 /* Into the folder out (see manifest.h). -1 logged. */
 int bundle_write(const char *out, const struct subject *s);
 
+/* Whether there is a derived table of that name among a report's. */
+bool bundle_has(const char *name);
+/* That table of the first case, as CSV. -1 logged. */
+int bundle_table(FILE *f, const struct subject *s, const char *name);
+
 #endif

@@ -9,6 +9,7 @@
 #include "report/address.h"
 #include "report/bundle.h"
 #include "report/endpoints.h"
+#include "report/pseudonym.h"
 #include "report/reference.h"
 #include "report/select.h"
 #include "schema/log.h"
@@ -36,6 +37,10 @@ static void usage(FILE *f)
 	    "      --reference FILE=PATH  hold PATH, a lawful copy of the "
 	    "torrent's FILE,\n                      against the piece hashes; "
 	    "may be repeated\n"
+	    "      --pseudonymise KEYFILE  pseudonyms for all addresses, by a "
+	    "key that is made if\n                      absent\n"
+	    "      --csv TABLE     no -o: write this table of the one CASE to "
+	    "standard output\n"
 	    "      --help\n", f);
 }
 
@@ -47,6 +52,7 @@ struct options {
 	size_t geos;
 	const char *reference[REFERENCE_MOST];
 	size_t references;
+	const char *key_file, *csv;
 };
 
 /* -1: go on; else the exit status. */
@@ -60,6 +66,8 @@ static int read_options(int argc, char **argv, struct options *o)
 		{ "port", required_argument, NULL, 'p' },
 		{ "from", required_argument, NULL, 'f' },
 		{ "to", required_argument, NULL, 't' },
+		{ "pseudonymise", required_argument, NULL, 'k' },
+		{ "csv", required_argument, NULL, 'c' },
 		{ "reference", required_argument, NULL, 'r' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
@@ -87,6 +95,12 @@ static int read_options(int argc, char **argv, struct options *o)
 				return 2;
 			}
 			o->reference[o->references++] = optarg;
+			break;
+		case 'k':
+			o->key_file = optarg;
+			break;
+		case 'c':
+			o->csv = optarg;
 			break;
 		case 's':
 			o->swarm = optarg;
@@ -134,7 +148,21 @@ static int read_options(int argc, char **argv, struct options *o)
 		log_warn("report: --port, --from and --to go with --ip");
 		return 2;
 	}
-	if (optind == argc || o->out == NULL) {
+	if (o->key_file && (o->ip[0] || o->geos || o->references)) {
+		log_warn("report: --pseudonymise goes without --ip, --geo and "
+		    "--reference: a pseudonym lies in no country, and no raw "
+		    "bytes are there");
+		return 2;
+	}
+	if (o->csv && (o->out || o->ip[0] || o->references ||
+	    argc - optind != 1 || !bundle_has(o->csv))) {
+		log_warn("report: --csv wants a table (swarm, sighting, "
+		    "contact, piece_check, endpoint, coverage, decoy_source, "
+		    "decoy_endpoint) and one case, and goes without -o, --ip "
+		    "and --reference");
+		return 2;
+	}
+	if (optind == argc || (o->out == NULL && o->csv == NULL)) {
 		log_warn("report: wants a case and -o OUT");
 		usage(stderr);
 		return 2;
@@ -163,19 +191,69 @@ static int check_address(const struct subject *s)
 	return -1;
 }
 
+/* The case under pseudonyms is the case all the same: its name and its ledger's
+ * digest are shown, not the copy's. */
+static bool never(void *ctx, const char *ip)
+{
+	(void)ctx;
+	(void)ip;
+	return false;
+}
+
+static void relabel(const struct pseudonym *p, struct facts *c,
+    const char *path, const char digest[65])
+{
+	struct pseudonym_text t = { p, never, NULL };
+	size_t n = strlen(path), from;
+	FILE *f;
+
+	while (n > 1 && path[n - 1] == '/')
+		n--;
+	for (from = n; from > 0 && path[from - 1] != '/'; from--)
+		;
+	free(c->name);
+	c->name = NULL;
+	f = open_memstream(&c->name, &(size_t){ 0 });
+	if (f == NULL)
+		log_die("out of memory");
+	pseudonym_text(&t, span_of(path + from, n - from), false, f);
+	if (fclose(f) != 0)
+		log_die("out of memory");
+	c->sealed = digest[0] != '\0';
+	memcpy(c->digest, digest, sizeof(c->digest));
+}
+
+/* p: NULL unless under pseudonyms; *copy is then what was made. */
+static int open_case(struct facts *c, const char *path,
+    const struct pseudonym *p, char **copy, bool whole)
+{
+	char digest[65] = "";
+
+	if (p && pseudonym_case(p, path, copy, digest))
+		return -1;
+	if (facts_open(c, p ? *copy : path, whole))
+		return -1;
+	if (p)
+		relabel(p, c, path, digest);
+	return 0;
+}
+
 int report_main(int argc, char **argv)
 {
 	struct options o = { .port = -1 };
 	struct geo geo = { 0 };
 	struct facts *cases = NULL;
 	struct references references = { 0 };
+	struct pseudonym pseudonym = { 0 };
+	char **copies;
 	struct subject s = { .geo = &geo };
 	int status = read_options(argc, argv, &o), r = 0;
 
 	if (status >= 0)
 		return status;
 	cases = calloc((size_t)(argc - optind), sizeof(*cases));
-	if (cases == NULL)
+	copies = calloc((size_t)(argc - optind), sizeof(*copies));
+	if (cases == NULL || copies == NULL)
 		log_die("out of memory");
 	s.cases = cases;
 	s.swarm = o.swarm;
@@ -185,8 +263,13 @@ int report_main(int argc, char **argv)
 		.to_day = o.to_day[0] ? o.to_day : NULL };
 	for (size_t i = 0; i < o.geos && r == 0; i++)
 		r = geo_add(&geo, o.geo[i]);
+	if (o.key_file && r == 0) {
+		r = pseudonym_open(&pseudonym, o.key_file);
+		s.pseudonyms = true;
+	}
 	for (int i = optind; i < argc && r == 0; i++) {
-		r = facts_open(&cases[s.n], argv[i], s.of.ip == NULL);
+		r = open_case(&cases[s.n], argv[i], o.key_file ? &pseudonym :
+		    NULL, &copies[s.n], s.of.ip == NULL && !o.csv);
 		s.n++;
 		if (r == 0)
 			r = endpoints_prepare(&cases[s.n - 1], &s.of, s.swarm);
@@ -201,13 +284,18 @@ int report_main(int argc, char **argv)
 		s.references = &references;
 	}
 	if (r == 0)
-		r = bundle_write(o.out, &s);
-	if (r == 0)
+		r = o.csv ? bundle_table(stdout, &s, o.csv) :
+		    bundle_write(o.out, &s);
+	if (r == 0 && !o.csv)
 		log_info("report: %s/%s.html", o.out, s.of.ip ? "address" :
 		    "index");
 	references_free(&references);
 	for (size_t i = 0; i < s.n; i++)
 		facts_close(&cases[i]);
+	for (size_t i = 0; i < s.n; i++)
+		pseudonym_remove(copies[i]);
+	free(copies);
+	pseudonym_fini(&pseudonym);
 	free(cases);
 	geo_close(&geo);
 	return r == 0 ? 0 : 1;

@@ -263,6 +263,8 @@ int summary_write(FILE *f, const struct subject *s)
 	json_int(&j, "format", 1);
 	json_str(&j, "made_by", "swarmwitness " SW_VERSION ", commit "
 	    SW_COMMIT);
+	if (s->pseudonyms)
+		json_bool(&j, "pseudonyms", true);
 	put_ladder(&j);
 	put_databases(&j, s->geo);
 	r = reference_json(f, &j, s);
