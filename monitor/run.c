@@ -343,17 +343,6 @@ static int raise_limits(struct options *o)
 	return 0;
 }
 
-static uint16_t any_port(const struct options *o)
-{
-	uint16_t port;
-
-	do {
-		sock_random(&port, sizeof(port));
-		port = (uint16_t)(1024 + port % (32768 - 1024));
-	} while (port >= o->ports_from && port <= o->ports_to);
-	return port;
-}
-
 static void make_policy(struct run *r)
 {
 	static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -367,7 +356,8 @@ static void make_policy(struct run *r)
 		p->peer_id[i] = (uint8_t)digits[p->peer_id[i] %
 		    (sizeof(digits) - 1)];
 	memcpy(p->peer_id, r->opt.peer_id_prefix, prefix);
-	p->listen_port = r->opt.listen ? r->opt.listen : any_port(&r->opt);
+	p->listen_port = r->opt.listen ? r->opt.listen :
+	    sock_free_port(r->opt.ports_from, r->opt.ports_to);
 	p->version = "swarmwitness " SW_VERSION;
 	p->sample = r->opt.observe_only ? 0 : r->opt.sample;
 	p->outstanding = r->opt.outstanding;

@@ -111,6 +111,34 @@ fail:
 	return -1;
 }
 
+static bool taken(uint16_t port)
+{
+	static const int family[] = { 4, 6 }, type[] = { SOCK_STREAM,
+		SOCK_DGRAM };
+	bool found = false;
+
+	for (int i = 0; i < 4 && !found; i++) {
+		int fd = sock_open(family[i / 2], type[i % 2], NULL, port,
+		    port);
+
+		found = fd < 0 && errno == EADDRINUSE;
+		if (fd >= 0)
+			close(fd);
+	}
+	return found;
+}
+
+uint16_t sock_free_port(uint16_t from, uint16_t to)
+{
+	uint16_t port;
+
+	do {
+		sock_random(&port, sizeof(port));
+		port = (uint16_t)(1024 + port % (32768 - 1024));
+	} while ((port >= from && port <= to) || taken(port));
+	return port;
+}
+
 /* --- datagrams ----------------------------------------------------------- */
 
 void sock_want_stamps(int fd)

@@ -18,6 +18,10 @@
 int sock_open(int family, int type, const struct endpoint *bind_to,
     uint16_t from, uint16_t to);
 
+/* A port that nobody listens on or has for UDP, at any address of this host,
+ * drawn at random below 32768 and outside [from, to]. */
+uint16_t sock_free_port(uint16_t from, uint16_t to);
+
 /* An endpoint as the kernel wants it, and back (false: neither IPv4 nor 6). */
 socklen_t sock_addr(const struct endpoint *e, struct sockaddr_storage *ss);
 bool sock_endpoint(const struct sockaddr *sa, struct endpoint *e);

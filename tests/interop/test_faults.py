@@ -426,7 +426,7 @@ def busy(swarm, case, key, count):
 		runs = seen(case)[2]
 		until(lambda: seen(case)[2] > runs)
 		got = "the lock"
-		db = sqlite3.connect(case + "/evidence.db", timeout=0.5,
+		db = sqlite3.connect(case + "/evidence.db", timeout=20,
 		    isolation_level=None)
 		try:
 			db.execute("BEGIN IMMEDIATE")
