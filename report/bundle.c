@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "report/address_out.h"
+#include "report/caseuco.h"
 #include "report/certificate.h"
 #include "report/composition.h"
 #include "report/csv.h"
@@ -247,6 +248,9 @@ static int write_cases(struct manifest *m, const struct subject *s)
 		r = put_tables(m, s, i);
 	if (r == 0)
 		r = reference_put(m, s);
+	if (r == 0 && s->case_uco)
+		r = put_file(m, "case-uco.jsonld", "F: CASE/UCO graph",
+		    caseuco_write, s);
 	if (r == 0 && !s->pseudonyms)	/* nobody can swear to these */
 		r = put_drafts(m, s);
 	if (r)

@@ -18,6 +18,7 @@ struct subject {
 	const char *swarm;	/* only this one, or NULL: all */
 	struct endpoints_of of;	/* with an ip: an address record */
 	const struct references *references;	/* lawful copies, or NULL */
+	bool case_uco;		/* also as a graph of CASE/UCO */
 	bool pseudonyms;	/* no address in it is the real one */
 };
 

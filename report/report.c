@@ -39,6 +39,8 @@ static void usage(FILE *f)
 	    "may be repeated\n"
 	    "      --pseudonymise KEYFILE  pseudonyms for all addresses, by a "
 	    "key that is made if\n                      absent\n"
+	    "      --case-uco      also OUT/case-uco.jsonld, a graph of "
+	    "CASE/UCO\n"
 	    "      --csv TABLE     no -o: write this table of the one CASE to "
 	    "standard output\n"
 	    "      --help\n", f);
@@ -53,6 +55,7 @@ struct options {
 	const char *reference[REFERENCE_MOST];
 	size_t references;
 	const char *key_file, *csv;
+	bool case_uco;
 };
 
 /* -1: go on; else the exit status. */
@@ -67,6 +70,7 @@ static int read_options(int argc, char **argv, struct options *o)
 		{ "from", required_argument, NULL, 'f' },
 		{ "to", required_argument, NULL, 't' },
 		{ "pseudonymise", required_argument, NULL, 'k' },
+		{ "case-uco", no_argument, NULL, 'u' },
 		{ "csv", required_argument, NULL, 'c' },
 		{ "reference", required_argument, NULL, 'r' },
 		{ "help", no_argument, NULL, 'h' },
@@ -98,6 +102,9 @@ static int read_options(int argc, char **argv, struct options *o)
 			break;
 		case 'k':
 			o->key_file = optarg;
+			break;
+		case 'u':
+			o->case_uco = true;
 			break;
 		case 'c':
 			o->csv = optarg;
@@ -152,6 +159,10 @@ static int read_options(int argc, char **argv, struct options *o)
 		log_warn("report: --pseudonymise goes without --ip, --geo and "
 		    "--reference: a pseudonym lies in no country, and no raw "
 		    "bytes are there");
+		return 2;
+	}
+	if (o->case_uco && (o->ip[0] || o->csv)) {
+		log_warn("report: --case-uco goes without --ip and --csv");
 		return 2;
 	}
 	if (o->csv && (o->out || o->ip[0] || o->references ||
@@ -257,6 +268,7 @@ int report_main(int argc, char **argv)
 		log_die("out of memory");
 	s.cases = cases;
 	s.swarm = o.swarm;
+	s.case_uco = o.case_uco;
 	s.of = (struct endpoints_of){ .ip = o.ip[0] ? o.ip : NULL,
 		.port = o.port,
 		.from_day = o.from_day[0] ? o.from_day : NULL,

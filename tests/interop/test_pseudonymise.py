@@ -117,7 +117,8 @@ def digest(case):
 def compare(case, what):
 	before, real = digest(case), addresses(case)
 	report(case, "-o", at("plain"))
-	r = report("--pseudonymise", at("key"), case, "-o", at("out"))
+	r = report("--pseudonymise", at("key"), "--case-uco", case, "-o",
+	    at("out"))
 	out, plain = files(at("out")), files(at("plain"))
 	found = {(name, ip) for name, data in out.items() for ip in real
 	    if ip.encode() in data}
@@ -152,7 +153,8 @@ def compare(case, what):
 	    ": so does the JSON, and there are no certificates to swear to")
 	tap.equal(json.loads(out["report.json"])["cases"][0]
 	    ["evidence_sha256"], before, what + ": the digest is the case's")
-	report("--pseudonymise", at("key"), case, "-o", at("again"))
+	report("--pseudonymise", at("key"), case, "--case-uco", "-o",
+	    at("again"))
 	tap.claim(files(at("again")) == out, what + ": again, the same bytes")
 	tap.equal((digest(case), os.listdir(at("tmp"))), (before, []), what +
 	    ": the case is as it was, and nothing is left behind")
