@@ -10,7 +10,6 @@
 #include "report/when.h"
 #include "schema/json.h"
 #include "schema/log.h"
-#include "version.h"
 
 #define PART_MOST (16u << 20)
 
