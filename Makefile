@@ -138,7 +138,8 @@ warnings: $(SRC:%.c=build/clang/%.o) build/clang/main.o
 NAMED := $(T) $(T:%=test_%)
 NEEDS := $(if $(T),$(patsubst %,build/san/unit/%,$(filter $(UNIT),$(NAMED))) \
 	build/san/swarmwitness build/release/swarmwitness,tests) \
-	$(if $(T),$(if $(filter test_census test_faults,$(NAMED)),$(MANY)),$(MANY)) \
+	$(if $(T),$(if $(filter test_census test_faults test_soak,$(NAMED)),$(MANY)), \
+	$(MANY)) \
 	$(if $(T),$(if $(filter fuzz,$(T)),$(FUZZ:%=build/fuzz/run/%)), \
 	$(FUZZ:%=build/fuzz/run/%))
 

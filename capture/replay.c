@@ -180,6 +180,16 @@ static bool sane_ends(const struct talked *t, const struct ends *e)
 	    strcmp(e->tx, t->tx_sha256) == 0;
 }
 
+/* These packets are of another call between the same ports, which was not
+ * taken up: nothing of ours is in them, and the ledger says that we spoke. */
+static bool is_other(const struct talked *t, const struct ends *e,
+    int64_t end_ns)
+{
+	return !t->dialled && e->tx_bytes == 0 && t->closed &&
+	    t->tx_bytes > 0 &&
+	    (end_ns < t->utc_ns || !sane_ends(t, e));
+}
+
 static void untold(struct hear *h, const struct heard *c)
 {
 	char at[ENDPOINT_TEXT_MAX];
@@ -262,6 +272,10 @@ static int64_t on_add(void *ctx, const struct record *rec)
 	if (strcmp(rec->kind, "closed") == 0) {
 		e = read_ends(h, rec->detail);
 		c->sent = e.tx_bytes > 0;
+		if (c->talked && is_other(c->talked, &e, rec->at.utc_ns)) {
+			c->talked->heard = false;
+			c->talked = NULL;
+		}
 		if (c->talked)
 			compare(h, c, &e);
 		else

@@ -38,7 +38,7 @@ def alone():
 
 
 class Swarm:
-	def __init__(self, folder, seconds):
+	def __init__(self, folder, seconds, *more):
 		self.folder = os.path.join(folder, "swarm")
 		self.detail = os.path.join(folder, "detail")
 		os.mkdir(self.folder)
@@ -46,7 +46,7 @@ class Swarm:
 		    "--torrents", str(TORRENTS), "--pieces", str(PIECES),
 		    "--slow-ms", "200", "--seconds", str(seconds), "--detail",
 		    self.detail] + ["--%s=%d" % s for s in SHARES.items()] +
-		    [self.folder], stdin=subprocess.PIPE,
+		    [*more, self.folder], stdin=subprocess.PIPE,
 		    stdout=subprocess.PIPE, text=True,
 		    preexec_fn=laboratory.die_with_parent)
 		self.ready = json.loads(self.p.stdout.readline())
