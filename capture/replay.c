@@ -210,7 +210,8 @@ static void compare(struct hear *h, struct heard *c, const struct ends *e)
 	struct talked *t = c->talked;
 	struct replay *r = h->r;
 	struct tally_result got;
-	bool excused = c->doubt || t->early || !t->run_ended, ends;
+	bool excused = c->doubt || t->early || !t->closed || !t->run_ended;
+	bool ends;
 
 	tally_end(c->told);
 	tally_end(t->told);

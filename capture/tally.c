@@ -9,10 +9,11 @@
 
 #define AHEAD 256u		/* events that are looked ahead for the same one */
 
-/* Times, what follows from all that was said before, and salted roots differ by
- * nature. */
+/* Times, what follows from all that was said before or from what was watched
+ * just then, and salted roots differ by nature. */
 static const char plain_sql[] = "SELECT json_remove(?1, '$.last_utc_ns', "
-    "'$.claimed', '$.pieces', '$.named', '$.named_root', '$.count')";
+    "'$.claimed', '$.pieces', '$.expected', '$.named', '$.named_root', "
+    "'$.count')";
 static const char piece_sql[] = "SELECT json_array("
     "json_extract(?1,'$.piece'), json_extract(?1,'$.bytes'), "
     "json_extract(?1,'$.came'), json_extract(?1,'$.complete'), "
