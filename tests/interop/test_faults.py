@@ -13,6 +13,7 @@ import glob
 import json
 import os
 import random
+import resource
 import shutil
 import signal
 import socket
@@ -443,6 +444,26 @@ def busy(swarm, case, key, count):
 		    wrong(case, note)))
 
 
+def ports(case, key, count):
+	"""Every second port there is taken for UDP, and still --listen 0 listens."""
+	was = resource.getrlimit(resource.RLIMIT_NOFILE)
+	resource.setrlimit(resource.RLIMIT_NOFILE, (max(was[1], 17000),) * 2)
+	held = []
+	for port in range(1024, 32768, 2):
+		held.append(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+		try:
+			held[-1].bind(("127.0.0.1", port))
+		except OSError:			# taken already
+			pass
+	for _ in range(6):
+		r = short(case, key)
+		count.one("--listen 0 where half the ports are taken",
+		    r.stderr[-300:] if r.returncode else None)
+	for s in held:
+		s.close()
+	resource.setrlimit(resource.RLIMIT_NOFILE, was)
+
+
 def clock(case, key, folder, count):
 	"""Set back by an hour between two runs, and again."""
 	skew = os.path.join(folder, "skew.so")
@@ -480,6 +501,7 @@ def main():
 		rights(case, key, folder, count)
 		keys(case, key, folder, count)
 		clock(case, key, folder, count)
+		ports(case, key, count)
 		for path in sorted(glob.glob(folder + "/case*[0-9]"))[:3] + [case]:
 			r = subprocess.run([*PAGE, path], capture_output=True,
 			    text=True, timeout=300)

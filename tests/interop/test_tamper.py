@@ -138,7 +138,7 @@ def dump(file):
 			    *("SELECT * FROM " + t for t in TABLES))]
 		finally:
 			db.close()
-	except (sqlite3.Error, OverflowError, MemoryError):
+	except (sqlite3.Error, OverflowError, MemoryError, ValueError):
 		return None
 
 
