@@ -57,7 +57,12 @@ static void check_constraints(struct check *c, sqlite3 *db)
 		    "(what = 'raw') OR length(hash) <> 32 OR what NOT IN "
 		    "('record', 'named', 'raw', 'subject')", "gone" },
 		{ "SELECT count(*) FROM omitted WHERE what NOT IN "
-		    "('record', 'raw', 'packet') OR n < 0", "omitted" } };
+		    "('record', 'raw', 'packet') OR (what <> 'packet' "
+		    "AND n <> 0)", "omitted" },
+		{ "SELECT count(*) FROM subject WHERE length(path) % 32 <> 0",
+		    "subject" },
+		{ "SELECT count(*) FROM proof WHERE length(path) % 32 <> 0",
+		    "proof" } };
 
 	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
 		sqlite3_stmt *s = check_query(c, db, none[i][0]);

@@ -36,7 +36,8 @@ HOUR = 3600 * 10 ** 9
 TABLES = ("record", "raw", "named", "tile", "checkpoint", "meta", "subject",
     "gone", "proof", "omitted")
 # What docs/evidence-format.md says that nothing in a case shows.
-UNSIGNED = {("checkpoint", "utc_ns"), ("omitted", "why")}
+UNSIGNED = {("checkpoint", "utc_ns"), ("omitted", "why"),
+    ("omitted", "n")}
 # A convenience; and what no digest covers but those of the streams in it.
 LOOSE = ("torrents/N.torrent removed", "packets/excerpt.pcap")
 # What random ways found once; (base, SQL).
@@ -45,7 +46,9 @@ ONCE = (("case", "UPDATE meta SET value = value || '0'"),
     ("case", "INSERT INTO subject SELECT seq + 4294967296, subject, salt, NULL, "
 	"NULL FROM subject LIMIT 1"),
     ("erased", "UPDATE gone SET hash = zeroblob(32) WHERE what = 'raw'"),
-    ("excerpt", "INSERT INTO omitted VALUES (1, 'ra', 0, NULL, 'x')"))
+    ("excerpt", "INSERT INTO omitted VALUES (1, 'ra', 0, NULL, 'x')"),
+    ("excerpt", "UPDATE subject SET path = CAST(path || x'00' AS BLOB)"),
+    ("excerpt", "UPDATE omitted SET n = 7 WHERE what = 'raw'"))
 tap = Tap()
 
 
@@ -78,7 +81,7 @@ def make_case(folder):
 
 def sw(*words):
 	return subprocess.run([laboratory.PROGRAM, *words], capture_output=True,
-	    text=True, timeout=300)
+	    text=True, errors="replace", timeout=300)
 
 
 def files(case):
@@ -419,7 +422,7 @@ class Count:
 		status, named = verdict(folder)
 		second = number % SECOND_EVERY == 0 and subprocess.run(
 		    [*PAGE, folder], capture_output=True, text=True,
-		    timeout=120)
+		    errors="replace", timeout=120)
 		with self.lock:
 			if status not in (0, 1):
 				self.refused.append((at, status, named))
