@@ -203,6 +203,9 @@ class Index:
 			case.wrong("subjects of what is no index")
 		if case.one("SELECT count(*) FROM subject WHERE path NOTNULL"):
 			case.wrong("a path in subject is for excerpts")
+		if case.one("SELECT count(*) FROM gone WHERE (hash IS NULL) <> "
+		    "(what = 'raw')"):
+			case.wrong("gone: a hash where there must be none, or none")
 
 	def erasures(self):
 		"""What is gone is what `erased` records name, and no more."""
