@@ -14,6 +14,7 @@
 #include "wire/talk.h"
 
 #define MATCH_NS (120LL * 1000000000)	/* a dial is that near its first packet */
+#define DISORDER_NS (5LL * 1000000000)
 #define TOLD_MOST 40
 
 void replay_tell(struct replay *r, bool wrong, const char *fmt, ...)
@@ -55,11 +56,14 @@ static bool on_ours(void *ctx, const struct endpoint *e)
 	return ledgered_is_ours(h->l, e);
 }
 
+/* How far a record is from the packet it goes with: a dial stands before its
+ * first packet, an accepted call behind it. Only a clock that was set makes it
+ * otherwise, and then what is far in the right order is no better. */
 static int64_t distance(const struct talked *t, int64_t utc_ns)
 {
-	int64_t d = t->utc_ns - utc_ns;
+	int64_t d = t->dialled ? utc_ns - t->utc_ns : t->utc_ns - utc_ns;
 
-	return d < 0 ? -d : d;
+	return d >= 0 ? d : DISORDER_NS - d;
 }
 
 /* The ledger's conversation that is nearest in time, NULL if none is near. */
