@@ -109,7 +109,7 @@ def moved(to):
 	def answer(s, path):
 		if path.startswith("/announce"):
 			s.sendall(b"HTTP/1.1 302 Found\r\nContent-Length: 3"
-			    b"\r\nLocation: %s\r\n\r\nxxx" % to)
+			    b"\r\nConnection: close\r\nLocation: %s\r\n\r\nxxx" % to)
 		else:
 			body = reply()
 			s.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n"
