@@ -106,7 +106,6 @@ static bool read_runs(struct ledgered *l)
 static bool read_saved(struct ledgered *l)
 {
 	sqlite3_stmt *s = query(l, "SELECT json_extract(detail,'$.file'), "
-	    "json_extract(detail,'$.bytes'), "
 	    "json_extract(detail,'$.first_utc_ns'), "
 	    "json_extract(detail,'$.last_utc_ns'), "
 	    "coalesce(json_extract(detail,'$.dropped_kernel'),0) + "
@@ -118,17 +117,16 @@ static bool read_saved(struct ledgered *l)
 	    "WHERE kind='no_packets'");
 
 	while (s && sqlite3_step(s) == SQLITE_ROW) {
-		struct saved f = { .bytes = sqlite3_column_int64(s, 1),
-			.first_utc_ns = sqlite3_column_int64(s, 2),
-			.last_utc_ns = sqlite3_column_int64(s, 3),
-			.dropped = sqlite3_column_int64(s, 4) };
+		struct saved f = { .first_utc_ns = sqlite3_column_int64(s, 1),
+			.last_utc_ns = sqlite3_column_int64(s, 2),
+			.dropped = sqlite3_column_int64(s, 3) };
 		const char *name = text(s, 0);
 
 		if (!name || strncmp(name, "packets/", 8) != 0 ||
 		    strstr(name, "..") || strlen(name) >= sizeof(f.file))
 			continue;	/* verify's other checks say so */
 		snprintf(f.file, sizeof(f.file), "%s", name);
-		if (sqlite3_column_int(s, 5))
+		if (sqlite3_column_int(s, 4))
 			f.dropped = -1;		/* not known */
 		l->saved = grown(l->saved, l->saves, sizeof(*l->saved));
 		l->saved[l->saves++] = f;

@@ -31,7 +31,7 @@ struct talked {
 /* A savefile of a live run. */
 struct saved {
 	char file[64];
-	int64_t bytes, first_utc_ns, last_utc_ns, dropped;
+	int64_t first_utc_ns, last_utc_ns, dropped;
 };
 
 struct answer;

@@ -46,7 +46,6 @@ struct hear {
 	struct heard **at;	/* by the number that stands for its seq */
 	size_t n, room;
 	struct talked *met;	/* of the conversation that is being opened */
-	bool started;
 };
 
 static bool on_ours(void *ctx, const struct endpoint *e)
@@ -324,22 +323,16 @@ static int hear_all(struct hear *h, sqlite3 *db, const char *path)
 	struct reading reading = { .known = known_new(),
 		.secrets = secrets_new(), .ours = on_ours, .live = on_live,
 		.met = on_met, .doubt = on_doubt };
-	int64_t done = 0, of = 0;
 	int rc = reading_case(&reading, db);
 
 	ledgered_swarms(h->l, reading.known);
 	reading_begin(&reading, on_add, NULL, h);
-	for (size_t i = 0; i < h->l->saves; i++)
-		of += h->l->saved[i].bytes;
 	for (size_t i = 0; i < h->l->saves && rc == 0; i++) {
 		const struct saved *f = &h->l->saved[i];
 
-		if (h->r->progress)
-			h->r->progress(h->r->ctx, done, of);
 		if (hear_file(h, &reading, path, f) < 0)
 			replay_tell(h->r, true, "%s cannot be read again",
 			    f->file);
-		done += f->bytes;
 		h->r->dropped += f->dropped > 0 ? f->dropped : 0;
 	}
 	reading_finish(&reading);

@@ -15,8 +15,6 @@
 struct replay {
 	/* Something wrong, or a remark. */
 	void (*tell)(void *ctx, bool wrong, const char *text);
-	/* So many bytes of savefiles of so many. May be NULL. */
-	void (*progress)(void *ctx, int64_t done, int64_t of);
 	void *ctx;
 
 	/* Found. */
