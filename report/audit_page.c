@@ -6,6 +6,7 @@
 #include "report/html.h"
 #include "report/ladder.h"
 #include "report/markup.h"
+#include "report/queries.h"
 #include "report/sections.h"
 #include "report/when.h"
 
@@ -265,6 +266,8 @@ static void write_rows(FILE *f, const struct audit *a)
 
 int audit_index(FILE *f, const struct audit *a)
 {
+	struct queries cited = { 0 };
+
 	markup_head(f, &a->subject, "A", "Audit of claims", "Somebody’s claims "
 	    "that addresses shared torrents, each held against what this case "
 	    "recorded.");
@@ -272,8 +275,9 @@ int audit_index(FILE *f, const struct audit *a)
 	write_shift(f, a);
 	write_table(f, a);
 	write_rows(f, a);
-	section_runs(f, a->subject.cases);
+	section_runs(f, a->subject.cases, &cited);
 	section_checking(f);
+	queries_write(&cited, f, false);
 	markup_foot(f);
 	return 0;
 }

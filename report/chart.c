@@ -40,6 +40,8 @@ void chart_fini(struct chart *c)
 		free(c->label[i]);
 	free(c->label);
 	free(c->value);
+	free(c->sql);
+	c->sql = NULL;
 	c->label = NULL;
 	c->value = NULL;
 	c->rows = 0;
@@ -229,18 +231,23 @@ static void write_columns(FILE *f, const struct chart *c, const char *prefix)
 	write_numbers(f, c);
 }
 
-void chart_html(FILE *f, const struct chart *c, const char *prefix)
+void chart_html(FILE *f, const struct chart *c, const char *prefix,
+    struct queries *q)
 {
-	fprintf(f, "<figure>\n<figcaption><strong>%s.</strong> %s</figcaption>"
-	    "\n", c->title, c->says);
+	fprintf(f, "<figure>\n<figcaption><strong>%s.</strong> %s", c->title,
+	    c->says);
+	queries_cite(q, f, c->title, c->sql);
+	fputs("</figcaption>\n", f);
 	if (c->rows == 0)
 		fputs("<p>There is nothing to show.</p>\n", f);
 	else if (c->columns)
 		write_columns(f, c, prefix);
 	else
 		write_bars(f, c);
-	fprintf(f, "<p class=file>Also in %s%s.csv</p>\n</figure>\n", prefix,
-	    c->name);
+	if (c->rows)
+		fprintf(f, "<p class=file>Also in %s%s.csv</p>\n", prefix,
+		    c->name);
+	fputs("</figure>\n", f);
 }
 
 int chart_csv(FILE *f, const struct chart *c)

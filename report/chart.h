@@ -11,6 +11,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "report/queries.h"
+
 #define CHART_SERIES 6
 
 struct chart {
@@ -25,14 +27,16 @@ struct chart {
 	char **label;			/* of each row; hostile */
 	int64_t *value;			/* rows x n_series */
 	size_t rows;
+	char *sql;			/* the query behind it; owned */
 };
 
 /* Adds a row of zeros; label is copied. Its values, until the next row. */
 int64_t *chart_row(struct chart *c, const char *label);
 void chart_fini(struct chart *c);
 
-/* A <figure> whose headings are of this level; prefix makes ids unique. */
-void chart_html(FILE *f, const struct chart *c, const char *prefix);
+/* A <figure> that cites its query; prefix makes ids unique. */
+void chart_html(FILE *f, const struct chart *c, const char *prefix,
+    struct queries *q);
 int chart_csv(FILE *f, const struct chart *c);
 
 #endif

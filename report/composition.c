@@ -1,6 +1,7 @@
 #include "report/composition.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "report/ladder.h"
@@ -13,6 +14,8 @@
 #define MANY 12			/* rows of a list; the rest is summed up */
 #define OVERLAP_LEAST 7		/* below, Chapman's estimate is biased */
 #define WINDOW_MOST (24 * 3600 * S)
+#define HERE_COLUMNS "ip, port, conn, level, direction, transport, " \
+	"encryption, client, pieces_claimed, pieces_total"
 
 static const struct chart views[VIEWS] = {
 	[VIEW_LEVELS] = { .name = "levels", .title = "Endpoints by the highest "
@@ -106,6 +109,24 @@ int composition_prepare(const struct facts *c, const struct geo *geo)
 
 /* --- lists ------------------------------------------------------------------------- */
 
+/* The text of a query for readers. What it calls here is a table that the
+ * program made for all of them; a reader gets it in the same query. */
+static char *told(const struct rows *q, const char *swarm)
+{
+	char *sql = queries_text(q->st), *text = NULL, *quoted;
+
+	if (sql == NULL || strstr(sql, "FROM here") == NULL)
+		return sql;
+	quoted = sqlite3_mprintf("%Q", swarm);
+	if (quoted == NULL || asprintf(&text, "WITH here AS (SELECT "
+	    HERE_COLUMNS " FROM contact WHERE swarm = %s AND level > 0) %s",
+	    quoted, sql) < 0)
+		log_die("out of memory");
+	sqlite3_free(quoted);
+	free(sql);
+	return text;
+}
+
 /* Rows of (label, count), the first MANY, the rest as one. */
 static int read_list(struct chart *c, const struct facts *facts,
     const char *swarm, const char *sql)
@@ -114,6 +135,7 @@ static int read_list(struct chart *c, const struct facts *facts,
 	struct rows q;
 
 	rows_open(&q, facts->db, sql, swarm);
+	c->sql = told(&q, swarm);
 	while (rows_next(&q)) {
 		const char *label = rows_text(&q, 0);
 
@@ -134,12 +156,16 @@ static int read_list(struct chart *c, const struct facts *facts,
 	return rows_close(&q);
 }
 
+/* Whose country and network the databases are asked for: no SQL does that. */
+#define LOOKED_UP "SELECT DISTINCT ip FROM endpoint WHERE swarm = ?1 AND " \
+	"level > 0 AND port_kind = 'remote'"
+
 static const struct {
 	enum view view;
 	const char *sql;
 } lists[] = {
 	{ VIEW_CLIENTS, "SELECT client, count(*) AS n FROM (SELECT ip, port, "
-	    "max(client) AS client FROM temp.here WHERE level > 1 "
+	    "max(client) AS client FROM here WHERE level > 1 "
 	    "GROUP BY ip, port) GROUP BY client ORDER BY n DESC, client" },
 	{ VIEW_SOURCES, "SELECT kinds, count(*) AS n FROM (SELECT "
 	    "group_concat(source, ' and ') AS kinds FROM (SELECT DISTINCT ip, "
@@ -149,27 +175,25 @@ static const struct {
 	{ VIEW_TRANSPORTS, "SELECT CASE transport WHEN 'tcp' THEN 'TCP' WHEN "
 	    "'utp' THEN 'uTP' ELSE 'unknown' END || CASE direction WHEN 'out' "
 	    "THEN ', dialled' WHEN 'in' THEN ', dialling in' ELSE '' END AS t, "
-	    "count(*) AS n FROM temp.here GROUP BY t ORDER BY n DESC, t" },
+	    "count(*) AS n FROM here GROUP BY t ORDER BY n DESC, t" },
 	{ VIEW_ENCRYPTION, "SELECT CASE encryption WHEN 'none' THEN 'none' "
 	    "WHEN 'plaintext' THEN 'handshake only' WHEN 'rc4' THEN 'RC4' ELSE "
-	    "'not told' END AS e, count(*) AS n FROM temp.here WHERE level > 1 "
+	    "'not told' END AS e, count(*) AS n FROM here WHERE level > 1 "
 	    "GROUP BY e ORDER BY n DESC, e" },
 	{ VIEW_REACHED, "SELECT CASE WHEN dialled > 0 THEN 'dialled, and "
 	    "answered' WHEN came > 0 THEN 'called the observer' WHEN tried THEN "
 	    "'dialled in vain' ELSE 'named only, never dialled' END AS r, "
 	    "count(*) AS n FROM (SELECT e.ip, e.port, max(e.port_kind = "
-	    "'remote') AS tried, (SELECT max(c.level) FROM temp.here AS c WHERE "
+	    "'remote') AS tried, (SELECT max(c.level) FROM here AS c WHERE "
 	    "c.ip = e.ip AND c.port = e.port AND c.direction = 'out') AS "
-	    "dialled, (SELECT max(c.level) FROM temp.here AS c WHERE c.ip = "
+	    "dialled, (SELECT max(c.level) FROM here AS c WHERE c.ip = "
 	    "e.ip AND c.port = e.port AND c.direction <> 'out') AS came FROM endpoint AS e WHERE e.swarm = ?1 AND "
 	    "e.port_kind <> 'listen' GROUP BY e.ip, e.port) GROUP BY r ORDER "
 	    "BY n DESC, r" },
 	{ VIEW_COUNTRIES, "SELECT geo_country(ip) AS p, count(*) AS n FROM "
-	    "(SELECT DISTINCT ip FROM endpoint WHERE swarm = ?1 AND level > 0 "
-	    "AND port_kind = 'remote') GROUP BY p ORDER BY n DESC, p" },
+	    "(" LOOKED_UP ") GROUP BY p ORDER BY n DESC, p" },
 	{ VIEW_NETWORKS, "SELECT geo_network(ip) AS p, count(*) AS n FROM "
-	    "(SELECT DISTINCT ip FROM endpoint WHERE swarm = ?1 AND level > 0 "
-	    "AND port_kind = 'remote') GROUP BY p ORDER BY n DESC, p" },
+	    "(" LOOKED_UP ") GROUP BY p ORDER BY n DESC, p" },
 };
 
 static int read_levels(struct chart *c, const struct facts *facts,
@@ -179,6 +203,7 @@ static int read_levels(struct chart *c, const struct facts *facts,
 
 	if (endpoints_count(facts, swarm, over, &addresses))
 		return -1;
+	c->sql = queries_bound(facts->db, ENDPOINTS_BY_LEVEL, swarm);
 	for (int i = LADDER_TOP; i >= 0; i--) {
 		char label[32];
 
@@ -197,16 +222,20 @@ static int read_held(struct chart *c, const struct facts *facts,
 	int64_t n[8] = { 0 };
 	struct rows q;
 
-	rows_open(&q, facts->db, "SELECT CASE WHEN share IS NULL THEN 7 WHEN "
-	    "share >= 1 THEN 0 WHEN share >= 0.75 THEN 1 WHEN share >= 0.5 THEN "
-	    "2 WHEN share >= 0.25 THEN 3 WHEN share >= 0.01 THEN 4 WHEN share > "
-	    "0 THEN 5 ELSE 6 END AS k, count(*) FROM (SELECT "
-	    "max(c.pieces_claimed * 1.0 / coalesce(c.pieces_total, s.pieces)) "
-	    "AS share FROM temp.here AS c LEFT JOIN swarm AS s ON s.swarm = "
-	    "?1 WHERE c.level > 1 GROUP BY c.ip, c.port) "
-	    "GROUP BY k", swarm);
+	rows_open(&q, facts->db, "SELECT CASE WHEN share IS NULL THEN 'no "
+	    "claim' WHEN share >= 1 THEN 'all of it (seeds)' WHEN share >= "
+	    "0.75 THEN '75 to 99 %' WHEN share >= 0.5 THEN '50 to 74 %' WHEN "
+	    "share >= 0.25 THEN '25 to 49 %' WHEN share >= 0.01 THEN '1 to 24 "
+	    "%' WHEN share > 0 THEN 'less than 1 %' ELSE 'nothing' END AS k, "
+	    "count(*) FROM (SELECT max(c.pieces_claimed * 1.0 / "
+	    "coalesce(c.pieces_total, s.pieces)) AS share FROM here AS c LEFT "
+	    "JOIN swarm AS s ON s.swarm = ?1 WHERE c.level > 1 GROUP BY c.ip, "
+	    "c.port) GROUP BY k", swarm);
+	c->sql = told(&q, swarm);
 	while (rows_next(&q))
-		n[rows_int(&q, 0)] = rows_int(&q, 1);
+		for (int i = 0; i < 8; i++)
+			if (strcmp(rows_text(&q, 0), label[i]) == 0)
+				n[i] = rows_int(&q, 1);
 	for (int i = 0; i < 8; i++)
 		*chart_row(c, label[i]) = n[i];
 	return rows_close(&q);
@@ -239,6 +268,41 @@ static int bucket(const struct axis *x, int64_t utc_ns)
 	return (int)((utc_ns - x->from) / x->step);
 }
 
+/* Who answered, by when it was first and last seen, and columns of time. */
+#define SPANS "SELECT min(first_utc_ns) AS f, max(last_utc_ns) AS l, " \
+	"max(level) AS level FROM endpoint WHERE swarm = ?1 AND port_kind = " \
+	"'remote' AND level > 0 GROUP BY ip, port"
+#define TIMES "WITH RECURSIVE t (b) AS (SELECT ?2 UNION ALL SELECT b + ?3 " \
+	"FROM t WHERE b + ?3 <= ?4), e AS (" SPANS ") SELECT datetime(b / " \
+	"1000000000, 'unixepoch') AS \"from\", "
+#define PRESENT(level) "count(*) FILTER (WHERE f < b + ?3 AND l >= b AND " \
+	"level = " level ")"
+static const char times_present[] = TIMES PRESENT("5") ", " PRESENT("4") ", "
+    PRESENT("3") ", " PRESENT("2") ", " PRESENT("1") " FROM t, e GROUP BY b";
+static const char times_moves[] = TIMES "count(*) FILTER (WHERE f BETWEEN b "
+    "AND b + ?3 - 1), count(*) FILTER (WHERE l BETWEEN b AND b + ?3 - 1) FROM "
+    "t, e GROUP BY b";
+
+/* The same numbers in SQL. It passes over all endpoints for each column of
+ * time, where one pass is enough here: a test holds the two together. */
+static char *times_sql(const struct facts *facts, const char *swarm,
+    const char *sql, const struct axis *x)
+{
+	struct rows q;
+	char *text;
+
+	rows_open(&q, facts->db, sql, swarm);
+	if (!q.failed) {
+		sqlite3_bind_int64(q.st, 2, x->from);
+		sqlite3_bind_int64(q.st, 3, x->step);
+		sqlite3_bind_int64(q.st, 4, x->from + (x->buckets - 1) *
+		    x->step);
+	}
+	text = queries_text(q.st);
+	rows_close(&q);
+	return text;
+}
+
 static int read_times(struct composition *m, const struct facts *facts,
     const char *swarm)
 {
@@ -255,9 +319,9 @@ static int read_times(struct composition *m, const struct facts *facts,
 	if (from < 0)
 		return 0;
 	axis_set(&x, from, to);
-	rows_open(&q, facts->db, "SELECT min(first_utc_ns), max(last_utc_ns), "
-	    "max(level) FROM endpoint WHERE swarm = ?1 AND port_kind = 'remote' "
-	    "AND level > 0 GROUP BY ip, port", swarm);
+	m->view[VIEW_PRESENT].sql = times_sql(facts, swarm, times_present, &x);
+	m->view[VIEW_MOVES].sql = times_sql(facts, swarm, times_moves, &x);
+	rows_open(&q, facts->db, SPANS, swarm);
 	while (rows_next(&q)) {
 		int level = (int)rows_int(&q, 2);
 
@@ -305,6 +369,10 @@ static const char two_halves[] =
     "SELECT count(*) FILTER (WHERE f < ?3), count(*) FILTER (WHERE l >= ?3), "
     "count(*) FILTER (WHERE f < ?3 AND l >= ?3) FROM seen WHERE f < ?2";
 
+/* When any source was asked, and how often one answered. */
+#define WINDOW "SELECT min(from_utc_ns), max(to_utc_ns), sum(polls) - " \
+	"sum(failures) FROM coverage WHERE swarm = ?1"
+
 static int count(struct composition *m, const struct facts *c,
     const char *swarm, const char *sql, const char *source)
 {
@@ -317,6 +385,8 @@ static int count(struct composition *m, const struct facts *c,
 		    (m->to_utc_ns - m->from_utc_ns) / 2);
 		sqlite3_bind_text(q.st, 4, source, -1, SQLITE_STATIC);
 	}
+	free(m->count_sql);
+	m->count_sql = queries_text(q.st);
 	if (rows_next(&q)) {
 		m->a = rows_int(&q, 0);
 		m->b = rows_int(&q, 1);
@@ -351,11 +421,18 @@ static int read_size(struct composition *m, const struct facts *c,
 {
 	const char *why, *one;
 	bool halves, long_time, invents;
+	int64_t polls = 0;
+	struct rows q;
 
-	m->from_utc_ns = rows_number(c->db, "SELECT min(from_utc_ns) FROM "
-	    "coverage WHERE swarm = ?1", swarm, 0);
-	m->to_utc_ns = rows_number(c->db, "SELECT max(to_utc_ns) FROM "
-	    "coverage WHERE swarm = ?1", swarm, 0) + 1;
+	m->window_sql = queries_bound(c->db, WINDOW, swarm);
+	rows_open(&q, c->db, WINDOW, swarm);
+	if (rows_next(&q)) {
+		m->from_utc_ns = rows_int(&q, 0);
+		m->to_utc_ns = rows_int(&q, 1) + 1;
+		polls = rows_int(&q, 2);
+	}
+	if (rows_close(&q))
+		return -1;
 	long_time = m->to_utc_ns - m->from_utc_ns > WINDOW_MOST;
 	if (long_time)
 		m->to_utc_ns = m->from_utc_ns + WINDOW_MOST;
@@ -377,9 +454,7 @@ static int read_size(struct composition *m, const struct facts *c,
 	    "WHERE d.named > 0 AND EXISTS (SELECT 1 FROM sighting AS s WHERE "
 	    "s.swarm = ?1 AND s.source = d.source AND s.witness = d.witness "
 	    "LIMIT 1)", swarm, 0) > 0;
-	why = refusal(m, halves, invents, long_time, rows_number(c->db,
-	    "SELECT sum(polls) - sum(failures) FROM coverage WHERE swarm = ?1",
-	    swarm, 0));
+	why = refusal(m, halves, invents, long_time, polls);
 	if (why == NULL && !estimate_population(m->a, m->b, m->both, &m->size))
 		why = "the counts are too large.";
 	m->estimated = why == NULL;
@@ -404,10 +479,9 @@ static int read_here(const struct facts *c, const char *swarm)
 		log_warn("report: %s", sqlite3_errmsg(c->db));
 		return -1;
 	}
-	rows_open(&q, c->db, "INSERT INTO temp.here SELECT ip, port, conn, "
-	    "level, direction, transport, encryption, client, pieces_claimed, "
-	    "pieces_total FROM contact WHERE swarm = ?1 AND level > 0 "
-	    "ORDER BY ip, port, conn", swarm);
+	rows_open(&q, c->db, "INSERT INTO temp.here SELECT " HERE_COLUMNS " FROM "
+	    "contact WHERE swarm = ?1 AND level > 0 ORDER BY ip, port, conn",
+	    swarm);
 	rows_next(&q);
 	return rows_close(&q);
 }
@@ -430,11 +504,17 @@ int composition_read(struct composition *m, const struct subject *s,
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
 		enum view v = lists[i].view;
 
-		if ((v == VIEW_COUNTRIES || v == VIEW_NETWORKS) &&
-		    s->geo->n == 0)
+		bool place = v == VIEW_COUNTRIES || v == VIEW_NETWORKS;
+
+		if (place && s->geo->n == 0)
 			continue;
 		if (read_list(&m->view[v], c, swarm, lists[i].sql))
 			return -1;
+		if (place) {
+			free(m->view[v].sql);
+			m->view[v].sql = queries_bound(c->db, LOOKED_UP,
+			    swarm);
+		}
 	}
 	return 0;
 }
@@ -455,4 +535,6 @@ void composition_fini(struct composition *m)
 {
 	for (int i = 0; i < VIEWS; i++)
 		chart_fini(&m->view[i]);
+	free(m->count_sql);
+	free(m->window_sql);
 }

@@ -30,6 +30,7 @@ struct composition {
 	char first[64], second[64];	/* "named by trackers" */
 	int64_t a, b, both;
 	int64_t from_utc_ns, to_utc_ns;
+	char *count_sql, *window_sql;	/* the queries behind these; owned */
 	bool estimated;
 	struct estimate_size size;
 	char refusal[300];		/* why there is no estimate */

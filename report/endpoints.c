@@ -5,19 +5,13 @@
 #include <string.h>
 
 #include "report/caution.h"
+#include "report/queries.h"
 #include "schema/log.h"
 #include "wire/endpoint.h"
 
 #define MINUTE 60000000000LL
 #define CLOCK_WIDE 1000000000LL	/* ns; wider, a caution says so */
 #define DAY_NS "utc_ns / 86400000000000 * 86400000000000"
-
-/* Rows that stand in tables; see the header. */
-#define LISTED \
-	"FROM endpoint AS e WHERE e.swarm = ?1 AND (e.port_kind = 'remote' " \
-	"OR e.port_kind = 'listed' AND NOT EXISTS (SELECT 1 FROM endpoint AS " \
-	"r WHERE r.swarm = e.swarm AND r.ip = e.ip AND r.port = e.port AND " \
-	"r.port_kind = 'remote' AND r.utc_day = e.utc_day)) "
 
 /* When it was named that day, for one that never answered: how long we tried
  * is no time at which it was seen. */
@@ -111,13 +105,11 @@ int endpoints_count(const struct facts *c, const char *swarm,
 	struct rows q;
 
 	memset(over, 0, sizeof(*over) * (LADDER_TOP + 1));
-	rows_open(&q, c->db, "SELECT e.level, count(*) " LISTED
-	    "GROUP BY e.level", swarm);
+	rows_open(&q, c->db, ENDPOINTS_BY_LEVEL, swarm);
 	while (rows_next(&q))
 		if (rows_int(&q, 0) >= 0 && rows_int(&q, 0) <= LADDER_TOP)
 			over[rows_int(&q, 0)] = rows_int(&q, 1);
-	*addresses = rows_number(c->db, "SELECT count(DISTINCT ip) FROM "
-	    "endpoint WHERE swarm = ?1", swarm, 0);
+	*addresses = rows_number(c->db, ENDPOINTS_ADDRESSES, swarm, 0);
 	return rows_close(&q);
 }
 
@@ -142,27 +134,38 @@ static void choose(const struct endpoints_of *of, char *sql, size_t room)
 		    of->to_day);
 }
 
+static const char select_rows[] = "SELECT e.ip, e.port, e.port_kind, "
+    "e.utc_day, e.level, " NAMED_AT("first_utc_ns") " AS first_ns, "
+    NAMED_AT("last_utc_ns") " AS last_ns, e.pieces_matched, e.pieces_failed, "
+    "coalesce((SELECT l.sightings FROM endpoint AS l WHERE l.swarm = "
+    "e.swarm AND l.ip = e.ip AND l.port = e.port AND l.port_kind = "
+    "'listed' AND l.utc_day = e.utc_day), 0) AS named, "
+    "strftime('%s', e.utc_day) * 1000000000 AS day_ns, "
+    "(SELECT count(*) FROM sighting AS s WHERE s.swarm = e.swarm AND "
+    "s.ip = e.ip AND s.port = e.port AND s.source <> 'incoming') AS sources, "
+    "(SELECT min(first_seq) FROM sighting AS s WHERE s.swarm = e.swarm "
+    "AND s.ip = e.ip AND s.port = e.port AND s.source <> 'incoming') AS first_seq, "
+    "EXISTS (SELECT 1 FROM decoy_source WHERE named > 0) AND "
+    "EXISTS (SELECT 1 FROM sighting AS s JOIN decoy_source AS d ON "
+    "d.source = s.source AND d.witness = s.witness WHERE s.swarm = "
+    "e.swarm AND s.ip = e.ip AND s.port = e.port AND d.named > 0) AS by_inventor, "
+    "EXISTS (SELECT 1 FROM decoy_endpoint AS d WHERE d.ip = e.ip AND "
+    "d.port = e.port AND d.accepted) AS took_decoy "
+    ENDPOINTS_LISTED;
+
+/* With the conversations' times at hand, a row finds its own. */
+static const char select_talks[] =
+    "SELECT c.conn, c.ip, c.port, c.direction, c.listen_port, "
+    "c.opened_utc_ns, c.closed_utc_ns, c.outcome, c.peer_id, c.client, "
+    "c.pieces_claimed, coalesce(c.pieces_total, (SELECT pieces FROM swarm "
+    "WHERE swarm = c.swarm)) AS pieces, c.level, (SELECT count(*) FROM "
+    "piece_check AS p WHERE p.conn = c.conn AND p.ip = c.ip AND p.port = "
+    "c.port AND p.ok IS NULL) AS incomplete FROM contact AS c WHERE c.swarm = "
+    "?1 ORDER BY c.conn, c.ip, c.port";
+
 void endpoints_open(struct endpoints *e, const struct facts *c,
     const char *swarm, const struct endpoints_of *of)
 {
-	static const char select[] = "SELECT e.ip, e.port, e.port_kind, "
-	    "e.utc_day, e.level, " NAMED_AT("first_utc_ns") ", "
-	    NAMED_AT("last_utc_ns") ", e.pieces_matched, e.pieces_failed, "
-	    "coalesce((SELECT l.sightings FROM endpoint AS l WHERE l.swarm = "
-	    "e.swarm AND l.ip = e.ip AND l.port = e.port AND l.port_kind = "
-	    "'listed' AND l.utc_day = e.utc_day), 0), "
-	    "strftime('%s', e.utc_day) * 1000000000, "
-	    "(SELECT count(*) FROM sighting AS s WHERE s.swarm = e.swarm AND "
-	    "s.ip = e.ip AND s.port = e.port AND s.source <> 'incoming'), "
-	    "(SELECT min(first_seq) FROM sighting AS s WHERE s.swarm = e.swarm "
-	    "AND s.ip = e.ip AND s.port = e.port AND s.source <> 'incoming'), "
-	    "EXISTS (SELECT 1 FROM decoy_source WHERE named > 0) AND "
-	    "EXISTS (SELECT 1 FROM sighting AS s JOIN decoy_source AS d ON "
-	    "d.source = s.source AND d.witness = s.witness WHERE s.swarm = "
-	    "e.swarm AND s.ip = e.ip AND s.port = e.port AND d.named > 0), "
-	    "EXISTS (SELECT 1 FROM decoy_endpoint AS d WHERE d.ip = e.ip AND "
-	    "d.port = e.port AND d.accepted) "
-	    LISTED;
 	static const char order[] =
 	    "ORDER BY e.level DESC, ip_key(e.ip), e.ip, e.port, e.utc_day";
 	static const char by_day[] =
@@ -172,7 +175,8 @@ void endpoints_open(struct endpoints *e, const struct facts *c,
 	*e = (struct endpoints){ .facts = c, .swarm = swarm };
 	if (of)
 		choose(of, chosen, sizeof(chosen));
-	if (asprintf(&sql, "%s%s%s", select, chosen, of ? by_day : order) < 0)
+	if (asprintf(&sql, "%s%s%s", select_rows, chosen, of ? by_day :
+	    order) < 0)
 		log_die("out of memory");
 	rows_open(&e->rows, c->db, sql, swarm);
 	free(sql);
@@ -311,6 +315,23 @@ bool endpoints_next(struct endpoints *e, struct endpoint_row *r)
 	caution(r, CAUTION_SAMPLE, r->level == LADDER_TOP &&
 	    (r->claimed < 0 || r->matched < r->claimed));
 	return !e->rows.failed;
+}
+
+char *endpoints_rows_sql(const struct endpoints *e)
+{
+	char *sql, *text;
+
+	if (asprintf(&sql, "%sORDER BY e.level DESC, e.ip, e.port, e.utc_day",
+	    select_rows) < 0)
+		log_die("out of memory");
+	text = queries_bound(e->facts->db, sql, e->swarm);
+	free(sql);
+	return text;
+}
+
+char *endpoints_talks_sql(const struct endpoints *e)
+{
+	return queries_bound(e->facts->db, select_talks, e->swarm);
 }
 
 int endpoints_close(struct endpoints *e)

@@ -58,6 +58,18 @@ struct endpoints_of {
 int endpoints_prepare(const struct facts *c, const struct endpoints_of *of,
     const char *swarm);
 
+/* Rows that stand in tables, ?1 being the swarm: endpoints that were tried, and
+ * those that were only named that day. */
+#define ENDPOINTS_LISTED \
+	"FROM endpoint AS e WHERE e.swarm = ?1 AND (e.port_kind = 'remote' " \
+	"OR e.port_kind = 'listed' AND NOT EXISTS (SELECT 1 FROM endpoint AS " \
+	"r WHERE r.swarm = e.swarm AND r.ip = e.ip AND r.port = e.port AND " \
+	"r.port_kind = 'remote' AND r.utc_day = e.utc_day)) "
+#define ENDPOINTS_BY_LEVEL \
+	"SELECT e.level, count(*) " ENDPOINTS_LISTED "GROUP BY e.level"
+#define ENDPOINTS_ADDRESSES \
+	"SELECT count(DISTINCT ip) FROM endpoint WHERE swarm = ?1"
+
 /* Rows of each level, over[0 .. LADDER_TOP]; and distinct addresses. */
 int endpoints_count(const struct facts *c, const char *swarm,
     int64_t over[LADDER_TOP + 1], int64_t *addresses);
@@ -67,5 +79,11 @@ void endpoints_open(struct endpoints *e, const struct facts *c,
     const char *swarm, const struct endpoints_of *of);
 bool endpoints_next(struct endpoints *e, struct endpoint_row *r);
 int endpoints_close(struct endpoints *e);
+
+/* The query of the rows, by which sqlite3 gives the same ones, those of one
+ * level in the order of their addresses' texts; and that of the conversations
+ * they tell of. To be freed; NULL if it fails. */
+char *endpoints_rows_sql(const struct endpoints *e);
+char *endpoints_talks_sql(const struct endpoints *e);
 
 #endif

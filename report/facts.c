@@ -76,6 +76,7 @@ static int read_runs(struct facts *c)
 			.host = rows_copy(&q, 11),
 			.command = rows_copy(&q, 12),
 			.config = rows_copy(&q, 13),
+			.imported = rows_int(&q, 14) != 0,
 			.bound_ns = BOUND_UNKNOWN,
 		};
 	}

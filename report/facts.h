@@ -21,6 +21,7 @@ struct run_fact {
 	char *host, *command, *config;
 	char *end_why;		/* NULL: no `end` record */
 	bool ended, ended_ok;
+	bool imported;		/* it read packets that somebody else recorded */
 	int64_t piece_bytes_sent, records, connections;
 	int64_t clock_asked, clock_answered, clock_steps, clock_suspends;
 	int64_t bound_ns;	/* clockbound_ns, or BOUND_UNKNOWN */

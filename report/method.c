@@ -4,6 +4,7 @@
 
 #include "report/html.h"
 #include "report/markup.h"
+#include "report/queries.h"
 #include "report/rows.h"
 #include "report/when.h"
 
@@ -140,9 +141,10 @@ static void said_controls(FILE *f, const struct rows *q)
 	}
 }
 
-static int counted(FILE *f, const struct facts *c, const struct run_fact *r)
+static int counted(FILE *f, const struct facts *c, const struct run_fact *r,
+    struct queries *cited)
 {
-	char range[64];
+	char range[64], what[128];
 	struct rows q;
 
 	snprintf(range, sizeof(range), "%lld", (long long)r->seq);
@@ -174,22 +176,31 @@ static int counted(FILE *f, const struct facts *c, const struct run_fact *r)
 		html_count(f, rows_int(&q, 4), "piece", "pieces");
 		fputs(" that matched and ", f);
 		html_number(f, rows_int(&q, 5));
-		fputs(" that failed.</p>\n", f);
+		fputs(" that failed.", f);
+		snprintf(what, sizeof(what), "The run of record #%s: dials, "
+		    "connections, handshakes, pieces", range);
+		queries_cite_st(cited, f, what, q.st);
+		fputs("</p>\n", f);
 	}
 	return rows_close(&q);
 }
 
-int method_run(FILE *f, const struct facts *c, size_t i)
+int method_run(FILE *f, const struct facts *c, size_t i,
+    struct queries *cited)
 {
 	const struct run_fact *r = &c->run[i];
-	char seq[24];
+	char seq[24], what[96];
 	struct rows q;
 	bool any;
 
 	snprintf(seq, sizeof(seq), "%lld", (long long)r->seq);
 	rows_open(&q, c->db, config_sql, seq);
 	any = rows_next(&q);
-	fputs("<h4>What it did</h4>\n", f);
+	fputs("<h4>What it did</h4>\n<p>By its settings, as it recorded them", f);
+	snprintf(what, sizeof(what), "The run of record #%s: its settings",
+	    seq);
+	queries_cite_st(cited, f, what, q.st);
+	fputs(":</p>\n", f);
 	if (any && rows_int(&q, IMPORT)) {
 		said_import(f, &q);
 	} else if (any) {
@@ -211,12 +222,13 @@ int method_run(FILE *f, const struct facts *c, size_t i)
 	}
 	if (rows_close(&q))
 		return -1;
-	return counted(f, c, r);
+	return counted(f, c, r, cited);
 }
 
 /* --- sources --------------------------------------------------------------------------- */
 
-int method_sources(FILE *f, const struct subject *s, const struct facts *c)
+int method_sources(FILE *f, const struct subject *s, const struct facts *c,
+    struct queries *cited)
 {
 	struct rows q;
 	bool any = false;
@@ -238,8 +250,10 @@ int method_sources(FILE *f, const struct subject *s, const struct facts *c)
 			markup_table(f, NULL, "Sources of case %s", c->name);
 			fputs("<caption>What each source named, and how "
 			    "much of that never answered. A name that never "
-			    "answers is no evidence of a peer.</caption>\n"
-			    "<thead><tr><th scope=col>Source</th><th scope=col "
+			    "answers is no evidence of a peer.", f);
+			queries_cite_st(cited, f, "What each source named, "
+			    "and what of it never answered", q.st);
+			fputs("</caption>\n<thead><tr><th scope=col>Source</th><th scope=col "
 			    "class=n>Named</th><th scope=col class=n>Dialled"
 			    "</th><th scope=col class=n>Never answered</th>"
 			    "<th scope=col class=n>Share</th><th scope=col "
@@ -275,7 +289,7 @@ int method_sources(FILE *f, const struct subject *s, const struct facts *c)
 
 /* --- stamps ------------------------------------------------------------------------------ */
 
-int method_stamps(FILE *f, const struct facts *c)
+int method_stamps(FILE *f, const struct facts *c, struct queries *cited)
 {
 	struct rows q;
 	bool any = false;
@@ -294,8 +308,10 @@ int method_stamps(FILE *f, const struct facts *c)
 			    "3161) that were asked about a checkpoint. A token "
 			    "shows that the records before it existed at its "
 			    "time; whether its certificate is to be trusted, "
-			    "<code>openssl ts</code> and the reader decide."
-			    "</caption>\n<thead><tr><th scope=col>Record</th>"
+			    "<code>openssl ts</code> and the reader decide.",
+			    f);
+			queries_cite_st(cited, f, "Time stamps", q.st);
+			fputs("</caption>\n<thead><tr><th scope=col>Record</th>"
 			    "<th scope=col class=n>Records covered</th>"
 			    "<th scope=col>Authority</th><th scope=col>Outcome"
 			    "</th><th scope=col>Its time (UTC)</th></tr>"

@@ -9,14 +9,18 @@
 
 #include "report/page.h"
 
+struct queries;		/* what the page cites, see queries.h */
+
 /* One run: what it was told to do, and how often it did it. -1 logged. */
-int method_run(FILE *f, const struct facts *c, size_t i);
+int method_run(FILE *f, const struct facts *c, size_t i,
+    struct queries *cited);
 
 /* Who named endpoints, and how many of those never answered. -1 logged. */
-int method_sources(FILE *f, const struct subject *s, const struct facts *c);
+int method_sources(FILE *f, const struct subject *s, const struct facts *c,
+    struct queries *cited);
 
 /* Stamps of authorities. -1 logged. */
-int method_stamps(FILE *f, const struct facts *c);
+int method_stamps(FILE *f, const struct facts *c, struct queries *cited);
 
 /* Known limits of the method, and of this case. */
 void method_limits(FILE *f, const struct subject *s);

@@ -7,6 +7,7 @@
 #include "report/html.h"
 #include "report/markup.h"
 #include "report/page_finding.h"
+#include "report/queries.h"
 #include "report/sections.h"
 #include "report/tell.h"
 #include "report/when.h"
@@ -263,6 +264,7 @@ int page_address(FILE *f, const struct subject *s, const struct address *a)
 {
 	char title[96], about[200];
 	int number = 0, id = 1;
+	struct queries cited = { 0 };
 
 	snprintf(title, sizeof(title), "Address record: %s", s->of.ip);
 	snprintf(about, sizeof(about), "%s%.10s, %s%.10s%s%.10s.",
@@ -294,9 +296,10 @@ int page_address(FILE *f, const struct subject *s, const struct address *a)
 	write_network(f, s);
 	write_who(f);
 	for (size_t i = 0; i < s->n; i++)
-		section_runs(f, &s->cases[i]);
+		section_runs(f, &s->cases[i], &cited);
 	section_checking(f);
 	write_sql(f, a, s->n);
+	queries_write(&cited, f, s->pseudonyms);
 	markup_foot(f);
 	return 0;
 }

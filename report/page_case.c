@@ -6,6 +6,7 @@
 #include "report/ladder.h"
 #include "report/markup.h"
 #include "report/method.h"
+#include "report/queries.h"
 #include "report/rows.h"
 #include "report/sections.h"
 
@@ -20,7 +21,7 @@ static void write_contents(FILE *f, const struct subject *s)
 	}
 	fputs("<a href=\"#limits\">Known limits</a> <a href=\"#cautions\">"
 	    "Cautions</a> <a href=\"#check\">How to check this</a> <a href="
-	    "\"#exhibits\">Exhibits</a> <a href=\"#glossary\">Words</a></nav>"
+	    "\"#exhibits\">Exhibits</a> <a href=\"#glossary\">Words</a> <a href=\"#queries\">SQL</a></nav>"
 	    "\n", f);
 }
 
@@ -58,16 +59,22 @@ static void write_intro(FILE *f)
 /* --- the swarms in short ---------------------------------------------------------- */
 
 static int write_swarm(FILE *f, const struct facts *c, const char *swarm,
-    const char *name, int number)
+    const char *name, int number, struct queries *cited)
 {
 	int64_t over[LADDER_TOP + 1], addresses;
+	char what[64];
 
 	if (endpoints_count(c, swarm, over, &addresses))
 		return -1;
 	fprintf(f, "<tr><th scope=row><a href=\"swarm-%d.html\">Swarm %d</a>"
 	    "<br>", number, number);
 	html_clip(f, name ? name : swarm, 60);
-	fputs("</th>", f);
+	fputs("<br><span class=how>", f);
+	snprintf(what, sizeof(what), "Swarm %d: addresses", number);
+	queries_cite_sql(cited, f, what, c->db, ENDPOINTS_ADDRESSES, swarm);
+	snprintf(what, sizeof(what), "Swarm %d: endpoints by level", number);
+	queries_cite_sql(cited, f, what, c->db, ENDPOINTS_BY_LEVEL, swarm);
+	fputs("</span></th>", f);
 	markup_cell(f, addresses);
 	for (int i = LADDER_TOP; i >= 0; i--)
 		markup_cell(f, over[i]);
@@ -75,7 +82,8 @@ static int write_swarm(FILE *f, const struct facts *c, const char *swarm,
 	return 0;
 }
 
-static int write_swarms(FILE *f, const struct subject *s)
+static int write_swarms(FILE *f, const struct subject *s,
+    struct queries *cited)
 {
 	int number = 0, r = 0;
 
@@ -104,7 +112,7 @@ static int write_swarms(FILE *f, const struct subject *s)
 				fputs("</tr></thead>\n<tbody>\n", f);
 			}
 			r = write_swarm(f, &s->cases[i], rows_text(&q, 0),
-			    rows_text(&q, 1), ++number);
+			    rows_text(&q, 1), ++number, cited);
 		}
 		if (number > had)
 			markup_table_end(f);
@@ -143,7 +151,11 @@ static void write_exhibits(FILE *f, const struct manifest *m)
 
 /* --- the cases -------------------------------------------------------------------- */
 
-static void write_checkpoint(FILE *f, const struct facts *c)
+#define CHECKPOINT "SELECT size, note FROM evidence.checkpoint ORDER BY size " \
+	"DESC LIMIT 1"
+
+static void write_checkpoint(FILE *f, const struct facts *c,
+    struct queries *cited)
 {
 	fputs("<h3>The newest signed checkpoint</h3>\n", f);
 	if (c->checkpoint == NULL) {
@@ -153,32 +165,36 @@ static void write_checkpoint(FILE *f, const struct facts *c)
 	}
 	fputs("<p>It covers ", f);
 	html_count(f, c->checkpoint_size, "record", "records");
-	fputs(".</p>\n<pre>", f);
+	fputs(".", f);
+	queries_cite_sql(cited, f, "The newest checkpoint", c->db, CHECKPOINT,
+	    NULL);
+	fputs("</p>\n<pre>", f);
 	html_plain(f, c->checkpoint);
 	fputs("</pre>\n", f);
 }
 
-static int write_case(FILE *f, const struct subject *s, size_t i)
+static int write_case(FILE *f, const struct subject *s, size_t i,
+    struct queries *cited)
 {
 	const struct facts *c = &s->cases[i];
 
 	fprintf(f, "<section>\n<h2 id=case%zu>Case ", i + 1);
 	html_text(f, c->name);
 	fputs("</h2>\n", f);
-	section_ledger(f, c);
+	section_ledger(f, c, cited);
 	for (size_t k = 0; k < c->runs; k++) {
-		section_run(f, c, k);
-		if (method_run(f, c, k))
+		section_run(f, c, k, cited);
+		if (method_run(f, c, k, cited))
 			return -1;
 	}
 	if (c->runs == 0)
 		fputs("<p>The ledger holds no run.</p>\n", f);
 	fputs("<h3>Sources, and what of theirs never answered</h3>\n", f);
-	if (method_sources(f, s, c))
+	if (method_sources(f, s, c, cited))
 		return -1;
-	write_checkpoint(f, c);
+	write_checkpoint(f, c, cited);
 	fputs("<h3>Time stamps</h3>\n", f);
-	if (method_stamps(f, c))
+	if (method_stamps(f, c, cited))
 		return -1;
 	fputs("</section>\n", f);
 	return 0;
@@ -186,22 +202,28 @@ static int write_case(FILE *f, const struct subject *s, size_t i)
 
 int page_write(FILE *f, const struct subject *s, const struct manifest *m)
 {
+	struct queries cited = { 0 };
+	int r;
+
 	markup_head(f, s, "A", "What was observed in BitTorrent swarms",
 	    s->n > 1 ? "Each case is named where it speaks." :
 	    "Observations, never conclusions.");
 	write_contents(f, s);
 	write_intro(f);
-	if (write_swarms(f, s))
+	r = write_swarms(f, s, &cited);
+	for (size_t i = 0; i < s->n && r == 0; i++)
+		r = write_case(f, s, i, &cited);
+	if (r) {
+		queries_free(&cited);
 		return -1;
-	for (size_t i = 0; i < s->n; i++)
-		if (write_case(f, s, i))
-			return -1;
+	}
 	method_limits(f, s);
 	section_cautions(f);
 	section_databases(f, s);
 	section_checking(f);
 	write_exhibits(f, m);
 	method_glossary(f);
+	queries_write(&cited, f, s->pseudonyms);
 	markup_foot(f);
 	return 0;
 }

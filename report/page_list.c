@@ -1,10 +1,12 @@
 #include "report/page.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "report/caution.h"
 #include "report/html.h"
 #include "report/markup.h"
+#include "report/queries.h"
 #include "report/when.h"
 
 /* "23:44:31 – 23:59:02", the day standing before. */
@@ -189,7 +191,8 @@ static void write_pager(FILE *f, int swarm, int page, int pages)
 int page_list(FILE *f, const struct subject *s, struct endpoints *e,
     struct endpoint_row *r, const struct page_of *of)
 {
-	char title[80], exhibit[24];
+	char title[80], exhibit[24], *sql;
+	struct queries cited = { 0 };
 	int level = LADDER_TOP + 1;
 	bool more = true;
 
@@ -198,8 +201,20 @@ int page_list(FILE *f, const struct subject *s, struct endpoints *e,
 	snprintf(exhibit, sizeof(exhibit), "B%d-%d", of->swarm, of->page);
 	markup_head(f, s, exhibit, title, "The highest level first.");
 	fprintf(f, "<p><a href=\"swarm-%d.html\">Swarm %d</a>, <a href="
-	    "\"index.html#cautions\">what the cautions mean</a></p>\n",
-	    of->swarm, of->swarm);
+	    "\"index.html#cautions\">what the cautions mean</a>. Rows of all "
+	    "pages:", of->swarm, of->swarm);
+	sql = endpoints_rows_sql(e);
+	queries_cite(&cited, f, "Rows of all pages; addresses of one level in "
+	    "the order of their text, where the pages have that of their "
+	    "numbers", sql);
+	free(sql);
+	fputs("; their conversations:", f);
+	sql = endpoints_talks_sql(e);
+	queries_cite(&cited, f, "Conversations of the swarm, and how many "
+	    "pieces came only in part", sql);
+	free(sql);
+	fputs(". Cautions follow from these, and from the case’s stalls, "
+	    "clocks and packet drops.</p>\n", f);
 	write_pager(f, of->swarm, of->page, of->pages);
 	for (int n = 0; more && n < PAGE_ROWS; n++) {
 		if (r->level != level) {
@@ -213,6 +228,7 @@ int page_list(FILE *f, const struct subject *s, struct endpoints *e,
 	}
 	markup_table_end(f);
 	write_pager(f, of->swarm, of->page, of->pages);
+	queries_write(&cited, f, s->pseudonyms);
 	markup_foot(f);
 	return more ? 1 : 0;
 }

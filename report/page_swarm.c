@@ -6,11 +6,13 @@
 #include "report/endpoints.h"
 #include "report/html.h"
 #include "report/markup.h"
+#include "report/queries.h"
 #include "report/when.h"
 
 /* --- the swarm --------------------------------------------------------------- */
 
-static void write_torrent(FILE *f, const struct rows *q)
+static void write_torrent(FILE *f, const struct rows *q,
+    struct queries *cited)
 {
 	fputs("<dl>\n<dt>Infohash</dt><dd><code>", f);
 	html_plain(f, rows_text(q, 0));
@@ -29,13 +31,17 @@ static void write_torrent(FILE *f, const struct rows *q)
 	}
 	fputs("</dd>\n<dt>Name</dt><dd>", f);
 	html_text(f, rows_text(q, 1));
-	fputs(" <span class=bound>(as the torrent says)</span></dd>\n", f);
+	fputs(" <span class=bound>(as the torrent says)</span>", f);
+	queries_cite_st(cited, f, "The torrent", q->st);
+	fputs("</dd>\n", f);
 }
 
 /* Where the list of hashes came from: whoever made it chose what matches. */
-static int write_origin(FILE *f, const struct facts *c, const char *swarm)
+static int write_origin(FILE *f, const struct facts *c, const char *swarm,
+    struct queries *cited)
 {
 	struct rows q;
+	bool any = false;
 
 	rows_open(&q, c->db, "SELECT r.seq, r.detail ->> 'source' FROM about "
 	    "AS a JOIN evidence.record AS r ON r.seq = a.seq WHERE a.kind = "
@@ -44,44 +50,47 @@ static int write_origin(FILE *f, const struct facts *c, const char *swarm)
 	while (rows_next(&q)) {
 		fputs("<dt>Its hashes are from</dt><dd>", f);
 		html_text(f, rows_text(&q, 1));
-		fprintf(f, " <span class=rec>#%lld</span></dd>\n",
+		fprintf(f, " <span class=rec>#%lld</span>",
 		    (long long)rows_int(&q, 0));
+		if (!any)
+			queries_cite_st(cited, f, "Where the hashes are from",
+			    q.st);
+		fputs("</dd>\n", f);
+		any = true;
 	}
 	fputs("</dl>\n", f);
 	return rows_close(&q);
 }
 
 /* A tracker names the one who asks, too. */
-static int64_t own_addresses(const struct facts *c, const char *swarm)
-{
-	struct rows q;
-	int64_t n = 0;
+#define OWN "SELECT count(DISTINCT ip) FROM endpoint WHERE swarm = ?1 AND ip " \
+	"IN (SELECT v.value FROM about AS a JOIN evidence.record AS r ON r.seq " \
+	"= a.seq, json_each(r.detail, '$.vantage') AS v WHERE a.kind = 'run')"
 
-	rows_open(&q, c->db, "SELECT DISTINCT ip FROM endpoint "
-	    "WHERE swarm = ?1", swarm);
-	while (rows_next(&q))
-		n += facts_own(c, rows_text(&q, 0));
-	rows_close(&q);
-	return n;
-}
-
-static int write_counts(FILE *f, const struct facts *c, const char *swarm)
+static int write_counts(FILE *f, const struct facts *c, const char *swarm,
+    struct queries *cited)
 {
 	int64_t over[LADDER_TOP + 1], addresses, own, all = 0;
 
 	if (endpoints_count(c, swarm, over, &addresses))
 		return -1;
-	own = own_addresses(c, swarm);
+	own = rows_number(c->db, OWN, swarm, 0);
 	for (int i = 0; i <= LADDER_TOP; i++)
 		all += over[i];
 	fputs("<p class=lead>", f);
 	html_count(f, addresses, "address", "addresses");
+	queries_cite_sql(cited, f, "Addresses", c->db, ENDPOINTS_ADDRESSES,
+	    swarm);
 	fputs(", ", f);
 	html_count(f, all, "endpoint", "endpoints");
+	queries_cite_sql(cited, f, "Endpoints by level", c->db,
+	    ENDPOINTS_BY_LEVEL, swarm);
 	fputs(" (an address and port on one UTC day)", f);
 	if (own > 0) {
 		fputs("; of these the observer’s own: ", f);
 		html_count(f, own, "address", "addresses");
+		queries_cite_sql(cited, f, "The observer’s own addresses",
+		    c->db, OWN, swarm);
 	}
 	fputs(".</p>\n", f);
 	return 0;
@@ -98,7 +107,11 @@ static void cell_decoys(FILE *f, int64_t named, int64_t asked)
 	fputs("</td>", f);
 }
 
-static int write_sources(FILE *f, const struct facts *c, const char *swarm)
+#define CAME "SELECT count(*) FROM sighting WHERE swarm = ?1 AND source = " \
+	"'incoming'"
+
+static int write_sources(FILE *f, const struct facts *c, const char *swarm,
+    struct queries *cited)
 {
 	struct rows q;
 	int64_t came;
@@ -109,8 +122,9 @@ static int write_sources(FILE *f, const struct facts *c, const char *swarm)
 		if (!any) {
 			markup_table(f, NULL, "Sources");
 			fputs("<caption>Who named endpoints, and how "
-			    "many of those answered at all</caption>\n<thead>"
-			    "<tr><th scope=col>Source</th><th scope=col class=n>"
+			    "many of those answered at all", f);
+			queries_cite_st(cited, f, "Sources", q.st);
+			fputs("</caption>\n<thead><tr><th scope=col>Source</th><th scope=col class=n>"
 			    "Named</th><th scope=col class=n>Tried</th><th "
 			    "scope=col class=n>Answered</th><th scope=col "
 			    "class=n>Named peers for</th></tr></thead>\n"
@@ -131,17 +145,20 @@ static int write_sources(FILE *f, const struct facts *c, const char *swarm)
 		markup_table_end(f);
 	else
 		fputs("<p>No source named any endpoint.</p>\n", f);
-	came = rows_number(c->db, "SELECT count(*) FROM sighting WHERE swarm "
-	    "= ?1 AND source = 'incoming'", swarm, 0);
+	came = rows_number(c->db, CAME, swarm, 0);
 	if (came) {
 		fputs("<p>", f);
 		html_count(f, came, "endpoint", "endpoints");
-		fputs(" connected to the observer unasked.</p>\n", f);
+		fputs(" connected to the observer unasked.", f);
+		queries_cite_sql(cited, f, "Endpoints that connected", c->db,
+		    CAME, swarm);
+		fputs("</p>\n", f);
 	}
 	return rows_close(&q);
 }
 
-static int write_coverage(FILE *f, const struct facts *c, const char *swarm)
+static int write_coverage(FILE *f, const struct facts *c, const char *swarm,
+    struct queries *cited)
 {
 	struct rows q;
 	bool any = false;
@@ -154,8 +171,9 @@ static int write_coverage(FILE *f, const struct facts *c, const char *swarm)
 		if (!any) {
 			markup_table(f, NULL, "Coverage");
 			fputs("<caption>When sources were asked. What "
-			    "was not asked for cannot have been seen."
-			    "</caption>\n<thead><tr><th scope=col>Source</th>"
+			    "was not asked for cannot have been seen.", f);
+			queries_cite_st(cited, f, "Coverage", q.st);
+			fputs("</caption>\n<thead><tr><th scope=col>Source</th>"
 			    "<th scope=col>From (UTC)</th><th scope=col>To "
 			    "(UTC)</th><th scope=col class=n>Asked</th><th "
 			    "scope=col class=n>Failed</th></tr></thead>\n"
@@ -197,11 +215,14 @@ static int64_t widest_bound(const struct facts *c)
 /* --- its size, and what was not seen ------------------------------------------- */
 
 static void write_size(FILE *f, const struct facts *c,
-    const struct composition *m)
+    const struct composition *m, struct queries *cited)
 {
 	fputs("<h2 id=size>How large the swarm may be</h2>\n", f);
 	if (!m->estimated) {
-		fprintf(f, "<p>No estimate is given: %s</p>\n", m->refusal);
+		fprintf(f, "<p>No estimate is given: %s", m->refusal);
+		queries_cite(cited, f, "Two counts of the swarm, and both",
+		    m->count_sql);
+		fputs("</p>\n", f);
 		return;
 	}
 	fputs("<p class=lead>About ", f);
@@ -223,6 +244,8 @@ static void write_size(FILE *f, const struct facts *c,
 	fprintf(f, " %s</dd>\n", m->second);
 	markup_term(f, "In both");
 	html_number(f, m->both);
+	queries_cite(cited, f, "Two counts of the swarm, and both",
+	    m->count_sql);
 	fputs("</dd>\n", f);
 	markup_term(f, "Time");
 	markup_moment(f, m->from_utc_ns, BOUND_UNKNOWN);
@@ -230,6 +253,7 @@ static void write_size(FILE *f, const struct facts *c,
 	markup_moment(f, m->to_utc_ns, BOUND_UNKNOWN);
 	fputs(", each ", f);
 	markup_bound(f, facts_bound(c, m->from_utc_ns));
+	queries_cite(cited, f, "When sources were asked", m->window_sql);
 	fputs("</dd>\n</dl>\n<p>Capture and recapture: Chapman’s estimator, "
 	    "(a + 1)(b + 1) / (m + 1) − 1, for counts a and b with m in both. "
 	    "The interval holds every size under which an overlap as small or "
@@ -305,6 +329,7 @@ int page_swarm(FILE *f, const struct subject *s, const struct facts *c,
     int64_t rows)
 {
 	char title[32], exhibit[16], prefix[24];
+	struct queries cited = { 0 };
 	struct rows q;
 	int r;
 
@@ -317,12 +342,13 @@ int page_swarm(FILE *f, const struct subject *s, const struct facts *c,
 	    "<section>\n<h2 id=torrent>The torrent</h2>\n", f);
 	rows_open(&q, c->db, SUBJECT_SWARMS, swarm);
 	if (rows_next(&q))
-		write_torrent(f, &q);
+		write_torrent(f, &q, &cited);
 	else
 		fputs("<dl>\n", f);
 	r = rows_close(&q);
-	if (r || write_origin(f, c, swarm) || write_counts(f, c, swarm))
-		return -1;
+	if (r || write_origin(f, c, swarm, &cited) ||
+	    write_counts(f, c, swarm, &cited))
+		goto fail;
 	write_lists(f, of, rows);
 	fputs("</section>\n<section>\n<h2 id=made>What it was made of</h2>\n"
 	    "<p>Times are UTC by the observer’s clock, each ", f);
@@ -331,19 +357,29 @@ int page_swarm(FILE *f, const struct subject *s, const struct facts *c,
 	for (int i = 0; i < VIEWS; i++)
 		if (m->view[i].rows || (i != VIEW_COUNTRIES &&
 		    i != VIEW_NETWORKS))
-			chart_html(f, &m->view[i], prefix);
-	if (s->geo->n == 0)
+			chart_html(f, &m->view[i], prefix, &cited);
+	if (s->geo->n > 0)
+		fputs("<p>The query behind countries and networks gives the "
+		    "addresses that were looked up; what a database says of "
+		    "one, <code>mmdblookup --file FILE --ip A</code> "
+		    "shows.</p>\n", f);
+	else
 		fputs("<p>No network database was given, so countries and "
 		    "networks are not told.</p>\n", f);
 	fputs("</section>\n<section>\n<h2 id=sources>Sources and coverage"
 	    "</h2>\n", f);
-	if (write_sources(f, c, swarm) || write_coverage(f, c, swarm))
-		return -1;
+	if (write_sources(f, c, swarm, &cited) ||
+	    write_coverage(f, c, swarm, &cited))
+		goto fail;
 	fputs("</section>\n<section>\n", f);
-	write_size(f, c, m);
+	write_size(f, c, m, &cited);
 	fputs("</section>\n<section>\n", f);
 	write_unseen(f, c);
 	fputs("</section>\n", f);
+	queries_write(&cited, f, s->pseudonyms);
 	markup_foot(f);
 	return 0;
+fail:
+	queries_free(&cited);
+	return -1;
 }

@@ -5,13 +5,79 @@
 #include "report/caution.h"
 #include "report/html.h"
 #include "report/markup.h"
+#include "report/queries.h"
+#include "report/rows.h"
 #include "report/when.h"
+
+/* --- what can be asked again --------------------------------------------------- */
+
+/* The records of one kind of a run, ?1 its first, ?2 its last. */
+#define OF_RUN(kind) " FROM about AS a JOIN evidence.record AS r ON r.seq = " \
+	"a.seq WHERE a.kind = '" kind "' AND a.seq BETWEEN CAST(?1 AS " \
+	"INTEGER) AND ?2"
+#define D(key) "r.detail ->> '" key "'"
+#define CLOCK(what) "count(*) FILTER (WHERE " what ")"
+
+static const struct {
+	const char *what, *sql;
+} of_run[] = {
+	{ "what it recorded of itself, and when it began and last wrote",
+	    "SELECT a.utc_ns, z.utc_ns, a.detail FROM evidence.record AS a, "
+	    "evidence.record AS z WHERE a.seq = CAST(?1 AS INTEGER) AND z.seq "
+	    "= (SELECT max(seq) FROM evidence.record WHERE seq <= ?2)" },
+	{ "how it ended", "SELECT r.seq, " D("why") ", " D("ok") ", "
+	    D("piece_bytes_sent") OF_RUN("end") " ORDER BY a.seq LIMIT 1" },
+	{ "its clock: questions to time sources, answers that gave a bound, "
+	    "times it was set, times the host slept, the widest bound "
+	    "measured, and the records", "SELECT " CLOCK("s NOT IN ('step', "
+	    "'suspend')") ", " CLOCK("s NOT IN ('step', 'suspend') AND b >= 0")
+	    ", " CLOCK("s = 'step'") ", " CLOCK("s = 'suspend'") ", max(b) "
+	    "FILTER (WHERE s NOT IN ('step', 'suspend') AND b >= 0), "
+	    "group_concat(seq) FROM (SELECT r.seq, " D("source") " AS s, "
+	    D("bound_ns") " AS b" OF_RUN("clock") " AND " D("source")
+	    " IS NOT NULL ORDER BY a.seq)" },
+	{ "its packets: savefiles, packets, bytes, dropped by the kernel and "
+	    "by the interface, salvaged, and the records", "SELECT count(*), "
+	    "sum(p), sum(b), sum(k), sum(i), sum(s), group_concat(seq) FROM "
+	    "(SELECT r.seq, " D("packets") " AS p, " D("bytes") " AS b, "
+	    D("dropped_kernel") " AS k, " D("dropped_interface") " AS i, "
+	    D("salvaged") " AS s" OF_RUN("packets") " ORDER BY a.seq)" },
+	{ "its stalls: how many, ns in all, datagrams dropped, and the records",
+	    "SELECT count(*), sum(z - a), sum(d), group_concat(seq) FROM "
+	    "(SELECT r.seq, " D("from_utc_ns") " AS a, " D("to_utc_ns") " AS "
+	    "z, " D("dropped") " AS d" OF_RUN("stall") " ORDER BY a.seq)" },
+};
+enum asked { ASK_RUN, ASK_END, ASK_CLOCK, ASK_PACKETS, ASK_STALLS };
+
+static void cite(FILE *f, struct queries *cited, const struct facts *c,
+    const struct run_fact *r, enum asked k)
+{
+	char from[24], what[256];
+	struct rows q;
+
+	snprintf(from, sizeof(from), "%lld", (long long)r->seq);
+	snprintf(what, sizeof(what), "The run of record #%s: %s", from,
+	    of_run[k].what);
+	rows_open(&q, c->db, of_run[k].sql, from);
+	if (!q.failed)
+		sqlite3_bind_int64(q.st, 2, r->last_seq);
+	queries_cite_st(cited, f, what, q.st);
+	rows_close(&q);
+}
 
 /* --- the case --------------------------------------------------------------- */
 
-static void write_clock(FILE *f, const struct run_fact *r)
+static void write_clock(FILE *f, const struct facts *c,
+    const struct run_fact *r, struct queries *cited)
 {
 	markup_term(f, "Clock");
+	if (r->imported) {
+		fputs("as the imported files have it: nobody here measured it, "
+		    "and the bound of every time is unknown", f);
+		cite(f, cited, c, r, ASK_CLOCK);
+		fputs("</dd>\n", f);
+		return;
+	}
 	if (r->bound_ns < 0) {
 		fputs("no time source was ever reached: the bound of every "
 		    "time is unknown", f);
@@ -35,10 +101,12 @@ static void write_clock(FILE *f, const struct run_fact *r)
 		fputs("; the host slept ", f);
 		html_count(f, r->clock_suspends, "time", "times");
 	}
+	cite(f, cited, c, r, ASK_CLOCK);
 	fputs("</dd>\n", f);
 }
 
-static void write_packets(FILE *f, const struct run_fact *r)
+static void write_packets(FILE *f, const struct facts *c,
+    const struct run_fact *r, struct queries *cited)
 {
 	markup_term(f, "Packets");
 	if (r->savefiles == 0) {
@@ -63,6 +131,7 @@ static void write_packets(FILE *f, const struct run_fact *r)
 			fputs(" salvaged after a crash", f);
 		}
 	}
+	cite(f, cited, c, r, ASK_PACKETS);
 	fputs("</dd>\n", f);
 	markup_term(f, "Stalls");
 	if (r->stalls == 0) {
@@ -76,10 +145,12 @@ static void write_packets(FILE *f, const struct run_fact *r)
 		    "nothing.", when_span(r->stalled_ns, t),
 		    (long long)r->stall_dropped);
 	}
+	cite(f, cited, c, r, ASK_STALLS);
 	fputs("</dd>\n", f);
 }
 
-void section_run(FILE *f, const struct facts *c, size_t i)
+void section_run(FILE *f, const struct facts *c, size_t i,
+    struct queries *cited)
 {
 	const struct run_fact *r = &c->run[i];
 	char t[WHEN_MAX];
@@ -92,8 +163,9 @@ void section_run(FILE *f, const struct facts *c, size_t i)
 	markup_moment(f, r->to_utc_ns, r->bound_ns);
 	fputs(", each ", f);
 	markup_bound(f, r->bound_ns);
-	fprintf(f, " (%s)</dd>\n",
-	    when_span(r->to_utc_ns - r->from_utc_ns, t));
+	fprintf(f, " (%s)", when_span(r->to_utc_ns - r->from_utc_ns, t));
+	cite(f, cited, c, r, ASK_RUN);
+	fputs("</dd>\n", f);
 	markup_term(f, "How it ended");
 	if (r->ended) {
 		html_text(f, r->end_why);
@@ -105,6 +177,7 @@ void section_run(FILE *f, const struct facts *c, size_t i)
 	} else {
 		fputs("no end record: it still goes on, or was cut short", f);
 	}
+	cite(f, cited, c, r, ASK_END);
 	fputs("</dd>\n", f);
 	markup_given(f, "Operator", r->operator);
 	markup_given(f, "Purpose", r->purpose);
@@ -124,12 +197,14 @@ void section_run(FILE *f, const struct facts *c, size_t i)
 	markup_given(f, "Command", r->command);
 	markup_given(f, "Host", r->host);
 	markup_given(f, "Observer’s addresses", r->vantage);
-	write_clock(f, r);
-	write_packets(f, r);
+	write_clock(f, c, r, cited);
+	write_packets(f, c, r, cited);
 	if (r->ended) {
 		markup_term(f, "Content sent to peers");
 		html_count(f, r->piece_bytes_sent, "byte", "bytes");
-		fputs(" of pieces</dd>\n", f);
+		fputs(" of pieces", f);
+		cite(f, cited, c, r, ASK_END);
+		fputs("</dd>\n", f);
 	}
 	if (r->fingerprint) {
 		markup_term(f, "Signing key");
@@ -139,7 +214,12 @@ void section_run(FILE *f, const struct facts *c, size_t i)
 	fputs("</dl>\n", f);
 }
 
-void section_ledger(FILE *f, const struct facts *c)
+#define LEDGER "SELECT max(seq) + 1, (SELECT value FROM evidence.meta WHERE " \
+	"name = 'case_id'), (SELECT count(*) FROM about WHERE kind = " \
+	"'erased'), (SELECT count(*) FROM contact WHERE swarm IS NULL) FROM " \
+	"evidence.record"
+
+void section_ledger(FILE *f, const struct facts *c, struct queries *cited)
 {
 	fputs("<dl>\n", f);
 	markup_term(f, "Case id");
@@ -147,6 +227,9 @@ void section_ledger(FILE *f, const struct facts *c)
 	fputs("</dd>\n", f);
 	markup_term(f, "Ledger");
 	html_count(f, c->records, "record", "records");
+	queries_cite_sql(cited, f, "The ledger: records, case id, erasures, "
+	    "incoming conversations that named none of the torrents", c->db,
+	    LEDGER, NULL);
 	if (c->sealed) {
 		fputs(", sealed", f);
 		if (c->digest[0]) {
@@ -168,14 +251,14 @@ void section_ledger(FILE *f, const struct facts *c)
 	fputs("</dl>\n", f);
 }
 
-void section_runs(FILE *f, const struct facts *c)
+void section_runs(FILE *f, const struct facts *c, struct queries *cited)
 {
 	fputs("<section>\n<h2>How case ", f);
 	html_text(f, c->name);
 	fputs(" was made</h2>\n", f);
-	section_ledger(f, c);
+	section_ledger(f, c, cited);
 	for (size_t i = 0; i < c->runs; i++)
-		section_run(f, c, i);
+		section_run(f, c, i, cited);
 	if (c->runs == 0)
 		fputs("<p>The ledger holds no run.</p>\n", f);
 	fputs("</section>\n", f);

@@ -8,12 +8,15 @@
 
 #include "report/page.h"
 
+struct queries;		/* what the page cites, see queries.h */
+
 /* The ledger's size, seal and erasures. */
-void section_ledger(FILE *f, const struct facts *c);
+void section_ledger(FILE *f, const struct facts *c, struct queries *cited);
 /* Run i: who, when, with what program; its clock, packets, stalls, key. */
-void section_run(FILE *f, const struct facts *c, size_t i);
+void section_run(FILE *f, const struct facts *c, size_t i,
+    struct queries *cited);
 /* A section of both, for pages that are not the case report. */
-void section_runs(FILE *f, const struct facts *c);
+void section_runs(FILE *f, const struct facts *c, struct queries *cited);
 /* What each caution means. */
 void section_cautions(FILE *f);
 /* Network databases: which, how old, known to the ledger or not. */

@@ -1,0 +1,114 @@
+#include "report/queries.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "report/html.h"
+#include "report/rows.h"
+#include "schema/log.h"
+
+static char *copy(const char *s)
+{
+	char *c = strdup(s);
+
+	if (c == NULL)
+		log_die("out of memory");
+	return c;
+}
+
+char *queries_text(sqlite3_stmt *st)
+{
+	char *text = st ? sqlite3_expanded_sql(st) : NULL, *own;
+
+	if (text == NULL)
+		return NULL;
+	own = copy(text);
+	sqlite3_free(text);
+	return own;
+}
+
+char *queries_bound(sqlite3 *db, const char *sql, const char *key)
+{
+	struct rows r;
+	char *text;
+
+	rows_open(&r, db, sql, key);
+	text = queries_text(r.st);
+	rows_close(&r);
+	return text;
+}
+
+void queries_cite(struct queries *q, FILE *f, const char *what,
+    const char *sql)
+{
+	size_t i = 0;
+
+	if (sql == NULL)
+		return;
+	while (i < q->n && strcmp(q->at[i].sql, sql))
+		i++;
+	if (i == q->n) {
+		struct query *more = realloc(q->at, (q->n + 1) *
+		    sizeof(*more));
+
+		if (more == NULL)
+			log_die("out of memory");
+		q->at = more;
+		q->at[q->n++] = (struct query){ copy(what), copy(sql) };
+	}
+	fprintf(f, " <a class=q href=\"#q%zu\" aria-label=\"Query %zu\">Q%zu"
+	    "</a>", i + 1, i + 1, i + 1);
+}
+
+void queries_cite_st(struct queries *q, FILE *f, const char *what,
+    sqlite3_stmt *st)
+{
+	char *sql = queries_text(st);
+
+	queries_cite(q, f, what, sql);
+	free(sql);
+}
+
+void queries_cite_sql(struct queries *q, FILE *f, const char *what,
+    sqlite3 *db, const char *sql, const char *key)
+{
+	char *text = queries_bound(db, sql, key);
+
+	queries_cite(q, f, what, text);
+	free(text);
+}
+
+void queries_write(struct queries *q, FILE *f, bool pseudonyms)
+{
+	if (q->n == 0)
+		return;
+	fputs("<section>\n<h2 id=queries>The SQL behind the numbers</h2>\n<p>A "
+	    "number is marked with the query that gives it again. The tables "
+	    "of derived.db are made of evidence.db alone, by "
+	    "schema/derived.sql. To run a query:</p>\n<pre>sqlite3 -readonly "
+	    "CASE/derived.db \"ATTACH 'file:CASE/evidence.db?mode=ro' AS "
+	    "evidence\" \"SQL\"</pre>\n", f);
+	if (pseudonyms)
+		fputs("<p>They ran on the copy under pseudonyms. On the case "
+		    "itself they give the same numbers, and the real "
+		    "addresses.</p>\n", f);
+	for (size_t i = 0; i < q->n; i++) {
+		fprintf(f, "<h3 class=sid id=q%zu>Q%zu. ", i + 1, i + 1);
+		html_plain(f, q->at[i].what);
+		fputs("</h3>\n<pre class=sql>", f);
+		html_plain(f, q->at[i].sql);
+		fputs("</pre>\n", f);
+	}
+	fputs("</section>\n", f);
+	queries_free(q);
+}
+
+void queries_free(struct queries *q)
+{
+	for (size_t i = 0; i < q->n; i++) {
+		free(q->at[i].what);
+		free(q->at[i].sql);
+	}
+	free(q->at);
+	*q = (struct queries){ 0 };
+}

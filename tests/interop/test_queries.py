@@ -1,0 +1,405 @@
+#!/usr/bin/env python3
+"""Every query that a report prints, run again with sqlite3 alone, gives the
+numbers that stand beside its mark. A query that nothing here knows how to
+compare is a failure."""
+import csv
+import html
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.dont_write_bytecode = True
+sys.path[:0] = [HERE, os.path.join(HERE, "../geo")]
+
+import lab_mmdb			# noqa: E402
+import synthetic		# noqa: E402
+from tap import Tap		# noqa: E402
+
+PROGRAM = os.environ.get("SWARMWITNESS") or \
+    os.path.join(synthetic.ROOT, "build/san/swarmwitness")
+SHOWN = 12			# rows of a chart's list, the rest is one row
+tap = Tap()
+tmp = tempfile.mkdtemp(prefix="test_queries.")
+
+
+def at(*name):
+	return os.path.join(tmp, *name)
+
+
+def read(folder, name):
+	with open(os.path.join(folder, name), encoding="utf-8",
+	    newline="") as f:
+		return f.read()
+
+
+def sqlite(case, sql):
+	"""Rows of texts, as the page says to ask for them."""
+	r = subprocess.run(["sqlite3", "-init", "/dev/null", "-batch",
+	    "-noheader", "-csv", "-readonly", os.path.join(case,
+	    "derived.db"), "ATTACH 'file:%s/evidence.db?mode=ro' AS evidence" %
+	    case, sql], capture_output=True, text=True)
+	if r.returncode or r.stderr:
+		raise ValueError(r.stderr)
+	return list(csv.reader(io.StringIO(r.stdout)))
+
+
+def words(markup):
+	"""What a reader sees of it; thin spaces within numbers are none."""
+	text = html.unescape(re.sub(r"<br>|</t[dhr]>", " ", markup))
+	text = re.sub(r"<[^>]*>", "", text)
+	return " ".join(re.sub(r"(?<=\d)[\u2009\u202f](?=\d)", "",
+	    text).replace("\xa0", " ").split())
+
+
+class Asked:
+	"""A page, its queries, and where each is cited."""
+
+	def __init__(self, case, folder, name):
+		self.case, self.folder, self.name = case, folder, name
+		self.page = read(folder, name)
+		self.queries = [(int(n), html.unescape(what),
+		    html.unescape(sql)) for n, what, sql in re.findall(
+		    r"<h3 class=sid id=q(\d+)>Q\d+\. (.*?)</h3>\n"
+		    r"<pre class=sql>(.*?)</pre>", self.page, re.S)]
+		self.cited = {int(n) for n in re.findall(
+		    r'<a class=q href="#q(\d+)"', self.page)}
+
+	def around(self, n, before, after):
+		"""The markup from the last `before` to the next `after`."""
+		mark = self.page.index('<a class=q href="#q%d"' % n)
+		return self.page[self.page.rindex(before, 0, mark):
+		    self.page.index(after, mark)]
+
+	def cells(self, n):
+		"""Of the table that the mark stands in: words of each row."""
+		part = self.page[self.page.index('<a class=q href="#q%d"' % n):]
+		body = part[part.index("<tbody>"):part.index("</tbody>")]
+		return [[words(c) for c in re.findall(
+		    r"<t[hd][^>]*>(.*?)</t[hd]>", row, re.S)]
+		    for row in re.findall(r"<tr>(.*?)</tr>", body, re.S)]
+
+
+def stamp(ns):
+	"""To the second, as pages round down at least."""
+	ns = int(ns)
+	r = subprocess.run(["sqlite3", ":memory:", "SELECT "
+	    "strftime('%%Y-%%m-%%dT%%H:%%M:%%S', %d, 'unixepoch')" %
+	    (ns // 10 ** 9)], capture_output=True, text=True)
+	return r.stdout.strip()
+
+
+def chart(a, n, rows):
+	"""A chart's table and CSV have the rows, in the query's order but where
+	a chart has its own."""
+	figure = a.around(n, "<figure>", "</figure>")
+	if "There is nothing to show" in figure:
+		return not rows
+	name = re.search(r"Also in (\S+\.csv)", figure)[1]
+	file = list(csv.reader(io.StringIO(read(a.folder, name))))[1:]
+	if name.endswith(("countries.csv", "networks.csv")):
+		return sum(int(r[1]) for r in file) == len(rows)
+	if name.endswith("levels.csv"):
+		return {r[0].split(" ")[0]: r[1] for r in file
+		    if r[1] != "0"} == dict(rows)
+	if name.endswith("held.csv"):
+		return {r[0]: r[1] for r in file if r[1] != "0"} == dict(rows)
+	if name.endswith(("present.csv", "moves.csv")):
+		return [r[1:] for r in file] == [r[1:] for r in rows] and all(
+		    q[0].startswith(p[0]) for p, q in zip(file, rows))
+	want = [["not said" if r[0] == "" else r[0], r[1]]
+	    for r in rows[:SHOWN]]
+	if len(rows) > SHOWN:
+		want.append(["%d others" % (len(rows) - SHOWN),
+		    str(sum(int(r[1]) for r in rows[SHOWN:]))])
+	return unformula(file) == want
+
+
+def unformula(file):
+	"""Cells without the quote that defuses a formula."""
+	return [[c[1:] if c[:2] in ("'=", "'+", "'-", "'@") else c
+	    for c in row] for row in file]
+
+
+def numbers(text):
+	return [int(x) for x in re.findall(r"\d+", text)]
+
+
+def of_table(columns):
+	"""Columns of the answer that stand, as numbers, in the rows."""
+	def compare(a, n, rows):
+		cells = a.cells(n)
+		return len(cells) == len(rows) and all(
+		    numbers(c[k])[:1] == [int(r[i])] for c, r in
+		    zip(cells, rows) for k, i in columns.items())
+	return compare
+
+
+def of_words(before, after, pattern, columns):
+	"""Numbers that the words around the mark have."""
+	def compare(a, n, rows):
+		m = re.search(pattern, words(a.around(n, before, after)))
+		return m is not None and [int(g) for g in m.groups()] == \
+		    [int(rows[0][i] or 0) for i in columns]
+	return compare
+
+
+def ladder(a, n, rows):
+	"""The case report's table: the highest level first."""
+	row = a.around(n, "<tr>", "</tr>")
+	over = [int(words(c)) for c in re.findall(
+	    r"<td class=n>(.*?)</td>", row)]
+	return over[1:] == [int(dict(rows).get(str(k), 0))
+	    for k in range(5, -1, -1)]
+
+
+def addresses(a, n, rows):
+	row = a.around(n, "<tr>", "</tr>")
+	return words(re.search(r"<td class=n>(.*?)</td>", row)[1]) == \
+	    rows[0][0]
+
+
+def endpoints(a, n, rows):
+	"""Every row of the lists: address, port, day, level and counts."""
+	want, got = [], []
+	for r in rows:
+		want.append((r[0], r[1], r[3], r[4], int(r[7]), int(r[8]),
+		    int(r[9])))
+	pages = sorted(f for f in os.listdir(a.folder) if f.startswith(
+	    a.name[:a.name.index("-endpoints-")] + "-endpoints-"))
+	for name in pages:
+		level = None
+		for head, row in re.findall(r"<h2>(.*?)</h2>|<tr>(<th scope=row>"
+		    r".*?)</tr>", read(a.folder, name), re.S):
+			if head:
+				level = words(head)[0]
+				continue
+			text = words(row)
+			def count(word):
+				m = re.search(r"(\d+) " + word, text)
+				return int(m[1]) if m else 0
+			got.append((*re.match(r"(\S+) port (\d+)",
+			    text).groups(), re.search(r"class=day>(\S{10})<",
+			    row)[1], level, count("matched"), count("failed"),
+			    count("times? \\(first|times?,")))
+	# the page shows when it was last seen: days are the query's
+	return sorted(want) == sorted(got)
+
+
+def conversations(a, n, rows):
+	seen = {int(x) for x in re.findall(r"#(\d+)", " ".join(words(c)
+	    for c in re.findall(r"<span class=how>(named .*?|conversation.*?|"
+	    r"\d+ conversations.*?|attempt.*?)</span>", a.page)))}
+	firsts = {int(x) for x in re.findall(r"\(first #(\d+)\)", a.page)}
+	conns = {int(r[0]) for r in rows}
+	return bool(rows or not seen - firsts) and seen - firsts <= conns
+
+
+def torrent(a, n, rows):
+	text = words(a.around(n, "<dl>", "</dl>"))
+	size = re.search(r"(\d+) bytes in (\d+) pieces? of (\d+) byte", text)
+	r, = rows
+	return r[0] in text and (r[2] == "" and "not in the ledger" in text or
+	    size is not None and list(size.groups()) == [r[2], r[4], r[3]])
+
+
+def times_in(before, after, columns):
+	def compare(a, n, rows):
+		text = words(a.around(n, before, after))
+		return all(stamp(rows[0][i]) in text for i in columns)
+	return compare
+
+
+def run_itself(a, n, rows):
+	text = words(a.around(n, "<h3>Run", "</dl>"))
+	d = json.loads(rows[0][2])
+	return all(stamp(rows[0][i]) in text for i in (0, 1)) and all(
+	    str(d[k]) in text for k in ("program", "version", "commit",
+	    "executable_sha256"))
+
+
+def settings(a, n, rows):
+	"""The page's sentences name those that are set."""
+	part = words(a.page[a.page.index('<a class=q href="#q%d"' % n):])
+	part = part[:part.index("What came of it")]
+	return len(rows) == 1 and all(v in part or k not in (0, 16)
+	    for k, v in enumerate(rows[0]) if v)
+
+
+def ended(a, n, rows):
+	text = words(a.around(n, "<h3>Run", "</dl>"))
+	return rows[0][1] in text if rows else "no end record" in text
+
+
+def clock(a, n, rows):
+	text = words(a.around(n, "<dt>Clock", "</dd>"))
+	r = [int(x or 0) for x in rows[0][:5]]
+	if "as the imported files have it" in text:
+		return r[1] == 0 and r[4] == 0
+	m = re.search(r"(\d+) of (\d+) questions", text)
+	return [int(x) for x in m.groups()] == [r[1], r[0]] and \
+	    ("ever reached" in text) == (r[1] == 0) and \
+	    (r[1] == 0 or r[2] > 0 or "± %d ms" % -(-r[4] // 10 ** 6) in text)
+
+
+def packets(a, n, rows):
+	text = words(a.around(n, "<dt>Packets", "</dd>"))
+	m = re.search(r"(\d+) packets? in (\d+) savefiles?, (\d+) bytes?; "
+	    r"dropped by the kernel (\d+), by the interface (\d+)", text)
+	r = [int(x or 0) for x in rows[0][:5]]
+	return "none were kept" in text if r[0] == 0 else \
+	    [int(x) for x in m.groups()] == [r[1], r[0], r[2], r[3], r[4]]
+
+
+def stalls(a, n, rows):
+	text = words(a.around(n, "<dt>Stalls", "</dd>"))
+	m = re.search(r"(\d+) times? the observer lagged.*dropped: (\d+)", text)
+	return text.startswith("Stallsnone") if rows[0][0] == "0" else \
+	    m is not None and list(m.groups()) == [rows[0][0], rows[0][2]]
+
+
+def ledger(a, n, rows):
+	text = words(a.around(n, "<dl>", "</dl>"))
+	m = re.search(r"Ledger(\d+) records?.*Erasures(\d+)", text)
+	return list(m.groups()) == [rows[0][0], rows[0][2]] and \
+	    rows[0][1] in text
+
+
+def counts(a, n, rows):
+	"""Of the estimate, if there is one."""
+	text = words(a.around(n, "<h2 id=size>", "<h2 id=unseen>"))
+	if "No estimate" in text:
+		return len(rows) == 1
+	m = re.search(r"First count(\d+).*Second count(\d+).*In both(\d+)",
+	    text)
+	return list(m.groups()) == rows[0]
+
+
+def stamps(a, n, rows):
+	return [c[0].lstrip("#") for c in a.cells(n)] == [r[0] for r in rows]
+
+
+def checkpoint(a, n, rows):
+	part = a.page[a.page.index('<a class=q href="#q%d"' % n):]
+	return html.unescape(re.search(r"<pre>(.*?)</pre>", part,
+	    re.S)[1]) == rows[0][1]
+
+
+def shares(a, n, rows):
+	return [numbers(" ".join(c[1:4])) for c in a.cells(n)] == [
+	    [int(x) for x in r[2:5]] for r in rows]
+
+
+KNOWN = (
+	(r"Swarm \d+: addresses$", addresses),
+	(r"Swarm \d+: endpoints by level$", ladder),
+	(r"The ledger: ", ledger),
+	(r"The run of record #\d+: what it recorded", run_itself),
+	(r"The run of record #\d+: how it ended$", ended),
+	(r"The run of record #\d+: its clock", clock),
+	(r"The run of record #\d+: its packets", packets),
+	(r"The run of record #\d+: its stalls", stalls),
+	(r"The run of record #\d+: its settings$", settings),
+	(r"The run of record #\d+: dials", of_words("<p>What came", "</p>",
+	    r"(\d+) dials?, of which (\d+) got a connection; (\d+) incoming "
+	    r"connections?; (\d+) conversations? .*?; (\d+) pieces? that "
+	    r"matched and (\d+) that", range(6))),
+	(r"What each source named", shares),
+	(r"The newest checkpoint$", checkpoint),
+	(r"Time stamps$", stamps),
+	(r"The torrent$", torrent),
+	(r"Where the hashes are from$", lambda a, n, rows: all("#" + r[0] in
+	    a.page and r[1] in words(a.page) for r in rows) and rows),
+	(r"Addresses$", of_words("<p class=lead>", "</p>",
+	    r"^(\d+) address", [0])),
+	(r"Endpoints by level$", lambda a, n, rows: int(re.search(
+	    r"(\d+) endpoints?", words(a.around(n, "<p class=lead>",
+	    "</p>")))[1]) == sum(int(r[1]) for r in rows)),
+	(r"The observer’s own addresses$", of_words("<p class=lead>", "</p>",
+	    r"own: (\d+)", [0])),
+	(r"Endpoints that connected$", of_words("<p>", "</p>", r"^(\d+)",
+	    [0])),
+	(r"Sources$", of_table({1: 2, 2: 3, 3: 4})),
+	(r"Coverage$", of_table({3: 3, 4: 4})),
+	(r"Two counts of the swarm", counts),
+	(r"When sources were asked$", times_in("<dt>Time", "</dd>", (0, 1))),
+	(r"Rows of all pages", endpoints),
+	(r"Conversations of the swarm", conversations),
+	(r"Self-tests recorded$", of_words("<p>Self-tests", "</p>",
+	    r"(\d+) of (\d+) passed", (0, 1))),
+)
+
+
+def ask(a, what):
+	"""Runs all of a page's queries."""
+	wrong = []
+	for n, name, sql in a.queries:
+		compare = [f for p, f in KNOWN if re.match(p, name)] or [chart]
+		try:
+			if not compare[0](a, n, sqlite(a.case, sql)):
+				wrong.append((n, name, "differs"))
+		except (ValueError, TypeError, AttributeError, IndexError,
+		    KeyError) as e:
+			wrong.append((n, name, repr(e)))
+	tap.claim(a.queries and not wrong and a.cited == {n for n, _, _ in
+	    a.queries} == set(range(1, len(a.queries) + 1)), "%s: sqlite3 "
+	    "gives again what stands beside each of %d marks" % (what,
+	    len(a.queries)), wrong)
+	return len(a.queries)
+
+
+def pages(case, what, *args, skip=()):
+	out = at("out." + what)
+	r = subprocess.run([PROGRAM, "report", *args, case, "-o", out],
+	    capture_output=True, text=True)
+	if r.returncode:
+		print("# " + r.stderr)
+	n = sum(ask(Asked(case, out, name), "%s, %s" % (what, name))
+	    for name in sorted(os.listdir(out)) if name.endswith(".html") and
+	    "class=q href" in read(out, name))
+	return n
+
+
+def changed(case):
+	"""The comparison notices a number that is not the ledger's."""
+	out = at("out.live")
+	name = os.path.join(out, "swarm-1.html")
+	page = read(out, "swarm-1.html")
+	with open(name, "w", encoding="utf-8", newline="") as f:
+		f.write(re.sub(r"(<p class=lead>)\d+( address)", r"\g<1>77\2",
+		    page))
+	a = Asked(case, out, "swarm-1.html")
+	n, _, sql = next(q for q in a.queries if q[1] == "Addresses")
+	compare, = (f for p, f in KNOWN if p == "Addresses$")
+	tap.claim(not compare(a, n, sqlite(case, sql)),
+	    "a number that is not the ledger's is noticed")
+
+
+def main():
+	with open(at("lab.mmdb"), "wb") as f:
+		f.write(lab_mmdb.build({"10.77.0.0/16": {"country": "DE",
+		    "asn": 64512, "org": "<b>Lab"}}))
+	synthetic.story(at("live"))
+	synthetic.imported(at("theirs"))
+	synthetic.two_sources(at("two"))
+	synthetic.crowd(at("crowd"), 2500)
+	n = pages(at("live"), "live", "--geo", at("lab.mmdb"))
+	n += pages(at("live"), "address", "--ip", "10.77.1.1")
+	n += pages(at("theirs"), "imported")
+	n += pages(at("two"), "estimated")
+	n += pages(at("crowd"), "crowd")
+	tap.claim(n > 100, "%d queries were run" % n)
+	changed(at("live"))
+	return tap.status()
+
+
+try:
+	status = main()
+finally:
+	shutil.rmtree(tmp, ignore_errors=True)
+sys.exit(status)
