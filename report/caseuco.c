@@ -139,8 +139,7 @@ static void hash(struct graph *g, const char *method, const char *value,
 	json_open(&g->j, NULL, '{');
 	json_str(&g->j, "@id", id_of(g, id, "hash", "%s/%s", method, of));
 	json_str(&g->j, "@type", "uco-types:Hash");
-	typed(g, "uco-types:hashMethod", "uco-vocabulary:HashNameVocab",
-	    method);
+	json_str(&g->j, "uco-types:hashMethod", method);
 	typed(g, "uco-types:hashValue", "xsd:hexBinary", value);
 	json_close(&g->j, '}');
 }
@@ -340,7 +339,7 @@ static int put_pieces(struct graph *g)
 
 		snprintf(seq, sizeof(seq), "%lld", (long long)rows_int(&q, 0));
 		begin(g, id_of(g, id, "piece", "%s", seq),
-		    "uco-observable:ObservableObject");
+		    "uco-observable:ContentData");
 		json_str(&g->j, "uco-core:description", rows_null(&q, 5) ?
 		    "Data of a piece, too little to check." : rows_int(&q, 5) ?
 		    "A whole piece that matched the torrent’s hash." :
@@ -374,12 +373,14 @@ static int put_pieces(struct graph *g)
 static void put_file(struct graph *g, const char *name, int64_t bytes,
     const char *sha256)
 {
+	const char *slash = strrchr(name, '/');
 	char id[ID_MAX];
 
 	begin(g, id_of(g, id, "file", "%s", name), "uco-observable:File");
 	json_open(&g->j, "uco-core:hasFacet", '[');
 	facet(g, "file-facet", "uco-observable:FileFacet", name);
-	json_str(&g->j, "uco-observable:fileName", name);
+	json_str(&g->j, "uco-observable:fileName", slash ? slash + 1 : name);
+	json_str(&g->j, "uco-observable:filePath", name);
 	if (bytes >= 0)
 		whole(g, "uco-observable:sizeInBytes", bytes);
 	json_close(&g->j, '}');
@@ -531,7 +532,6 @@ static void put_context(struct json *j)
 	"https://ontology.unifiedcyberontology.org/uco/" name "/" }
 		UCO("action"), UCO("core"), UCO("identity"),
 		UCO("observable"), UCO("tool"), UCO("types"),
-		UCO("vocabulary"),
 		{ "xsd", "http://www.w3.org/2001/XMLSchema#" },
 	};
 
