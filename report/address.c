@@ -98,12 +98,12 @@ static int read_swarm(struct address *a, const struct endpoints_of *of,
 }
 
 int address_read(struct address *a, const struct facts *c,
-    const struct endpoints_of *of, const char *swarm)
+    const struct endpoints_of *of, const char *swarm, bool packets)
 {
 	struct rows q;
 	int r = 0;
 
-	*a = (struct address){ .facts = c };
+	*a = (struct address){ .facts = c, .frames.left_out = !packets };
 	rows_open(&q, c->db, SWARM_STEPS " SELECT s.swarm, t.name, t.total_bytes "
 	    "FROM s LEFT JOIN swarm AS t ON t.swarm = s.swarm WHERE s.swarm "
 	    "IS NOT NULL AND ?1 IN ('', s.swarm) AND EXISTS (SELECT 1 FROM "
@@ -114,8 +114,9 @@ int address_read(struct address *a, const struct facts *c,
 	while (r == 0 && rows_next(&q))
 		r = read_swarm(a, of, rows_text(&q, 0), rows_copy(&q, 1),
 		    rows_null(&q, 2) ? -1 : rows_int(&q, 2));
-	return rows_close(&q) || r || frames_read(&a->frames, c, of, swarm) ?
-	    -1 : 0;
+	if (rows_close(&q) || r)
+		return -1;
+	return packets ? frames_read(&a->frames, c, of, swarm) : 0;
 }
 
 void address_free(struct address *a)

@@ -33,9 +33,9 @@ struct address {
 };
 
 /* endpoints_prepare for this address comes first. of->ip is set; swarm: only
- * this one, or NULL. -1 logged. */
+ * this one, or NULL; packets: savefiles are searched. -1 logged. */
 int address_read(struct address *a, const struct facts *c,
-    const struct endpoints_of *of, const char *swarm);
+    const struct endpoints_of *of, const char *swarm, bool packets);
 void address_free(struct address *a);
 
 /* Whether the case names the address at all, in any swarm, on any day. */

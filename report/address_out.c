@@ -183,7 +183,7 @@ static void put_networks(struct json *j, const struct subject *s)
 		const struct geo_db *d = &s->geo->db[i];
 		struct geo_place p;
 
-		geo_find_in(d, s->of.ip, &p);
+		geo_find_in(s->geo, i, s->of.ip, &p);
 		json_open(j, NULL, '{');
 		json_str(j, "database", d->file);
 		json_str(j, "sha256", d->sha256);
@@ -191,7 +191,7 @@ static void put_networks(struct json *j, const struct subject *s)
 		json_str(j, "country", p.country[0] ? p.country : NULL);
 		put_known(j, "asn", p.asn ? (int64_t)p.asn : -1);
 		json_str(j, "network", p.org[0] ? p.org : NULL);
-		json_int(j, "prefix", p.prefix);
+		put_known(j, "prefix", p.prefix);
 		put_known(j, "accuracy_radius_km", p.radius_km);
 		json_close(j, '}');
 	}
@@ -208,6 +208,8 @@ int address_json(FILE *f, const struct subject *s, const struct address *a)
 	json_int(&j, "format", 1);
 	json_str(&j, "made_by", "swarmwitness " SW_VERSION ", commit "
 	    SW_COMMIT);
+	if (s->pseudonyms)
+		json_bool(&j, "pseudonyms", true);
 	json_str(&j, "ip", s->of.ip);
 	put_known(&j, "port", s->of.port);
 	json_str(&j, "from_day", s->of.from_day);

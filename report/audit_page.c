@@ -277,7 +277,7 @@ int audit_index(FILE *f, const struct audit *a)
 	write_rows(f, a);
 	section_runs(f, a->subject.cases, &cited);
 	section_checking(f);
-	queries_write(&cited, f, false);
+	queries_write(&cited, f, &a->subject);
 	markup_foot(f);
 	return 0;
 }

@@ -274,7 +274,7 @@ static int put_address(struct manifest *m, const struct subject *s,
 		return -1;
 	if (reference_put(m, s))
 		return -1;
-	return put_drafts(m, s);
+	return s->pseudonyms ? 0 : put_drafts(m, s);
 }
 
 static int write_address(struct manifest *m, const struct subject *s)
@@ -285,7 +285,8 @@ static int write_address(struct manifest *m, const struct subject *s)
 	if (a == NULL)
 		log_die("out of memory");
 	for (size_t i = 0; i < s->n && r == 0; i++)
-		r = address_read(&a[i], &s->cases[i], &s->of, s->swarm);
+		r = address_read(&a[i], &s->cases[i], &s->of, s->swarm,
+		    !s->pseudonyms);
 	if (r == 0)
 		r = put_address(m, s, a);
 	for (size_t i = 0; i < s->n; i++)

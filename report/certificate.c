@@ -162,7 +162,7 @@ int certificate_process(FILE *f, const struct subject *s)
 	fputs("</section>\n<section>\n", f);
 	signature(f);
 	fputs("</section>\n", f);
-	queries_write(&cited, f, s->pseudonyms);
+	queries_write(&cited, f, s);
 	markup_foot(f);
 	return r;
 }

@@ -32,6 +32,7 @@ struct frames {
 	size_t talks;
 	size_t kept;
 	bool cut;		/* FRAMES_MOST was reached */
+	bool left_out;		/* no savefile was looked into */
 	int64_t unread;		/* savefiles that could not be read */
 };
 

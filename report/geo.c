@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "report/pseudonym.h"
 #include "schema/casedir.h"
 #include "schema/log.h"
 #include "wire/endpoint.h"
@@ -122,25 +123,48 @@ int64_t geo_built_ns(const struct geo_db *db)
 	return s > INT64_MAX / 1000000000 ? 0 : (int64_t)s * 1000000000;
 }
 
-void geo_find_in(const struct geo_db *db, const char *ip,
+void geo_veil(struct geo *g, const struct pseudonym *p)
+{
+	g->veil = p;
+	for (size_t i = 0; i < g->n; i++) {
+		char *name = pseudonym_copy(p, g->db[i].file);
+
+		free(g->db[i].file);
+		g->db[i].file = name;
+	}
+}
+
+/* Asks the databases from .. to - 1. */
+static void find(const struct geo *g, size_t from, size_t to, const char *ip,
     struct geo_place *out)
 {
 	struct endpoint at = { 0 };
-
-	*out = (struct geo_place){ .radius_km = -1 };
-	if (endpoint_parse_ip(span_str(ip), &at))
-		find_in(db, &at, out);
-}
-
-void geo_find(const struct geo *g, const char *ip, struct geo_place *out)
-{
-	struct endpoint at = { 0 };
+	char *org;
 
 	*out = (struct geo_place){ .radius_km = -1 };
 	if (!endpoint_parse_ip(span_str(ip), &at))
 		return;
-	for (size_t i = 0; i < g->n; i++)
+	if (g->veil)
+		at = pseudonym_back(g->veil, &at);
+	for (size_t i = from; i < to; i++)
 		find_in(&g->db[i], &at, out);
+	if (g->veil) {
+		out->radius_km = out->prefix = -1;
+		org = pseudonym_copy(g->veil, out->org);
+		snprintf(out->org, sizeof(out->org), "%s", org);
+		free(org);
+	}
+}
+
+void geo_find_in(const struct geo *g, size_t i, const char *ip,
+    struct geo_place *out)
+{
+	find(g, i, i + 1, ip, out);
+}
+
+void geo_find(const struct geo *g, const char *ip, struct geo_place *out)
+{
+	find(g, 0, g->n, ip, out);
 }
 
 /* One side of a tree node: -1 damage, 1 an entry with something for us. */

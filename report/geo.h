@@ -18,9 +18,11 @@ struct geo_db {
 	int64_t bytes;
 };
 
+struct pseudonym;
 struct geo {
 	struct geo_db *db;
 	size_t n;
+	const struct pseudonym *veil;	/* addresses asked about are of it */
 };
 
 struct geo_place {
@@ -28,7 +30,7 @@ struct geo_place {
 	uint32_t asn;		/* 0 if unknown */
 	char org[128];		/* of the network; UTF-8, hostile; "" */
 	int radius_km;		/* accuracy, as a city database states; -1 */
-	int prefix;		/* of the block that holds the address */
+	int prefix;		/* of the block that holds the address; -1 */
 };
 
 /* Opens one more; databases given first are asked first. -1 with one line
@@ -37,11 +39,18 @@ struct geo_place {
 int geo_add(struct geo *g, const char *file);
 void geo_close(struct geo *g);
 
+/*
+ * From now on addresses asked about are pseudonyms: the real ones are looked
+ * up, and what is coarser is told: country and network, not how large a block
+ * the address lies in. Addresses in names of files and networks are replaced.
+ */
+void geo_veil(struct geo *g, const struct pseudonym *p);
+
 /* When it was built, as it says; 0 if that is absurd. */
 int64_t geo_built_ns(const struct geo_db *db);
 
-/* What one database says of ip. */
-void geo_find_in(const struct geo_db *db, const char *ip,
+/* What database i says of ip. */
+void geo_find_in(const struct geo *g, size_t i, const char *ip,
     struct geo_place *out);
 
 /* What the databases say of ip (text). Damage found on the way is nothing

@@ -158,13 +158,17 @@ static void write_margins(FILE *f, const struct subject *s,
 static void write_custody(FILE *f, const struct subject *s)
 {
 	if (s->pseudonyms)
-		fputs("<p class=custody><strong>Pseudonyms.</strong> No address "
+		fprintf(f, "<p class=custody><strong>Pseudonyms.</strong> No address "
 		    "in this report is the one that was observed. Each stands "
 		    "for one, always the same, and those that begin alike stand "
 		    "for addresses that begin alike. Peer ids and node ids are "
 		    "replaced too. Nothing here can be held against the case "
 		    "without the key; digests and checkpoints are those of the "
-		    "case itself.</p>\n", f);
+		    "case itself.%s</p>\n", s->geo && s->geo->n ? " Countries "
+		    "and networks are those of the real addresses: they narrow "
+		    "them down, and where a network has few blocks of addresses "
+		    "they can tell how these begin, and how all begin that "
+		    "begin alike here." : "");
 	for (size_t i = 0; i < s->n; i++) {
 		const struct facts *c = &s->cases[i];
 

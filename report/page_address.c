@@ -105,7 +105,17 @@ static int write_told(FILE *f, const struct subject *s,
 	    "record number. Times are UTC by the observer’s clock. Packet is the "
 	    "last one that the address sent no later than the record: its "
 	    "savefile in the case’s folder packets, and its number there, as "
-	    "Wireshark counts.</p>\n", f);
+	    "Wireshark counts. The message begins in that packet or an earlier "
+	    "one of its conversation, and may end before it: what came in "
+	    "several packets is read in one go, so that some of these may be "
+	    "of later messages.</p>\n", f);
+	if (s->of.from_day || s->of.to_day)
+		fputs("<p>Days were asked for. They are whole, whatever time of "
+		    "day was given, because levels are those of days; a "
+		    "conversation that touches one of them is told whole.</p>"
+		    "\n", f);
+	if (s->pseudonyms)
+		fputs("<p>Under pseudonyms no packets are named.</p>\n", f);
 	if (a->frames.unread)
 		fprintf(f, "<p>Savefiles that could not be read here: %lld."
 		    "</p>\n", (long long)a->frames.unread);
@@ -173,7 +183,7 @@ static void write_network(FILE *f, const struct subject *s)
 		const struct geo_db *d = &s->geo->db[i];
 		struct geo_place p;
 
-		geo_find_in(d, s->of.ip, &p);
+		geo_find_in(s->geo, i, s->of.ip, &p);
 		fputs("<tr><th scope=row>", f);
 		html_text(f, d->file);
 		fputs("</th><td>", f);
@@ -185,7 +195,10 @@ static void write_network(FILE *f, const struct subject *s)
 		if (p.org[0])
 			html_text(f, p.org);
 		fputs(p.asn || p.org[0] ? "</td>" : "–</td>", f);
-		fprintf(f, "<td class=n>/%d</td>", p.prefix);
+		if (p.prefix >= 0)
+			fprintf(f, "<td class=n>/%d</td>", p.prefix);
+		else
+			fputs("<td class=n>not told</td>", f);
 		if (p.radius_km >= 0)
 			fprintf(f, "<td class=n>%d km</td>", p.radius_km);
 		else
@@ -262,17 +275,19 @@ static void write_sql(FILE *f, const struct address *a, size_t cases)
 
 int page_address(FILE *f, const struct subject *s, const struct address *a)
 {
-	char title[96], about[200];
+	char title[96], about[200], days[96] = "all days";
+	const struct endpoints_of *of = &s->of;
 	int number = 0, id = 1;
 	struct queries cited = { 0 };
 
 	snprintf(title, sizeof(title), "Address record: %s", s->of.ip);
-	snprintf(about, sizeof(about), "%s%.10s, %s%.10s%s%.10s.",
-	    s->of.port < 0 ? "All ports" : "One port, as asked for",
-	    "", s->of.from_day || s->of.to_day ? "days " : "all days",
-	    s->of.from_day ? s->of.from_day : "",
-	    s->of.from_day || s->of.to_day ? " to " : "",
-	    s->of.to_day ? s->of.to_day : "");
+	if (of->from_day || of->to_day)
+		snprintf(days, sizeof(days), "whole UTC days%s%.10s%s%.10s, as "
+		    "asked for", of->from_day ? " from " : "", of->from_day ?
+		    of->from_day : "", of->to_day ? " to " : "", of->to_day ?
+		    of->to_day : "");
+	snprintf(about, sizeof(about), "%s, %s.", of->port < 0 ? "All ports" :
+	    "One port, as asked for", days);
 	markup_head(f, s, "A", title, about);
 	fputs("<section>\n<h2 id=short>In short</h2>\n<p>This is what the ledger "
 	    "holds of one address. It states what was observed, what that does "
@@ -299,7 +314,7 @@ int page_address(FILE *f, const struct subject *s, const struct address *a)
 		section_runs(f, &s->cases[i], &cited);
 	section_checking(f);
 	write_sql(f, a, s->n);
-	queries_write(&cited, f, s->pseudonyms);
+	queries_write(&cited, f, s);
 	markup_foot(f);
 	return 0;
 }

@@ -223,7 +223,7 @@ int page_write(FILE *f, const struct subject *s, const struct manifest *m)
 	section_checking(f);
 	write_exhibits(f, m);
 	method_glossary(f);
-	queries_write(&cited, f, s->pseudonyms);
+	queries_write(&cited, f, s);
 	markup_foot(f);
 	return 0;
 }

@@ -127,7 +127,8 @@ static void cell_packets(FILE *f, const struct frames *frames, int64_t conn)
 		html_count(f, (long long)s.n, "packet", "packets");
 		fputs("</span> ", f);
 	}
-	fputs(at ? "</td>" : "none kept</td>", f);
+	fputs(at ? "</td>" : frames->left_out ? "not told</td>" :
+	    "none kept</td>", f);
 }
 
 static void write_conversation(FILE *f, const struct address *a,

@@ -200,9 +200,14 @@ int page_list(FILE *f, const struct subject *s, struct endpoints *e,
 	    of->swarm, of->page, of->pages);
 	snprintf(exhibit, sizeof(exhibit), "B%d-%d", of->swarm, of->page);
 	markup_head(f, s, exhibit, title, "The highest level first.");
-	fprintf(f, "<p><a href=\"swarm-%d.html\">Swarm %d</a>, <a href="
-	    "\"index.html#cautions\">what the cautions mean</a>. Rows of all "
-	    "pages:", of->swarm, of->swarm);
+	fprintf(f, "<p><a href=\"swarm-%d.html\">Swarm %d</a>", of->swarm,
+	    of->swarm);
+	if (s->n > 1) {
+		fputs(" of case ", f);
+		html_text(f, e->facts->name);
+	}
+	fputs(", <a href=\"index.html#cautions\">what the cautions mean</a>. "
+	    "Rows of all pages:", f);
 	sql = endpoints_rows_sql(e);
 	queries_cite(&cited, f, "Rows of all pages; addresses of one level in "
 	    "the order of their text, where the pages have that of their "
@@ -228,7 +233,7 @@ int page_list(FILE *f, const struct subject *s, struct endpoints *e,
 	}
 	markup_table_end(f);
 	write_pager(f, of->swarm, of->page, of->pages);
-	queries_write(&cited, f, s->pseudonyms);
+	queries_write(&cited, f, s);
 	markup_foot(f);
 	return more ? 1 : 0;
 }

@@ -14,7 +14,7 @@
 static void write_torrent(FILE *f, const struct rows *q,
     struct queries *cited)
 {
-	fputs("<dl>\n<dt>Infohash</dt><dd><code>", f);
+	fputs("<dt>Infohash</dt><dd><code>", f);
 	html_plain(f, rows_text(q, 0));
 	fputs("</code></dd>\n<dt>Torrent</dt><dd>", f);
 	if (rows_null(q, 2)) {
@@ -340,11 +340,12 @@ int page_swarm(FILE *f, const struct subject *s, const struct facts *c,
 	    "changed.");
 	fputs("<p><a href=\"index.html\">The case report</a></p>\n"
 	    "<section>\n<h2 id=torrent>The torrent</h2>\n", f);
+	fputs("<dl>\n", f);
+	if (s->n > 1)
+		markup_given(f, "Case", c->name);
 	rows_open(&q, c->db, SUBJECT_SWARMS, swarm);
 	if (rows_next(&q))
 		write_torrent(f, &q, &cited);
-	else
-		fputs("<dl>\n", f);
 	r = rows_close(&q);
 	if (r || write_origin(f, c, swarm, &cited) ||
 	    write_counts(f, c, swarm, &cited))
@@ -376,7 +377,7 @@ int page_swarm(FILE *f, const struct subject *s, const struct facts *c,
 	fputs("</section>\n<section>\n", f);
 	write_unseen(f, c);
 	fputs("</section>\n", f);
-	queries_write(&cited, f, s->pseudonyms);
+	queries_write(&cited, f, s);
 	markup_foot(f);
 	return 0;
 fail:

@@ -17,6 +17,8 @@ static const char copying[] =
     "INSERT INTO record SELECT seq, utc_ns, mono_ns, kind, swarm, conn, "
     "pseud_ip(ip), port, pseud_detail(detail), NULL, "
     "'00000000000000000000000000000000' FROM theirs.record ORDER BY seq;"
+    "INSERT INTO raw SELECT w.* FROM theirs.raw AS w JOIN theirs.record AS r "
+    "ON r.seq = w.seq WHERE r.kind = 'torrent' ORDER BY w.seq;"
     "INSERT INTO named SELECT seq, n, pseud_ip(ip), port, "
     "'00000000000000000000000000000000' FROM theirs.named ORDER BY seq, n;"
     "INSERT INTO checkpoint SELECT * FROM theirs.checkpoint WHERE size = "

@@ -67,6 +67,30 @@ struct endpoint pseudonym_of(const struct pseudonym *p,
 	return made;
 }
 
+struct endpoint pseudonym_back(const struct pseudonym *p,
+    const struct endpoint *e)
+{
+	size_t bits = e->family == 4 ? 32 : e->family == 6 ? 128 : 0;
+	struct endpoint real = *e;
+	uint8_t in[16], out[16];
+
+	/* bit i was flipped by what the bits before it, real ones, give */
+	for (size_t i = 0; i < bits; i++) {
+		size_t whole = i / 8;
+		uint8_t mask = (uint8_t)(0xff00 >> i % 8);
+
+		memcpy(in, p->pad, 16);
+		memcpy(in, real.addr, whole);
+		if (i % 8)
+			in[whole] = (uint8_t)((real.addr[whole] & mask) |
+			    (p->pad[whole] & ~mask));
+		encrypt(p, in, 16, out);
+		if (out[0] & 0x80)
+			real.addr[whole] ^= (uint8_t)(0x80 >> i % 8);
+	}
+	return real;
+}
+
 void pseudonym_id(const struct pseudonym *p, struct span hex, size_t keep,
     char *out)
 {

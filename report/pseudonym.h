@@ -31,6 +31,10 @@ int pseudonym_open(struct pseudonym *p, const char *file);
 struct endpoint pseudonym_of(const struct pseudonym *p,
     const struct endpoint *e);
 
+/* The address that e stands for. */
+struct endpoint pseudonym_back(const struct pseudonym *p,
+    const struct endpoint *e);
+
 /* Another id for an id of n bytes in hex: its first `keep` bytes, then bytes
  * of HMAC-SHA256 by the key. out has room for 2 n + 1, n at most 32. */
 void pseudonym_id(const struct pseudonym *p, struct span hex, size_t keep,
@@ -51,6 +55,9 @@ struct pseudonym_text {
 void pseudonym_text(const struct pseudonym_text *t, struct span text,
     bool wary, FILE *out);
 
+/* Likewise, every address, into a string to be freed; a copy if p is NULL. */
+char *pseudonym_copy(const struct pseudonym *p, const char *text);
+
 /* The detail of a record: so treated, ids replaced, and what is secret or only
  * bytes in hex set to null. */
 void pseudonym_detail(const struct pseudonym_text *t, struct span json,
@@ -58,8 +65,8 @@ void pseudonym_detail(const struct pseudonym_text *t, struct span json,
 
 /*
  * Makes a case of its own out of the one at `path`, as far as reports read it:
- * no raw bytes, packets, digests of bytes or salts, and no address but its
- * pseudonym. *into is its folder, in TMPDIR, to be given to pseudonym_remove,
+ * no raw bytes but torrents' metainfo (for --reference, which no output holds),
+ * packets, digests of bytes or salts, and no address but its pseudonym. *into is its folder, in TMPDIR, to be given to pseudonym_remove,
  * which also frees it. digest is evidence.db's own, if the case is sealed, else
  * empty. -1 logged, *into possibly set.
  */

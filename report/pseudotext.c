@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "schema/log.h"
+
 /* Values of these keys look like addresses without being any. */
 static const char *const wary[] = { "client", "name", "path", "file", "files",
     "version", NULL };
@@ -174,6 +176,31 @@ void pseudonym_text(const struct pseudonym_text *t, struct span text,
     bool only, FILE *out)
 {
 	scan(t, text, only, false, out);
+}
+
+static bool nowhere(void *ctx, const char *ip)
+{
+	(void)ctx;
+	(void)ip;
+	return false;
+}
+
+char *pseudonym_copy(const struct pseudonym *p, const char *text)
+{
+	struct pseudonym_text t = { p, nowhere, NULL };
+	char *made = NULL;
+	size_t n;
+	FILE *f = open_memstream(&made, &n);
+
+	if (f == NULL)
+		log_die("out of memory");
+	if (p)
+		pseudonym_text(&t, span_str(text), false, f);
+	else
+		fputs(text, f);
+	if (fclose(f) != 0)
+		log_die("out of memory");
+	return made;
 }
 
 static bool hex_id(struct span v)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "report/html.h"
+#include "report/page.h"
 #include "report/rows.h"
 #include "schema/log.h"
 
@@ -78,7 +79,7 @@ void queries_cite_sql(struct queries *q, FILE *f, const char *what,
 	free(text);
 }
 
-void queries_write(struct queries *q, FILE *f, bool pseudonyms)
+void queries_write(struct queries *q, FILE *f, const struct subject *s)
 {
 	if (q->n == 0)
 		return;
@@ -88,7 +89,10 @@ void queries_write(struct queries *q, FILE *f, bool pseudonyms)
 	    "schema/derived.sql. To run a query:</p>\n<pre>sqlite3 -readonly "
 	    "CASE/derived.db \"ATTACH 'file:CASE/evidence.db?mode=ro' AS "
 	    "evidence\" \"SQL\"</pre>\n", f);
-	if (pseudonyms)
+	if (s->n > 1)
+		fputs("<p>CASE is the one that is named where the mark "
+		    "stands.</p>\n", f);
+	if (s->pseudonyms)
 		fputs("<p>They ran on the copy under pseudonyms. On the case "
 		    "itself they give the same numbers, and the real "
 		    "addresses.</p>\n", f);

@@ -7,7 +7,6 @@
 #ifndef REPORT_QUERIES_H
 #define REPORT_QUERIES_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -40,9 +39,9 @@ void queries_cite_st(struct queries *q, FILE *f, const char *what,
 void queries_cite_sql(struct queries *q, FILE *f, const char *what,
     sqlite3 *db, const char *sql, const char *key);
 
-/* The section that holds them, and what to type; then forgets them.
- * pseudonyms: they ran on a copy that is gone. */
-void queries_write(struct queries *q, FILE *f, bool pseudonyms);
+struct subject;
+/* The section that holds them, and what to type; then forgets them. */
+void queries_write(struct queries *q, FILE *f, const struct subject *s);
 void queries_free(struct queries *q);
 
 #endif

@@ -503,7 +503,7 @@ bool reference_piece(const struct reference *r, uint32_t piece,
 int references_read(struct references *r, const char *const *spec, size_t n,
     const struct facts *cases, size_t ncases, const char *swarm)
 {
-	*r = (struct references){ 0 };
+	*r = (struct references){ .veil = r->veil };
 	for (size_t i = 0; i < n; i++) {
 		struct reference *new = &r->at[r->n];
 

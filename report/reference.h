@@ -47,16 +47,18 @@ struct reference {
 				 * there is none */
 };
 
+struct pseudonym;
 struct references {
 	struct reference at[REFERENCE_MOST];
 	size_t n;
+	const struct pseudonym *veil;	/* for addresses in names; NULL: none */
 };
 
 /*
  * Finds FILE among the torrents of the cases (only of swarm, if not NULL),
  * reads the copies and compares. spec: "FILE=PATH". -1 logged: no such file,
  * more than one, a copy of another size or that cannot be read. Free in any
- * case.
+ * case. veil stays as it was.
  */
 int references_read(struct references *r, const char *const *spec, size_t n,
     const struct facts *cases, size_t ncases, const char *swarm);

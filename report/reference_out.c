@@ -7,6 +7,7 @@
 #include "report/html.h"
 #include "report/manifest.h"
 #include "report/markup.h"
+#include "report/pseudonym.h"
 #include "report/rows.h"
 #include "report/when.h"
 #include "schema/log.h"
@@ -21,12 +22,18 @@ static const struct mi_file *file_of(const struct reference *r)
 }
 
 /* Path of a file for people; NUL-terminated, cut. */
-static const char *path_of(const struct torrent *t, uint32_t file,
-    char buf[PATH_CUT + 1])
+static const char *path_of(const struct references *all,
+    const struct torrent *t, uint32_t file, char buf[PATH_CUT + 1])
 {
 	size_t n = mi_path(&t->mi, &t->files[file], buf, PATH_CUT);
+	char *shown;
 
 	buf[n < PATH_CUT ? n : PATH_CUT] = '\0';
+	if (all->veil) {
+		shown = pseudonym_copy(all->veil, buf);
+		snprintf(buf, PATH_CUT + 1, "%s", shown);
+		free(shown);
+	}
 	return buf;
 }
 
@@ -38,6 +45,7 @@ struct part {
 	size_t which;		/* its case, from 1 */
 	int64_t seq, conn, port, utc_ns, bound_ns;
 	const char *ip;
+	const struct references *all;
 	const struct torrent *t;
 	uint32_t piece, file;
 	uint64_t from, to;	/* in the file */
@@ -114,6 +122,7 @@ static int tell_torrent(struct telling *k, const struct torrent *t)
 		}
 		while (rows_next(&q)) {
 			struct part p = { .c = c, .which = i + 1, .t = t,
+				.all = k->s->references,
 				.seq = rows_int(&q, 0),
 				.conn = rows_int(&q, 1),
 				.ip = rows_text(&q, 2),
@@ -163,7 +172,7 @@ static void csv_ranges(FILE *f, const struct references *all)
 
 		while (reference_next(r, &at, &g)) {
 			fprintf(f, "%s,", r->t->swarm);
-			csv_text(f, path_of(r->t, r->file, path));
+			csv_text(f, path_of(all, r->t, r->file, path));
 			fprintf(f, ",%s,%" PRIu64 ",%s,%u,%u,%" PRIu64 ",%"
 			    PRIu64 ",%s\r\n", reference_kind(path, false),
 			    file_of(r)->bytes, r->sha256, g.from_piece,
@@ -184,7 +193,7 @@ static void csv_part(void *ctx, const struct part *p)
 	if (p->bound_ns >= 0)
 		fprintf(f, "%lld", (long long)p->bound_ns);
 	fprintf(f, ",%s,%u,", p->t->swarm, p->piece);
-	csv_text(f, path_of(p->t, p->file, path));
+	csv_text(f, path_of(p->all, p->t, p->file, path));
 	fprintf(f, ",%s,%" PRIu64 ",%" PRIu64 ",%s\r\n", reference_kind(path,
 	    p->t->files[p->file].pad), p->from, p->to, verdict_of(p));
 }
@@ -221,7 +230,7 @@ static void json_part(void *ctx, const struct part *p)
 		json_null(j, "bound_ns");
 	json_str(j, "infohash", p->t->swarm);
 	json_uint(j, "piece", p->piece);
-	json_text(j, "file", span_str(path_of(p->t, p->file, path)));
+	json_text(j, "file", span_str(path_of(p->all, p->t, p->file, path)));
 	json_str(j, "kind", reference_kind(path, p->t->files[p->file].pad));
 	json_uint(j, "from_byte", p->from);
 	json_uint(j, "to_byte", p->to);
@@ -251,7 +260,7 @@ int reference_json(FILE *f, struct json *j, const struct subject *s)
 {
 	struct json_to k = { j, f };
 	struct telling telling = { json_part, &k, s, 0 };
-	char path[PATH_CUT + 1];
+	char path[PATH_CUT + 1], *copy;
 	int status;
 
 	if (s->references == NULL)
@@ -264,9 +273,12 @@ int reference_json(FILE *f, struct json *j, const struct subject *s)
 
 		json_open(j, NULL, '{');
 		json_str(j, "infohash", r->t->swarm);
-		json_text(j, "file", span_str(path_of(r->t, r->file, path)));
+		json_text(j, "file", span_str(path_of(s->references, r->t,
+		    r->file, path)));
 		json_str(j, "kind", reference_kind(path, false));
-		json_text(j, "copy", span_str(r->path));
+		copy = pseudonym_copy(s->references->veil, r->path);
+		json_text(j, "copy", span_str(copy));
+		free(copy);
 		json_uint(j, "bytes", file_of(r)->bytes);
 		json_str(j, "sha256", r->sha256);
 		json_counts(j, r);
@@ -293,22 +305,25 @@ int reference_json(FILE *f, struct json *j, const struct subject *s)
 
 /* --- the page ------------------------------------------------------------------- */
 
-static void page_reference(FILE *f, const struct reference *r, size_t i)
+static void page_reference(FILE *f, const struct references *refs, size_t i)
 {
-	char path[PATH_CUT + 1];
+	const struct reference *r = &refs->at[i - 1];
+	char path[PATH_CUT + 1], *copy = pseudonym_copy(refs->veil, r->path);
 	struct reference_range g;
 	uint32_t at = 0, shown = 0, all = 0;
 
 	while (reference_next(r, &at, &g))
 		all++;
 	fprintf(f, "<section>\n<h2 id=copy%zu>Copy %zu</h2>\n<dl>", i, i);
-	markup_given(f, "File of the torrent", path_of(r->t, r->file, path));
+	markup_given(f, "File of the torrent", path_of(refs, r->t, r->file,
+	    path));
 	markup_term(f, "By its name");
 	fprintf(f, "%s</dd>\n", reference_kind(path, false));
 	markup_term(f, "Torrent");
 	markup_code(f, r->t->swarm);
 	fputs("</dd>\n", f);
-	markup_given(f, "The copy, as given", r->path);
+	markup_given(f, "The copy, as given", copy);
+	free(copy);
 	markup_term(f, "Its size");
 	html_count(f, (long long)file_of(r)->bytes, "byte", "bytes");
 	fputs(", as the torrent says</dd>\n", f);
@@ -384,7 +399,7 @@ static void page_part(void *ctx, const struct part *p)
 	fputs("</td>", f);
 	markup_cell(f, p->piece);
 	fputs("<td>", f);
-	html_clip(f, path_of(p->t, p->file, path), 120);
+	html_clip(f, path_of(p->all, p->t, p->file, path), 120);
 	fprintf(f, "</td><td>%s</td>", reference_kind(path,
 	    p->t->files[p->file].pad));
 	markup_cell(f, (int64_t)p->from);
@@ -441,7 +456,7 @@ static int page(FILE *f, const struct subject *s)
 	    "played was not examined. What a file is (sample, subtitles, "
 	    "padding) is told by its name alone.</p>\n</section>\n", f);
 	for (size_t i = 0; i < s->references->n; i++)
-		page_reference(f, &s->references->at[i], i + 1);
+		page_reference(f, s->references, i + 1);
 	if (page_received(f, s))
 		return -1;
 	markup_foot(f);

@@ -155,12 +155,6 @@ static int read_options(int argc, char **argv, struct options *o)
 		log_warn("report: --port, --from and --to go with --ip");
 		return 2;
 	}
-	if (o->key_file && (o->ip[0] || o->geos || o->references)) {
-		log_warn("report: --pseudonymise goes without --ip, --geo and "
-		    "--reference: a pseudonym lies in no country, and no raw "
-		    "bytes are there");
-		return 2;
-	}
 	if (o->case_uco && (o->ip[0] || o->csv)) {
 		log_warn("report: --case-uco goes without --ip and --csv");
 		return 2;
@@ -193,45 +187,47 @@ static int check_swarm(const struct subject *s)
 	return -1;
 }
 
-static int check_address(const struct subject *s)
+/* asked: as the user wrote it, under pseudonyms too. */
+static int check_address(const struct subject *s, const char *asked)
 {
 	for (size_t i = 0; i < s->n; i++)
 		if (address_known(&s->cases[i], s->of.ip))
 			return 0;
-	log_warn("report: --ip %s: no case given names it", s->of.ip);
+	log_warn("report: --ip %s: no case given names it", asked);
 	return -1;
 }
 
 /* The case under pseudonyms is the case all the same: its name and its ledger's
  * digest are shown, not the copy's. */
-static bool never(void *ctx, const char *ip)
-{
-	(void)ctx;
-	(void)ip;
-	return false;
-}
-
 static void relabel(const struct pseudonym *p, struct facts *c,
     const char *path, const char digest[65])
 {
-	struct pseudonym_text t = { p, never, NULL };
 	size_t n = strlen(path), from;
-	FILE *f;
+	char *name;
 
 	while (n > 1 && path[n - 1] == '/')
 		n--;
 	for (from = n; from > 0 && path[from - 1] != '/'; from--)
 		;
+	name = strndup(path + from, n - from);
+	if (name == NULL)
+		log_die("out of memory");
 	free(c->name);
-	c->name = NULL;
-	f = open_memstream(&c->name, &(size_t){ 0 });
-	if (f == NULL)
-		log_die("out of memory");
-	pseudonym_text(&t, span_of(path + from, n - from), false, f);
-	if (fclose(f) != 0)
-		log_die("out of memory");
+	c->name = pseudonym_copy(p, name);
+	free(name);
 	c->sealed = digest[0] != '\0';
 	memcpy(c->digest, digest, sizeof(c->digest));
+}
+
+/* An address asked for, as the copy has it. */
+static void veil_ip(const struct pseudonym *p, char ip[ENDPOINT_IP_MAX])
+{
+	struct endpoint e = { 0 };
+
+	if (!endpoint_parse_ip(span_str(ip), &e))
+		return;
+	e = pseudonym_of(p, &e);
+	endpoint_ip(&e, ip);
 }
 
 /* p: NULL unless under pseudonyms; *copy is then what was made. */
@@ -256,7 +252,7 @@ int report_main(int argc, char **argv)
 	struct facts *cases = NULL;
 	struct references references = { 0 };
 	struct pseudonym pseudonym = { 0 };
-	char **copies;
+	char **copies, asked[ENDPOINT_IP_MAX];
 	struct subject s = { .geo = &geo };
 	int status = read_options(argc, argv, &o), r = 0;
 
@@ -275,9 +271,15 @@ int report_main(int argc, char **argv)
 		.to_day = o.to_day[0] ? o.to_day : NULL };
 	for (size_t i = 0; i < o.geos && r == 0; i++)
 		r = geo_add(&geo, o.geo[i]);
+	snprintf(asked, sizeof(asked), "%s", o.ip);
 	if (o.key_file && r == 0) {
 		r = pseudonym_open(&pseudonym, o.key_file);
 		s.pseudonyms = true;
+		references.veil = &pseudonym;
+	}
+	if (s.pseudonyms && r == 0) {
+		geo_veil(&geo, &pseudonym);
+		veil_ip(&pseudonym, o.ip);
 	}
 	for (int i = optind; i < argc && r == 0; i++) {
 		r = open_case(&cases[s.n], argv[i], o.key_file ? &pseudonym :
@@ -289,7 +291,7 @@ int report_main(int argc, char **argv)
 	if (r == 0 && s.swarm)
 		r = check_swarm(&s);
 	if (r == 0 && s.of.ip)
-		r = check_address(&s);
+		r = check_address(&s, asked);
 	if (r == 0 && o.references) {
 		r = references_read(&references, o.reference, o.references,
 		    cases, s.n, o.swarm);

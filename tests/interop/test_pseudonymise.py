@@ -15,9 +15,12 @@ import sys
 import tempfile
 
 sys.dont_write_bytecode = True
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [HERE, os.path.join(HERE, "../geo")]
 
+import lab_mmdb			# noqa: E402
 import synthetic		# noqa: E402
+from content import bencode	# noqa: E402
 from tap import Tap		# noqa: E402
 
 PROGRAM = os.environ.get("SWARMWITNESS") or \
@@ -109,6 +112,40 @@ def addresses(case):
 	return set(ADDRESS.findall(text))
 
 
+def traces(data, ip):
+	"""The forms in which bytes have an address: text, hex and packed, each
+	forwards and backwards."""
+	a = ipaddress.ip_address(ip)
+	texts = {str(a), a.exploded, str(a)[::-1], a.reverse_pointer}
+	if a.version == 4:
+		texts.add(".".join(str(a).split(".")[::-1]))
+	forms = {a.packed, a.packed[::-1]}
+	texts |= {p.hex() for p in forms}
+	low = data.lower()
+	found = [f for f in forms if f in data]
+	for t in texts:
+		i = low.find(t.encode())
+		while i >= 0:	# by itself: 1.2.3.4 is in 11.2.3.45
+			around = low[i - 1:i] + low[i + len(t):i + len(t) + 1]
+			if a.version == 6 or not any(
+			    c in b"0123456789." for c in around):
+				found.append(t)
+				break
+			i = low.find(t.encode(), i + 1)
+	return found
+
+
+def clean(folder, real, what):
+	"""No file's bytes nor its name has a trace of a real address."""
+	out = files(folder)
+	found = {(name, ip, str(t)) for name, data in out.items()
+	    for ip in real for t in traces(name.encode() + b"\0" + data, ip)}
+	tap.claim(out and len(real) > 1 and not found, what + ": no trace of "
+	    "%d addresses, in no form, in any of %d files" % (len(real),
+	    len(out)), sorted(found)[:5])
+	return out
+
+
 def digest(case):
 	with open(os.path.join(case, "evidence.db"), "rb") as f:
 		return hashlib.sha256(f.read()).hexdigest()
@@ -120,11 +157,8 @@ def compare(case, what):
 	r = report("--pseudonymise", at("key"), "--case-uco", case, "-o",
 	    at("out"))
 	out, plain = files(at("out")), files(at("plain"))
-	found = {(name, ip) for name, data in out.items() for ip in real
-	    if ip.encode() in data}
-	tap.claim(r.returncode == 0 and len(real) > 1 and not found, what +
-	    ": none of %d addresses is in any of %d files" % (len(real),
-	    len(out)), sorted(found))
+	tap.equal(r.returncode, 0, what + ": a report is made")
+	clean(at("out"), real, what)
 	tap.claim(not ADDRESS.search(b"".join(out.values()).decode()), what +
 	    ": nor any other of their networks")
 	for name in ("endpoint.csv", "contact.csv", "piece_check.csv",
@@ -163,6 +197,97 @@ def compare(case, what):
 	    b"\r\n", b"\n"), what + ": --csv gives the same to standard output")
 
 
+def records_of_one(case, ips, what):
+	"""--ip: the findings of the real address, under its pseudonym."""
+	real = addresses(case)
+	for ip in ips:
+		out, plain = at("one"), at("one.plain")
+		r = report("--pseudonymise", at("key"), case, "--ip", ip, "-o",
+		    out)
+		p = report(case, "--ip", ip, "-o", plain)
+		made = clean(out, real, "%s --ip %s" % (what, ip))
+		a, b = (json.loads(files(f)["address.json"])
+		    for f in (plain, out))
+		keys = ("infohash", "utc_day", "port", "level", "first_utc",
+		    "pieces_matched", "pieces_failed", "claimed_client")
+		tap.claim(r.returncode == p.returncode == 0 and
+		    b["ip"] == pseudonym(ip) and b["pseudonyms"] is True and
+		    [[f[k] for k in keys] for c in a["cases"]
+		    for f in c["findings"]] == [[f[k] for k in keys]
+		    for c in b["cases"] for f in c["findings"]] and
+		    ip not in r.stderr + r.stdout and not [n for n in made
+		    if n.startswith("certificate")], "%s --ip %s: the same "
+		    "findings, under its pseudonym, and nothing to swear to" %
+		    (what, ip), r.stderr)
+
+
+def places(case):
+	"""--geo: what the databases say of the real addresses, and no more."""
+	name = at("10.77.1.1.mmdb")
+	with open(name, "wb") as f:
+		f.write(lab_mmdb.build({"10.77.1.0/31": {"country": "DE",
+		    "asn": 64512, "org": "Net of 10.77.1.1"}, "10.77.1.2/31":
+		    {"country": "FR", "asn": 64513, "org": "Autre"},
+		    "fd77::/16": {"country": "NL", "asn": 64514, "org":
+		    "fd77:1::4 and others"}}))
+	report(case, "--geo", name, "-o", at("geo.plain"))
+	report("--pseudonymise", at("key"), case, "--geo", name, "-o",
+	    at("geo"))
+	out = clean(at("geo"), addresses(case), "--geo")
+	def told(folder, change):
+		doc = json.loads(files(folder)["report.json"])
+		return sorted((change(e["ip"]), e["country"], e["asn"])
+		    for s in doc["cases"][0]["swarms"] for e in s["endpoints"]
+		    if e["country"])
+	tap.claim(told(at("geo"), str) == told(at("geo.plain"), pseudonym) and
+	    len(told(at("geo"), str)) > 3, "--geo: countries and networks are "
+	    "those of the real addresses")
+	tap.claim(all(b"they narrow them down" in data for n, data in
+	    out.items() if n.endswith(".html")), "--geo: every page says what "
+	    "that gives away")
+	report("--pseudonymise", at("key"), case, "--geo", name, "--ip",
+	    "10.77.1.1", "-o", at("geo.one"))
+	one = clean(at("geo.one"), addresses(case), "--geo --ip")
+	net, = json.loads(one["address.json"])["networks"]
+	tap.claim((net["country"], net["asn"], net["prefix"],
+	    net["accuracy_radius_km"]) == ("DE", 64512, None, None),
+	    "--geo --ip: not how large a block it lies in", net)
+
+
+def copies():
+	"""--reference: compared as ever; names with addresses replaced."""
+	data = hashlib.shake_256(b"copy").digest(70000)
+	info = {"name": "10.77.1.1 film.mkv", "piece length": 32768,
+	    "length": len(data), "pieces": b"".join(hashlib.sha1(
+	    data[i:i + 32768]).digest() for i in range(0, 70000, 32768))}
+	raw = bencode({"announce": "http://10.77.0.9/announce", "info": info})
+	swarm = hashlib.sha1(bencode(info)).hexdigest()
+	c = synthetic.Case(at("copied"))
+	c.run()
+	c.torrent(swarm, "10.77.1.1 film.mkv")
+	c.db.execute("INSERT INTO raw VALUES (?, ?)", (c.seq - 1, raw))
+	conn = c.dial(swarm, "10.77.1.1", 6881)
+	c.handshake(conn, swarm, "10.77.1.1", 6881, "qBittorrent")
+	c.piece(conn, swarm, "10.77.1.1", 6881, 1)
+	c.close(conn, swarm, "10.77.1.1", 6881)
+	c.end()
+	with open(at("10.77.1.1.copy"), "wb") as f:
+		f.write(data)
+	for more in ((), ("--ip", "10.77.1.1")):
+		r = report("--pseudonymise", at("key"), at("copied"),
+		    "--reference", "10.77.1.1 film.mkv=" + at("10.77.1.1.copy"),
+		    *more, "-o", at("ref"))
+		out = clean(at("ref"), addresses(at("copied")), "--reference " +
+		    " ".join(more))
+		got = rows(out.get("reference-received.csv", b""))
+		tap.claim(r.returncode == 0 and [(g["ip"], g["verdict"],
+		    g["file"]) for g in got] == [(pseudonym("10.77.1.1"),
+		    "agrees", pseudonym("10.77.1.1") + " film.mkv")] and
+		    len(rows(out["reference.csv"])) == 1,
+		    "--reference %s: what it delivered agrees with the copy" %
+		    " ".join(more), (got, r.stderr))
+
+
 def faults(case):
 	made = report("--pseudonymise", at("new"), case, "-o", at("o1"))
 	tap.equal((made.returncode, os.stat(at("new")).st_mode & 0o777,
@@ -180,9 +305,8 @@ def faults(case):
 	    (1, "32 bytes", ("--pseudonymise", at("short"))),
 	    (1, "0600", ("--pseudonymise", at("open"))),
 	    (1, "not a file", ("--pseudonymise", tmp)),
-	    (2, "goes without", ("--pseudonymise", at("key"), "--ip",
-	    "10.77.1.1")),
-	    (2, "goes without", ("--pseudonymise", at("key"), "--geo", "x"))):
+	    (1, "--ip 10.77.200.1: no case", ("--pseudonymise", at("key"),
+	    "--ip", "10.77.200.1"))):
 		r = report(case, "-o", at("o2"), *args, status=status)
 		tap.claim(r.returncode == status and words in r.stderr and
 		    not os.path.exists(at("o2")), "refused: " + words,
@@ -204,6 +328,11 @@ def main():
 	compare(at("10.77.1.1-story"), "live")
 	faults(at("10.77.1.1-story"))
 	compare(at("imported"), "imported")
+	records_of_one(at("10.77.1.1-story"), ("10.77.1.1", "fd77:1::4",
+	    "10.77.1.3"), "live")
+	records_of_one(at("imported"), ("10.77.3.1",), "imported")
+	places(at("10.77.1.1-story"))
+	copies()
 	return tap.status()
 
 
