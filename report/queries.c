@@ -57,8 +57,7 @@ void queries_cite(struct queries *q, FILE *f, const char *what,
 		q->at = more;
 		q->at[q->n++] = (struct query){ copy(what), copy(sql) };
 	}
-	fprintf(f, " <a class=q href=\"#q%zu\" aria-label=\"Query %zu\">Q%zu"
-	    "</a>", i + 1, i + 1, i + 1);
+	fprintf(f, " <a class=q href=\"#q%zu\">Q%zu</a>", i + 1, i + 1);
 }
 
 void queries_cite_st(struct queries *q, FILE *f, const char *what,
