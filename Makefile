@@ -51,6 +51,8 @@ LINK_RELEASE := -pie -Wl,-z,relro,-z,now -Wl,-z,noexecstack
 
 CC := gcc
 CLANG := clang
+# Of schema/lanes.c; there is no such library for other processors.
+LDLIBS += $(if $(filter x86_64-%,$(shell $(CC) -dumpmachine)),-lIPSec_MB)
 
 .PHONY: all check demo bench fuzz layers pure banned install clean deps \
 	deps-run tests warnings geo FORCE

@@ -5,6 +5,7 @@
 
 #include <openssl/sha.h>
 
+#include "schema/gather.h"
 #include "schema/log.h"
 
 enum block_state {
@@ -13,7 +14,8 @@ enum block_state {
 	BLOCK_CAME
 };
 
-/* A block that came before its turn. */
+/* A block that came before its turn. Where the piece is gathered whole, its bytes
+ * lie there and n is 0; but no more may come so than elsewhere. */
 struct ahead {
 	struct ahead *next;
 	uint32_t block, n;
@@ -22,7 +24,8 @@ struct ahead {
 
 /* What is needed from a piece's first block on. */
 struct sums {
-	struct hashing hashing;		/* while it is under way, these are its: */
+	struct gathered whole;		/* .bytes or .given: hashed when whole */
+	struct hashing hashing;		/* else; while it is under way, these are its: */
 	SHA_CTX sha1;
 	SHA256_CTX sha256, leaf;
 	size_t at;			/* bytes taken */
@@ -95,8 +98,10 @@ void underway_free(struct underway *u)
 		u->ahead = h->next;
 		free(h);
 	}
-	if (u->sums)
+	if (u->sums) {
+		gathered_end(&u->sums->whole);
 		hashing_wait(&u->sums->hashing);
+	}
 	free(u->sums);
 	free(u);
 }
@@ -347,11 +352,14 @@ static void sums_begin(struct assembly *a, struct underway *u)
 	s->utc_ns = (int64_t *)(s + 1);
 	if (u->expect.v2_leaves)
 		s->leaves = (uint8_t *)(s->utc_ns + u->blocks);
+	u->sums = s;
+	a->heap += sums_size(u);
+	if (!s->leaves && gathered_begin(&s->whole,
+	    digester_gather(a->digester), u->bytes))
+		return;
 	SHA1_Init(&s->sha1);
 	SHA256_Init(&s->sha256);
 	hashing_init(&s->hashing, a->digester, take, u);
-	u->sums = s;
-	a->heap += sums_size(u);
 }
 
 /* Those ahead whose turn has come. */
@@ -366,7 +374,8 @@ static void catch_up(struct assembly *a, struct underway *u)
 			p = &h->next;
 			continue;
 		}
-		hashing_add(&u->sums->hashing, h->bytes, h->n);
+		if (h->n)
+			hashing_add(&u->sums->hashing, h->bytes, h->n);
 		u->next++;
 		*p = h->next;
 		drop_ahead(a, h);
@@ -380,6 +389,8 @@ static void complete(const struct assembly *a, struct underway *u)
 	struct expect *e = &u->expect;
 
 	u->complete = true;
+	if (u->sums->whole.bytes)
+		gathered_give(&u->sums->whole, e->v1.n != 0);
 	if (e->v2_leaves && !e->v2.n && a->proven &&
 	    proven_piece(a->proven, u->file->root, u->nth, e->v2_leaves,
 	    u->proven_root))
@@ -390,7 +401,25 @@ static void complete(const struct assembly *a, struct underway *u)
 
 bool underway_settled(struct underway *u)
 {
-	return !u->complete || u->settled || hashing_done(&u->sums->hashing);
+	if (!u->complete || u->settled)
+		return true;
+	return u->sums->whole.given ? gathered_done(&u->sums->whole) :
+	    hashing_done(&u->sums->hashing);
+}
+
+static void take_digests(struct underway *u)
+{
+	struct sums *s = u->sums;
+
+	if (s->whole.given) {
+		gathered_wait(&s->whole);
+		memcpy(u->sha1, s->whole.lane.sha1, sizeof(u->sha1));
+		memcpy(u->sha256, s->whole.lane.sha256, sizeof(u->sha256));
+		return;
+	}
+	hashing_wait(&s->hashing);
+	SHA1_Final(u->sha1, &s->sha1);
+	SHA256_Final(u->sha256, &s->sha256);
 }
 
 void underway_settle(struct underway *u)
@@ -402,10 +431,8 @@ void underway_settle(struct underway *u)
 	if (!u->complete || u->settled)
 		return;
 	u->settled = true;
-	hashing_wait(&u->sums->hashing);
-	SHA256_Final(u->sha256, &u->sums->sha256);
+	take_digests(u);
 	if (e->v1.n) {
-		SHA1_Final(u->sha1, &u->sums->sha1);
 		known = true;
 		good = memcmp(u->sha1, e->v1.p, 20) == 0;
 	}
@@ -439,9 +466,11 @@ static const char *receive(struct assembly *a, const struct pw_msg *m)
 	if (!u->sums)
 		sums_begin(a, u);
 	if (block != u->next) {
-		a->filling = must(malloc(sizeof(*a->filling) + m->bytes));
-		*a->filling = (struct ahead){ .block = block, .n = m->bytes };
-		a->heap += sizeof(*a->filling) + m->bytes;
+		uint32_t n = u->sums->whole.bytes ? 0 : m->bytes;
+
+		a->filling = must(malloc(sizeof(*a->filling) + n));
+		*a->filling = (struct ahead){ .block = block, .n = n };
+		a->heap += sizeof(*a->filling) + n;
 		a->ahead++;
 	}
 	a->streaming = u;
@@ -475,6 +504,21 @@ static void whole(struct assembly *a, struct stamp at, struct underway **done)
 			*done = detach(a, i);
 }
 
+static void put_part(const struct assembly *a, const struct event *ev)
+{
+	struct sums *s = a->streaming->sums;
+
+	if (ev->part.n == 0)
+		return;
+	if (s->whole.bytes)
+		memcpy(s->whole.bytes + (size_t)a->block * MI_BLOCK + ev->at,
+		    ev->part.p, ev->part.n);
+	else if (!a->filling)
+		hashing_add(&s->hashing, ev->part.p, ev->part.n);
+	else
+		memcpy(a->filling->bytes + ev->at, ev->part.p, ev->part.n);
+}
+
 const char *assembly_block(struct assembly *a, const struct event *ev,
     struct stamp at, struct underway **done)
 {
@@ -487,11 +531,7 @@ const char *assembly_block(struct assembly *a, const struct event *ev,
 	}
 	if (!a->streaming)
 		return NULL;
-	if (!a->filling)
-		hashing_add(&a->streaming->sums->hashing, ev->part.p,
-		    ev->part.n);
-	else if (ev->part.n)
-		memcpy(a->filling->bytes + ev->at, ev->part.p, ev->part.n);
+	put_part(a, ev);
 	if (ev->last)
 		whole(a, at, done);
 	return NULL;

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 
+#include "schema/gather.h"
 #include "schema/log.h"
 
 #define CHUNK (256u << 10)
@@ -39,6 +40,7 @@ struct digester {
 	struct digester_chunk *free;
 	unsigned chunks, workers, next;
 	bool stop;
+	struct gather *gather;	/* NULL: none */
 	struct worker worker[DIGESTER_THREADS];
 };
 
@@ -111,10 +113,17 @@ struct digester *digester_new(unsigned threads)
 			break;
 		g->workers++;
 	}
-	if (g->workers)
+	if (g->workers) {
+		g->gather = gather_new();
 		return g;
+	}
 	digester_free(g);
 	return NULL;
+}
+
+struct gather *digester_gather(const struct digester *g)
+{
+	return g ? g->gather : NULL;
 }
 
 void digester_free(struct digester *g)
@@ -132,6 +141,7 @@ void digester_free(struct digester *g)
 		pthread_join(g->worker[i].thread, NULL);
 		pthread_cond_destroy(&g->worker[i].work);
 	}
+	gather_free(g->gather);
 	while ((c = g->free)) {
 		g->free = c->next;
 		free(c);

@@ -17,6 +17,7 @@
 
 struct digester;
 struct digester_chunk;
+struct gather;
 
 /* One digest being taken; take runs on a thread of the digester. */
 struct hashing {
@@ -34,6 +35,8 @@ struct hashing {
 struct digester *digester_new(unsigned threads);
 /* Nothing may be under way. NULL is allowed. */
 void digester_free(struct digester *g);
+/* Where whole messages are hashed faster, or NULL. g may be NULL. */
+struct gather *digester_gather(const struct digester *g);
 
 /* Copies bytes that are about to be added, perhaps to several digests: the copy,
  * which stays until *pin is given back; or p itself (g NULL, or too long), with

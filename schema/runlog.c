@@ -9,6 +9,7 @@
 #include <sys/utsname.h>
 #include <uv.h>
 
+#include "schema/lanes.h"
 #include "schema/log.h"
 #include "schema/now.h"
 #include "schema/redact.h"
@@ -72,6 +73,8 @@ static void put_libraries(struct json *j)
 	json_str(j, "libuv", uv_version_string());
 	json_str(j, "libcurl", curl_version());
 	json_str(j, "libcrypto", OpenSSL_version(OPENSSL_VERSION));
+	if (lanes_library())
+		json_str(j, "libipsec-mb", lanes_library());
 	json_str(j, "sqlite", sqlite3_libversion());
 	json_str(j, "libpcap", pcap_lib_version());
 	json_str(j, "libmaxminddb", MMDB_lib_version());

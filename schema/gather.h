@@ -1,0 +1,49 @@
+/*
+ * Messages gathered whole in memory, their digests taken many at once
+ * (schema/lanes.h) on a thread. It begins when there is one for every lane, when
+ * one has waited for GATHER_NS, or when somebody waits for a digest or for room.
+ * One thread gathers; memory is bounded by GATHER_MEMORY.
+ */
+#ifndef SCHEMA_GATHER_H
+#define SCHEMA_GATHER_H
+
+#include <stdatomic.h>
+
+#include "schema/lanes.h"
+
+#define GATHER_MEMORY (36u << 20)	/* two for every lane, and some */
+#define GATHER_EACH (1u << 20)		/* the longest message */
+#define GATHER_NS 20000000ll
+
+struct gather;
+
+struct gathered {
+	struct gather *gather;
+	uint8_t *bytes;		/* NULL once its digests are there */
+	size_t n;
+	struct lanes_one lane;	/* its digests */
+	struct gathered *next;
+	atomic_bool taken;
+	bool given;
+};
+
+/* NULL where messages are not hashed faster so, or no thread can be had. */
+struct gather *gather_new(void);
+/* No message may be left. NULL is allowed. */
+void gather_free(struct gather *g);
+
+/* Room for a message of n bytes, after those under way if need be. False: it is
+ * too long, or too many are being filled (g NULL: always). */
+bool gathered_begin(struct gathered *m, struct gather *g, size_t n);
+
+/* All its bytes are there, and stay as they are. */
+void gathered_give(struct gathered *m, bool v1);
+
+/* Whether its digests are there; gathered_wait waits for that. */
+bool gathered_done(struct gathered *m);
+void gathered_wait(struct gathered *m);
+
+/* Waits, if it was given. */
+void gathered_end(struct gathered *m);
+
+#endif
