@@ -6,12 +6,15 @@ Each runs alone on one host of a lab, the seed on another, a bridge between
 them. Counted is the time from the first content that crosses the host's
 interface until the program's own word that the last piece is verified: for
 ours, the time of the record that says so. Rounds alternate; figures are
-medians. BENCH_ROUNDS=N, BENCH_ONLY=ours-tcp,... choose.
+medians. BENCH_ROUNDS=N, BENCH_ONLY=ours-tcp,... choose. Beside each rate: the
+processor time of the seed and of the leech (ours: with its recorder, from its
+start to the sealed case).
 """
 import ctypes
 import hashlib
 import os
 import re
+import resource
 import signal
 import socket
 import sqlite3
@@ -130,6 +133,18 @@ def serve_tracker(host):
 	threading.Thread(target=server.serve_forever, daemon=True).start()
 
 
+def spent(pid):
+	"""Processor seconds of a process that runs."""
+	with open("/proc/%d/stat" % pid) as f:
+		user, system = f.read().rsplit(")", 1)[1].split()[11:13]
+	return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
+def spent_by_ended():
+	use = resource.getrusage(resource.RUSAGE_CHILDREN)
+	return use.ru_utime + use.ru_stime
+
+
 class Bench:
 	def __init__(self, lab):
 		self.lab = lab
@@ -137,10 +152,12 @@ class Bench:
 		self.counter = Counter(self.leech)
 		self.torrent, self.data = make_content(self.seed.folder)
 		self.runs = 0
+		self.seeds = {}
 		serve_tracker(self.seed)
 		for transport, port in PORT.items():
 			p = self.libtorrent("seed", self.seed, port, transport)
 			assert p.stdout.readline() == "up\n"
+			self.seeds[transport] = p.pid
 
 	def libtorrent(self, role, host, port, transport):
 		return host.run([LT_PYTHON, "-c", LIBTORRENT, role,
@@ -168,7 +185,11 @@ class Bench:
 		Tracker.peer = socket.inet_aton(self.seed.address) + \
 		    PORT[transport].to_bytes(2, "big")
 		subprocess.run(["sync"])
-		return getattr(self, who)(transport)
+		seed, leech = spent(self.seeds[transport]), spent_by_ended()
+		rate = getattr(self, who)(transport)
+		self.cpu = (spent(self.seeds[transport]) - seed,
+		    spent_by_ended() - leech)
+		return rate
 
 	def lt(self, transport):
 		base = self.counter.read()
@@ -330,6 +351,7 @@ def main():
 	only = os.environ.get("BENCH_ONLY")
 	kinds = [k for k in kinds if not only or "-".join(k) in only.split(",")]
 	rates = {k: [] for k in kinds}
+	cpu = {k: [] for k in kinds}
 	notes = {}
 	failed = False
 	with Lab() as lab:
@@ -340,6 +362,7 @@ def main():
 				rate = bench.run(*k)
 				failed |= rate is None
 				rates[k] += [rate] if rate else []
+				cpu[k].append(bench.cpu)
 				notes[k] = bench.note
 		hashing, copying = bench.hashing(), bench.copying()
 	middle = {k: statistics.median(r) for k, r in rates.items() if r}
@@ -350,6 +373,8 @@ def main():
 			continue
 		line += "%.0f MiB/s (%.0f to %.0f in %d rounds)" % (middle[k],
 		    min(rates[k]), max(rates[k]), len(rates[k]))
+		line += "; seed %.2f s, leech %.2f s of processor" % tuple(
+		    map(statistics.median, zip(*cpu[k])))
 		if k[0] == "ours":
 			for other, aim in (("lt", {"tcp": 0.9, "utp": 0.7}[k[1]]),
 			    ("aria2", None)):
