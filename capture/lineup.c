@@ -18,7 +18,7 @@ struct lineup {
 	int64_t (*add)(void *ctx, const struct record *r);
 	void *ctx;
 	struct waiting *first, **end;
-	size_t heap;
+	size_t heap, most;
 };
 
 static void *must(void *p)
@@ -28,12 +28,13 @@ static void *must(void *p)
 	return p;
 }
 
-struct lineup *lineup_new(int64_t (*add)(void *ctx, const struct record *r),
-    void *ctx)
+struct lineup *lineup_new(size_t most, int64_t (*add)(void *ctx,
+    const struct record *r), void *ctx)
 {
 	struct lineup *l = must(malloc(sizeof(*l)));
 
-	*l = (struct lineup){ .add = add, .ctx = ctx, .end = &l->first };
+	*l = (struct lineup){ .add = add, .ctx = ctx, .end = &l->first,
+		.most = most };
 	return l;
 }
 
@@ -126,7 +127,7 @@ static void move_on(struct lineup *l, size_t most)
 
 int64_t lineup_add(struct lineup *l, const struct record *r)
 {
-	move_on(l, r->conn < 0 ? 0 : LINEUP_MEMORY);
+	move_on(l, r->conn < 0 ? 0 : l->most);
 	if (!l->first)
 		return l->add(l->ctx, r);
 	append(l, r, NULL);
@@ -137,8 +138,16 @@ int64_t lineup_later(struct lineup *l, const struct record *r,
     struct promise *p)
 {
 	append(l, r, p);
-	move_on(l, LINEUP_MEMORY);
+	move_on(l, l->most);
 	return -1;
+}
+
+bool lineup_turn(struct lineup *l)
+{
+	if (!l || !l->first)
+		return false;
+	move_on(l, l->most);
+	return l->first != NULL;
 }
 
 void lineup_drain(struct lineup *l)

@@ -9,13 +9,14 @@
 #include "schema/promise.h"
 #include "schema/record.h"
 
-#define LINEUP_MEMORY (2u << 20)	/* then adding waits */
+#define LINEUP_MEMORY (2u << 20)
 
 struct lineup;
 
-/* add: where records go; its seq. Dies when out of memory. */
-struct lineup *lineup_new(int64_t (*add)(void *ctx, const struct record *r),
-    void *ctx);
+/* add: where records go; its seq. Where they take more than most bytes, adding
+ * waits. Dies when out of memory. */
+struct lineup *lineup_new(size_t most, int64_t (*add)(void *ctx,
+    const struct record *r), void *ctx);
 /* What waits is dropped. NULL is allowed. */
 void lineup_free(struct lineup *l);
 
@@ -26,6 +27,8 @@ int64_t lineup_add(struct lineup *l, const struct record *r);
 int64_t lineup_later(struct lineup *l, const struct record *r,
     struct promise *p);
 
+/* Hands on what need not wait. Whether any is left; l may be NULL. */
+bool lineup_turn(struct lineup *l);
 /* Waits until all are handed on. */
 void lineup_drain(struct lineup *l);
 

@@ -157,7 +157,7 @@ void reading_begin(struct reading *r, int64_t (*add)(void *ctx,
 	}
 	r->learnt = learnt;
 	r->ctx = ctx;
-	r->lineup = lineup_new(add, ctx);
+	r->lineup = lineup_new(LINEUP_MEMORY, add, ctx);
 	r->digester = digester_new(THREADS);
 	conf.digester = r->digester;
 	r->dissect = must(dissect_new(&conf));

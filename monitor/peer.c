@@ -19,6 +19,7 @@
 #define DRY_LOOK (250 * NS_PER_MS)
 #define SLICE 4096u		/* heard before we may have had enough */
 #define OUT_ROOM 131072u	/* said at once */
+#define LINEUP_MOST 262144u	/* of records that wait for a peer's digests */
 
 int peer_env_init(struct peer_env *env)
 {
@@ -98,6 +99,8 @@ static void finish(struct peer *p)
 	    SIDE_PEER));
 	stream_close(p->stream);
 	p->stream = NULL;
+	lineup_free(p->lineup);
+	p->lineup = NULL;
 	witness_free(p->witness);
 	p->witness = NULL;
 	cipher_free(p->cipher);
@@ -113,6 +116,8 @@ static void end_connected(struct peer *p, const char *by, const char *why,
 	if (p->undecided && p->first_n)
 		witness_bytes(p->witness, SIDE_PEER, p->first, p->first_n, at);
 	witness_close(p->witness, by, why, at);
+	if (p->lineup)
+		lineup_drain(p->lineup);
 	finish(p);
 }
 
@@ -182,10 +187,12 @@ static void step(struct peer *p, enum session_in_kind kind,
 	peer_step(p, kind, ev, 0, now_ns);
 }
 
-/* Its witness is ticked in time. */
+/* Its witness is ticked in time, and what waits for digests handed on. */
 static void await_tick(struct peer *p, int64_t now_ns)
 {
-	if (p->waits_ns || !witness_waiting(p->witness))
+	bool late = lineup_turn(p->lineup);
+
+	if (p->waits_ns || !(late || witness_waiting(p->witness)))
 		return;
 	p->waits_ns = now_ns;
 	TAILQ_INSERT_TAIL(&p->env->waiting, p, waiting);
@@ -274,7 +281,17 @@ static int64_t on_add(void *ctx, const struct record *r)
 {
 	struct peer *p = ctx;
 
-	return p->env->add(p->env->ctx, r);
+	return p->lineup ? lineup_add(p->lineup, r) :
+	    p->env->add(p->env->ctx, r);
+}
+
+static int64_t on_later(void *ctx, const struct record *r, struct promise *pr)
+{
+	struct peer *p = ctx;
+
+	if (!p->lineup)
+		p->lineup = lineup_new(LINEUP_MOST, p->env->add, p->env->ctx);
+	return lineup_later(p->lineup, r, pr);
 }
 
 static const struct swarmref *on_swarm(void *ctx, const uint8_t infohash[20])
@@ -352,7 +369,7 @@ static void connected(struct peer *p, struct stamp at)
 {
 	static const struct witness_hooks hooks = { .add = on_add,
 		.swarm = on_swarm, .event = on_event, .piece = on_piece,
-		.skey = meant };
+		.skey = meant, .later = on_later };
 	struct witness_hooks mine = hooks;
 	bool sealed = !p->incoming && p->ladder.way.offer;
 

@@ -10,6 +10,7 @@
 #include <sys/queue.h>
 #include <uv.h>
 
+#include "capture/lineup.h"
 #include "monitor/book.h"
 #include "monitor/cipher.h"
 #include "monitor/ladder.h"
@@ -80,6 +81,8 @@ struct peer {
 	struct stream *stream;
 	struct swarm *swarm;	/* NULL: incoming, before its handshake */
 	struct witness *witness;	/* NULL: not connected yet */
+	struct lineup *lineup;	/* records that wait for digests; NULL: none
+				 * ever did */
 	struct cipher *cipher;	/* NULL: not encrypted */
 	struct session session;
 	const char *why;	/* we are to close, for this reason */

@@ -211,6 +211,8 @@ struct piece_promise {
 	struct underway *u;
 	const struct torrent *torrent;
 	const char *by;
+	struct witness *report;	/* whose hook wants the result, or NULL */
+	bool kept;
 	char state[64];
 };
 
@@ -225,17 +227,34 @@ static const uint8_t *piece_keep(struct promise *p, struct json *j)
 
 	underway_settle(pp->u);
 	underway_detail(pp->u, pp->torrent, pp->by, pp->state, j);
+	pp->kept = true;
 	return underway_sha256(pp->u);
+}
+
+static void report_piece(const struct witness *w, const struct underway *u)
+{
+	struct piece_result r = {
+		.piece = underway_piece(u),
+		.complete = underway_complete(u),
+		.matched = underway_matched(u),
+		.proven = underway_proven(u)
+	};
+
+	w->hooks.piece(w->hooks.ctx, &r);
 }
 
 static void piece_drop(struct promise *p)
 {
-	underway_free(((struct piece_promise *)p)->u);
-	free(p);
+	struct piece_promise *pp = (struct piece_promise *)p;
+
+	if (pp->kept && pp->report)
+		report_piece(pp->report, pp->u);
+	underway_free(pp->u);
+	free(pp);
 }
 
 static void put_piece(struct witness *w, enum side by, struct underway *u,
-    const char *state, struct stamp at)
+    const char *state, bool report, struct stamp at)
 {
 	struct piece_promise *p = must(malloc(sizeof(*p)));
 	const uint8_t *sha256;
@@ -243,7 +262,8 @@ static void put_piece(struct witness *w, enum side by, struct underway *u,
 
 	*p = (struct piece_promise){ { piece_ready, piece_keep, piece_drop },
 		.u = u, .torrent = w->torrent,
-		.by = describe_side(observe_as(w, by)) };
+		.by = describe_side(observe_as(w, by)),
+		.report = report && w->hooks.piece ? w : NULL };
 	snprintf(p->state, sizeof(p->state), "%s", state);
 	if (w->hooks.later && !piece_ready(&p->promise)) {
 		observe_put_later(w, by, at, "piece", &p->promise);
@@ -258,12 +278,6 @@ static void put_piece(struct witness *w, enum side by, struct underway *u,
 void observe_piece(struct witness *w, enum side by, struct underway *u,
     const char *reason, bool report, struct stamp at)
 {
-	struct piece_result r = {
-		.piece = underway_piece(u),
-		.complete = underway_complete(u),
-		.matched = underway_matched(u),
-		.proven = underway_proven(u)
-	};
 	char state[64];
 
 	/* What we were asked for and never gave is told by `request`. */
@@ -276,9 +290,7 @@ void observe_piece(struct witness *w, enum side by, struct underway *u,
 	snprintf(state, sizeof(state), "%s%s", reason,
 	    !w->flow[by].unchoked ? ", choked" :
 	    underway_rejected(u) ? ", rejected" : "");
-	put_piece(w, by, u, state, at);
-	if (report && by == SIDE_PEER && w->hooks.piece && !w->hooks.later)
-		w->hooks.piece(w->hooks.ctx, &r);
+	put_piece(w, by, u, state, report && by == SIDE_PEER, at);
 }
 
 static void asked(struct witness *w, const struct event *ev, struct stamp at)

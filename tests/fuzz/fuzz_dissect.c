@@ -114,7 +114,7 @@ static void begin(struct run *r, bool threaded)
 	struct wire_error err;
 
 	*r = (struct run){ .known = known_new(), .at = { 1000000000, 1 } };
-	r->lineup = lineup_new(keep, r);
+	r->lineup = lineup_new(LINEUP_MEMORY, keep, r);
 	SHA256_Init(&r->records);
 	if (threaded) {
 		conf.digester = threads;

@@ -107,7 +107,7 @@ static void bench_open(struct bench *b, const struct kit *kit)
 
 	*b = (struct bench){ .known = known_new(),
 		.digester = digester_new(2), .at = { 1000000000, 1 } };
-	b->lineup = lineup_new(keep, b);
+	b->lineup = lineup_new(LINEUP_MEMORY, keep, b);
 	conf.known = b->known;
 	conf.digester = b->digester;
 	if (kit)
