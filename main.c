@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <sqlite3.h>
+
 #include "version.h"
 
 #include "capture/command.h"
@@ -67,6 +69,11 @@ int main(int argc, char **argv)
 		printf("swarmwitness %s (%s)\n", SW_VERSION, SW_COMMIT);
 		return 0;
 	}
+	/* Nobody asks how much memory SQLite uses, and counting it costs a lock
+	 * in each of its allocations. Pages come by the MiB: outside of the
+	 * first thread malloc would ask the kernel for each. */
+	sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+	sqlite3_config(SQLITE_CONFIG_PAGECACHE, NULL, 0, -4096);
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (strcmp(argv[1], commands[i].name) == 0)
 			return commands[i].run(argc - 1, argv + 1);

@@ -260,7 +260,7 @@ static void on_accepted(void *ctx, int fd, const struct endpoint *from,
 		refused(c, from, limit, now);
 		return;
 	}
-	take_stream(c, tcpstream_adopt(c->env.loop, fd), from, local);
+	take_stream(c, tcpstream_adopt(c->env.tcp, fd), from, local);
 }
 
 static bool on_admit(void *ctx, const struct endpoint *from)
@@ -449,7 +449,8 @@ int crowd_open(struct crowd *c, const struct crowd_conf *conf)
 	meter_init(&c->env.meter, conf->max_rate, now_ns());
 	bc.memory = memory;
 	c->book = book_new(&bc);
-	if (!c->book || peer_env_init(&c->env) < 0) {
+	c->env.tcp = tcpset_open(conf->loop);
+	if (!c->book || !c->env.tcp || peer_env_init(&c->env) < 0) {
 		log_warn("out of memory");
 		return -1;
 	}
@@ -517,7 +518,8 @@ void crowd_hear(struct crowd *c, struct swarm *s, const struct endpoint *at,
 	if ((at->family == 4 ? c->env.bind4 : c->env.bind6).family == 0 ||
 	    c->stopping)
 		return;
-	book_hear(c->book, s->book, at, source, now_ns());
+	if (!book_hear(c->book, s->book, at, source, now_ns()))
+		dial_soon(c);
 }
 
 void crowd_stop(struct crowd *c, const char *why)
@@ -534,6 +536,7 @@ void crowd_stop(struct crowd *c, const char *why)
 	end_all(c->strangers, why);
 	for (struct swarm *s = c->swarms.first; s; s = s->next)
 		end_all(s->peers, why);
+	tcpset_close(c->env.tcp);
 }
 
 void crowd_free(struct crowd *c)

@@ -594,7 +594,7 @@ int peer_dial(struct peer_env *env, struct swarm *swarm,
 {
 	struct stamp at = stamp_now();
 	struct stream *s = l->way.utp ? utpmux_dial(env->utp, &v->at) :
-	    tcpstream_dial(env->loop, &v->at, v->at.family == 4 ?
+	    tcpstream_dial(env->tcp, &v->at, v->at.family == 4 ?
 	    &env->bind4 : &env->bind6, env->ports_from, env->ports_to);
 	struct peer *p;
 

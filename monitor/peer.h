@@ -28,6 +28,7 @@ struct peer_env {
 	const struct session_conf *policy;
 	struct endpoint bind4, bind6;
 	uint16_t ports_from, ports_to;
+	struct tcpset *tcp;
 	struct utpmux *utp;	/* NULL: no uTP */
 	enum ladder_crypt crypt;
 	bool paused;		/* the ledger is full: nobody reads */

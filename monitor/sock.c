@@ -57,13 +57,24 @@ bool sock_endpoint(const struct sockaddr *sa, struct endpoint *e)
 	return false;
 }
 
+/* One of many that the kernel was asked for at once. */
+static uint32_t any(void)
+{
+	static _Thread_local uint32_t drawn[64];
+	static _Thread_local unsigned left;
+
+	if (left == 0) {
+		sock_random(drawn, sizeof(drawn));
+		left = sizeof(drawn) / sizeof(drawn[0]);
+	}
+	return drawn[--left];
+}
+
 static int bind_into(int fd, struct endpoint at, uint16_t from, uint16_t to)
 {
 	struct sockaddr_storage ss;
-	uint32_t width = (uint32_t)to - from + 1, start;
+	uint32_t width = (uint32_t)to - from + 1, start = any() % width;
 
-	sock_random(&start, sizeof(start));
-	start %= width;
 	for (uint32_t i = 0; i < width; i++) {
 		at.port = (uint16_t)(from + (start + i) % width);
 		if (bind(fd, (struct sockaddr *)&ss, sock_addr(&at, &ss)) == 0)

@@ -4,41 +4,52 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "monitor/sock.h"
+#include "schema/log.h"
 #include "schema/now.h"
 
 #define IN_ROOM 65536u		/* read at once: a peer's share of a turn */
+#define EVENTS 512		/* before others have a turn */
+#define BROKEN (EPOLLERR | EPOLLHUP)
 
 struct tcpstream {
 	struct stream stream;
-	uv_poll_t poll;
+	struct tcpset *set;
+	struct tcpstream *next;	/* of those closed in this turn */
 	struct endpoint at;
-	int fd;
-	int events;		/* what the poll handle waits for */
+	int fd;			/* -1: closed */
+	uint32_t events;	/* what it is in the set for; 0: it is not */
 	bool connected, read, full;
 };
 
-static void on_poll(uv_poll_t *poll, int status, int events);
+struct tcpset {
+	uv_poll_t poll;
+	int fd;
+	bool turning;		/* events may name streams that were closed */
+	struct tcpstream *closed;
+};
 
-/* The poll handle waits for what there is to do. */
-static void watch(struct tcpstream *t)
+static void arm(struct tcpstream *t, uint32_t want)
 {
-	int want = 0;
+	struct epoll_event e = { .events = want, .data.ptr = t };
+	int how = t->events == 0 ? EPOLL_CTL_ADD : want == 0 ? EPOLL_CTL_DEL :
+	    EPOLL_CTL_MOD;
 
-	/* Who does not take what we say is not heard either. */
-	if (!t->connected || t->full)
-		want = UV_WRITABLE;
-	else if (t->read)
-		want = UV_READABLE;
 	if (want == t->events)
 		return;
+	if (epoll_ctl(t->set->fd, how, t->fd, &e) < 0)
+		log_die("cannot wait for a connection: %s", strerror(errno));
 	t->events = want;
-	if (want)
-		uv_poll_start(&t->poll, want, on_poll);
-	else
-		uv_poll_stop(&t->poll);
+}
+
+/* The set tells of it what there is to do. */
+static void watch(struct tcpstream *t)
+{
+	/* Who does not take what we say is not heard either. */
+	arm(t, !t->connected || t->full ? EPOLLOUT : t->read ? EPOLLIN : 0);
 }
 
 static const char *failed_word(int error)
@@ -65,12 +76,13 @@ static void failed(struct tcpstream *t, int error, struct stamp at)
 	    strerror(error), at);
 }
 
-static void on_connect(struct tcpstream *t, struct stamp at)
+static void on_connect(struct tcpstream *t, uint32_t events, struct stamp at)
 {
 	int error = 0;
 	socklen_t n = sizeof(error);
 
-	if (getsockopt(t->fd, SOL_SOCKET, SO_ERROR, &error, &n) < 0)
+	if ((events & BROKEN) && getsockopt(t->fd, SOL_SOCKET, SO_ERROR,
+	    &error, &n) < 0)
 		error = errno;
 	if (error) {
 		failed(t, error, at);
@@ -81,15 +93,18 @@ static void on_connect(struct tcpstream *t, struct stamp at)
 	t->stream.hooks->opened(t->stream.ctx, at);
 }
 
-static void on_readable(struct tcpstream *t, struct stamp at)
+static void on_readable(struct tcpstream *t, uint32_t events, struct stamp at)
 {
 	static uint8_t in[IN_ROOM];
 	const struct stream_hooks *h = t->stream.hooks;
 	size_t may = h->may(t->stream.ctx, at);
 	ssize_t n;
 
-	if (may == 0)
+	if (may == 0) {
+		if (t->fd >= 0 && events & BROKEN)	/* told in every turn */
+			arm(t, 0);
 		return;
+	}
 	n = recv(t->fd, in, may < sizeof(in) ? may : sizeof(in), 0);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
@@ -102,20 +117,75 @@ static void on_readable(struct tcpstream *t, struct stamp at)
 		h->bytes(t->stream.ctx, span_of(in, (size_t)n), at);
 }
 
-static void on_poll(uv_poll_t *poll, int status, int events)
+static void on_event(struct tcpstream *t, uint32_t events)
 {
-	struct tcpstream *t = poll->data;
 	struct stamp at = stamp_now();
 
 	if (!t->connected) {
-		on_connect(t, at);
-	} else if (status < 0 || (events & UV_READABLE)) {
-		on_readable(t, at);
-	} else if (events & UV_WRITABLE) {
+		on_connect(t, events, at);
+	} else if (events & (EPOLLIN | BROKEN)) {
+		on_readable(t, events, at);
+	} else {
 		t->full = false;
 		watch(t);
 		t->stream.hooks->room(t->stream.ctx, at);
 	}
+}
+
+/* --- the set -------------------------------------------------------------------- */
+
+static void on_turn(uv_poll_t *poll, int status, int events)
+{
+	struct tcpset *set = poll->data;
+	struct epoll_event e[EVENTS];
+	int n = epoll_wait(set->fd, e, EVENTS, 0);
+	struct tcpstream *t;
+
+	(void)status;
+	(void)events;
+	set->turning = true;
+	for (int i = 0; i < n; i++) {
+		t = e[i].data.ptr;
+		if (t->fd >= 0)
+			on_event(t, e[i].events);
+	}
+	set->turning = false;
+	while ((t = set->closed)) {
+		set->closed = t->next;
+		free(t);
+	}
+}
+
+struct tcpset *tcpset_open(uv_loop_t *loop)
+{
+	struct tcpset *set = calloc(1, sizeof(*set));
+
+	if (!set)
+		return NULL;
+	set->fd = epoll_create1(EPOLL_CLOEXEC);
+	if (set->fd < 0 || uv_poll_init(loop, &set->poll, set->fd) < 0) {
+		if (set->fd >= 0)
+			close(set->fd);
+		free(set);
+		return NULL;
+	}
+	set->poll.data = set;
+	uv_poll_start(&set->poll, UV_READABLE, on_turn);
+	return set;
+}
+
+static void on_closed(uv_handle_t *h)
+{
+	struct tcpset *set = h->data;
+
+	close(set->fd);
+	free(set);
+}
+
+void tcpset_close(struct tcpset *set)
+{
+	if (set)
+		uv_close((uv_handle_t *)&set->poll, on_closed);
 }
 
 /* --- what the stream's user calls --------------------------------------------- */
@@ -129,15 +199,21 @@ static void start(struct stream *s)
 {
 	struct tcpstream *t = of(s);
 	struct sockaddr_storage ss;
-	int one = 1;
+	int one = 1, zero = 0;
 
 	/* Requests are small and answered in turn: none waits for another. */
 	setsockopt(t->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	/* The one who dials speaks first: its first word bears the ACK that
+	 * ends the handshake of TCP. */
+	if (!t->connected)
+		setsockopt(t->fd, IPPROTO_TCP, TCP_QUICKACK, &zero,
+		    sizeof(zero));
 	t->read = true;
-	watch(t);
 	if (!t->connected && connect(t->fd, (struct sockaddr *)&ss,
 	    sock_addr(&t->at, &ss)) < 0 && errno != EINPROGRESS)
 		failed(t, errno, stamp_now());
+	else
+		watch(t);
 }
 
 static ssize_t put(struct stream *s, const uint8_t *bytes, size_t n)
@@ -177,17 +253,19 @@ static bool local(struct stream *s, struct endpoint *e)
 	    sock_endpoint((struct sockaddr *)&ss, e);
 }
 
-static void on_closed(uv_handle_t *h)
-{
-	free(h->data);
-}
-
+/* A closed socket is in no set. */
 static void end(struct stream *s)
 {
 	struct tcpstream *t = of(s);
 
-	uv_close((uv_handle_t *)&t->poll, on_closed);
 	close(t->fd);
+	t->fd = -1;
+	if (!t->set->turning) {
+		free(t);
+		return;
+	}
+	t->next = t->set->closed;
+	t->set->closed = t;
 }
 
 static const struct stream_ops ops = { .transport = "tcp", .start = start,
@@ -195,27 +273,26 @@ static const struct stream_ops ops = { .transport = "tcp", .start = start,
 
 /* --- the beginning -------------------------------------------------------------- */
 
-static struct tcpstream *make(uv_loop_t *loop, int fd)
+static struct tcpstream *make(struct tcpset *set, int fd)
 {
 	struct tcpstream *t = calloc(1, sizeof(*t));
 
-	if (!t || uv_poll_init(loop, &t->poll, fd) < 0) {
-		free(t);
+	if (!t) {
 		close(fd);
 		errno = ENOMEM;
 		return NULL;
 	}
 	t->stream.ops = &ops;
-	t->poll.data = t;
+	t->set = set;
 	t->fd = fd;
 	return t;
 }
 
-struct stream *tcpstream_dial(uv_loop_t *loop, const struct endpoint *at,
+struct stream *tcpstream_dial(struct tcpset *set, const struct endpoint *at,
     const struct endpoint *bind_to, uint16_t from, uint16_t to)
 {
 	int fd = sock_open(at->family, SOCK_STREAM, bind_to, from, to);
-	struct tcpstream *t = fd < 0 ? NULL : make(loop, fd);
+	struct tcpstream *t = fd < 0 ? NULL : make(set, fd);
 
 	if (!t)
 		return NULL;
@@ -223,9 +300,9 @@ struct stream *tcpstream_dial(uv_loop_t *loop, const struct endpoint *at,
 	return &t->stream;
 }
 
-struct stream *tcpstream_adopt(uv_loop_t *loop, int fd)
+struct stream *tcpstream_adopt(struct tcpset *set, int fd)
 {
-	struct tcpstream *t = make(loop, fd);
+	struct tcpstream *t = make(set, fd);
 
 	if (!t)
 		return NULL;

@@ -14,9 +14,21 @@
 
 /* --- our own faults -------------------------------------------------------- */
 
-static bool only(const char *s, size_t n, const char *set)
+static bool is_hex(const char *s, size_t n)
 {
-	return strspn(s, set) == n;
+	for (size_t i = 0; i < n; i++)
+		if ((s[i] < '0' || s[i] > '9') && (s[i] < 'a' || s[i] > 'f'))
+			return false;
+	return true;
+}
+
+static bool is_word(const char *s, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if ((s[i] < '0' || s[i] > '9') && (s[i] < 'a' || s[i] > 'z') &&
+		    s[i] != '_')
+			return false;
+	return true;
 }
 
 static bool printable(const char *s, size_t n)
@@ -31,10 +43,10 @@ static const char *fault(const struct record *r, int64_t seq, size_t kind,
     size_t swarm, size_t detail)
 {
 	if (kind == 0 || kind >= sizeof(((struct entry *)0)->kind) ||
-	    !only(r->kind, kind, "abcdefghijklmnopqrstuvwxyz0123456789_"))
+	    !is_word(r->kind, kind))
 		return "its kind is no word";
 	if (r->swarm && ((swarm != 40 && swarm != 64) ||
-	    !only(r->swarm, swarm, "0123456789abcdef")))
+	    !is_hex(r->swarm, swarm)))
 		return "its swarm is no infohash";
 	if (detail < 2 || r->detail[0] != '{' || r->detail[detail - 1] != '}' ||
 	    !printable(r->detail, detail))
@@ -145,6 +157,21 @@ static void once_each(struct entry *e)
 	free(again);
 }
 
+/* Many at a time: each request to OpenSSL has its price. */
+static void salt_names(struct entry *e)
+{
+	uint8_t drawn[256][RECORD_SALT];
+
+	for (size_t i = 0; i < e->names; i++) {
+		size_t at = i % 256, left = e->names - i;
+
+		if (at == 0 && RAND_bytes(drawn[0], RECORD_SALT *
+		    (left < 256 ? (int)left : 256)) != 1)
+			log_die("evidence could not be kept: no random bytes");
+		memcpy(e->named[i].salt, drawn[at], RECORD_SALT);
+	}
+}
+
 static void name(struct entry *e)
 {
 	char line[160], ip[ENDPOINT_IP_MAX], salt[2 * RECORD_SALT + 1];
@@ -154,12 +181,11 @@ static void name(struct entry *e)
 	size_t n;
 
 	once_each(e);
+	salt_names(e);
 	merkle_init(&tree);
 	for (size_t i = 0; i < e->names; i++) {
 		struct entry_named *at = &e->named[i];
 
-		if (RAND_bytes(at->salt, sizeof(at->salt)) != 1)
-			log_die("evidence could not be kept: no random bytes");
 		n = named_line(line, sizeof(line), e->seq, (int64_t)i,
 		    endpoint_ip(&at->at, ip), at->at.port,
 		    hex_of(at->salt, sizeof(at->salt), salt));

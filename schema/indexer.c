@@ -1,6 +1,5 @@
 #include "schema/indexer.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -145,7 +144,7 @@ static void ends_of(struct indexer *x, struct ends *e, int64_t conn,
 		member(x, detail, "$.initiator", e->ip[0]);
 		member(x, detail, "$.responder", e->ip[1]);
 	} else if (ip) {
-		snprintf(e->ip[0], sizeof(e->ip[0]), "%s", ip);
+		strncpy(e->ip[0], ip, sizeof(e->ip[0]) - 1);
 	}
 }
 
