@@ -1,9 +1,10 @@
 /*
  * A synthetic swarm: tens of thousands of correct peers on 127.0.0.0/8, each
  * an address of its own behind one listening socket, and the tracker that
- * names them all. It ends by itself: at the end of its stdin, at SIGTERM, or
- * after --seconds. What it did it says as JSON, one line each: "ready" with
- * the port, "all" once every peer that answers has been greeted, "end".
+ * names them all, by HTTP or --udp. It ends by itself: at the end of its
+ * stdin, at SIGTERM, or after --seconds. What it did it says as JSON, one line
+ * each: "ready" with the port, "all" once every peer that answers has been
+ * greeted, "end".
  */
 #include <errno.h>
 #include <getopt.h>
@@ -17,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "tests/bench/many_content.h"
+#include "tests/bench/many_tracker.h"
 
 #define FDS 20000
 #define SPARE 64
@@ -47,12 +48,12 @@ struct conn {
 static struct many m = { .peers = 1000, .torrents = 1, .pieces = 64 };
 static struct peer *peer;
 static struct conn *conn;	/* by descriptor */
-static int loop, port, oldest, newest, slow_first, slow_last;
+static int loop, tracker, datagrams, oldest, newest, slow_first, slow_last;
 static unsigned open_now, open_most = FDS - 4 * SPARE;
 static unsigned distinct, answering, announces, strangers, displaced;
 static uint64_t handshakes, pieces, accepted;
 static int64_t first_ns, last_ns, slow_ns = 300000000;
-static bool plain;
+static bool plain, once;
 
 static int64_t now(void)
 {
@@ -69,29 +70,14 @@ static void die(const char *what)
 	exit(1);
 }
 
-static uint32_t be32(const uint8_t *p)
-{
-	return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 |
-	    (uint32_t)p[2] << 8 | p[3];
-}
-
-static void put32(uint8_t *p, size_t v)
-{
-	p[0] = (uint8_t)(v >> 24);
-	p[1] = (uint8_t)(v >> 16);
-	p[2] = (uint8_t)(v >> 8);
-	p[3] = (uint8_t)v;
-}
-
 /* --- sockets ---------------------------------------------------------------- */
 
-static int listen_on(uint32_t address, int backlog, int *at_port)
+static int listen_on(int type, uint32_t address, int backlog, int *at_port)
 {
 	struct sockaddr_in sa = { .sin_family = AF_INET,
 		.sin_addr.s_addr = htonl(address) };
 	socklen_t n = sizeof(sa);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
-	    0);
+	int fd = socket(AF_INET, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	if (fd < 0 || bind(fd, (struct sockaddr *)&sa, n) < 0 ||
 	    (backlog >= 0 && listen(fd, backlog) < 0) ||
@@ -107,7 +93,7 @@ static void listen_lost(int *at_port)
 	struct sockaddr_in sa = { .sin_family = AF_INET,
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 
-	listen_on(INADDR_ANY, 0, at_port);
+	listen_on(SOCK_STREAM, INADDR_ANY, 0, at_port);
 	sa.sin_port = htons((uint16_t)*at_port);
 	for (int i = 0; i < 4; i++) {
 		int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
@@ -196,7 +182,7 @@ static size_t put_bitfield(uint8_t *p, unsigned who)
 	size_t n = (m.pieces + 7) / 8;
 
 	memset(p, 0, n + 5);
-	put32(p, n + 1);
+	many_put32(p, n + 1);
 	p[4] = 5;
 	for (unsigned i = 0; i < m.pieces; i++)
 		if (many_holds(&m, who, i))
@@ -210,6 +196,8 @@ static bool greet(int fd, const uint8_t *hello)
 	static uint8_t out[68 + 64 + 8192];
 	size_t n = 68, ext = strlen(extended);
 
+	if (once && peer[c->peer].handshakes > 0)
+		return false;
 	if (memcmp(hello, "\x13" "BitTorrent protocol", 20) != 0 ||
 	    memcmp(hello + 28, m.hash[many_torrent(&m, c->peer)], 20) != 0) {
 		strangers++;
@@ -220,7 +208,7 @@ static bool greet(int fd, const uint8_t *hello)
 	    8);
 	snprintf((char *)out + 48, 21, "-MA0001-%012u", c->peer);
 	if (!plain && hello[25] & 0x10) {
-		put32(out + n, ext + 2);
+		many_put32(out + n, ext + 2);
 		memcpy(out + n + 4, "\x14\0", 2);
 		memcpy(out + n + 6, extended, ext);
 		n += 6 + ext;
@@ -247,16 +235,16 @@ static bool give(int fd, const uint8_t *req)
 {
 	struct conn *c = &conn[fd];
 	static uint8_t out[13 + MANY_PIECE];
-	unsigned index = be32(req), begin = be32(req + 4), n = be32(req + 8);
+	unsigned index = many_be32(req), begin = many_be32(req + 4), n = many_be32(req + 8);
 
 	if (index >= m.pieces || !many_holds(&m, c->peer, index) || n == 0 ||
 	    begin >= many_bytes(&m, index) ||
 	    n > many_bytes(&m, index) - begin)
 		return false;
-	put32(out, n + 9);
+	many_put32(out, n + 9);
 	out[4] = 7;
-	put32(out + 5, index);
-	put32(out + 9, begin);
+	many_put32(out + 5, index);
+	many_put32(out + 9, begin);
 	memcpy(out + 13, m.data + (size_t)index * MANY_PIECE + begin, n);
 	if (!say(fd, out, n + 13))
 		return false;
@@ -286,7 +274,7 @@ static bool hear(int fd)
 		at = 68;
 	}
 	while (c->in_n - at >= 4) {
-		n = be32(c->in + at) + 4u;
+		n = many_be32(c->in + at) + 4u;
 		if (n > IN_MOST) {
 			c->skip = n - (c->in_n - at);
 			at = c->in_n;
@@ -305,76 +293,53 @@ static bool hear(int fd)
 
 /* --- the tracker -------------------------------------------------------------- */
 
-static int hex(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' &&
-	    (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
-}
-
-/* The torrent that the request asks about, or -1. */
-static long asked(const char *text)
-{
-	const char *p = strstr(text, "info_hash=");
-	uint8_t h[20];
-
-	if (!p)
-		return -1;
-	p += 10;
-	for (int i = 0; i < 20; i++) {
-		if (*p == '%' && hex(p[1]) >= 0 && hex(p[2]) >= 0) {
-			h[i] = (uint8_t)(hex(p[1]) << 4 | hex(p[2]));
-			p += 3;
-		} else if (*p > ' ' && *p != '&') {
-			h[i] = (uint8_t)*p++;
-		} else {
-			return -1;
-		}
-	}
-	for (unsigned t = 0; t < m.torrents; t++)
-		if (memcmp(m.hash[t], h, 20) == 0)
-			return t;
-	return -1;
-}
-
 static int ports[MANY_CLASSES];
 
 static bool answer(int fd)
 {
 	struct conn *c = &conn[fd];
-	size_t n = 0, head;
-	uint8_t *body, *text;
+	uint8_t *text;
+	bool sound, scrape;
+	size_t n = 0;
 	long t;
-	bool sound;
 
 	c->in[c->in_n < IN_MOST ? c->in_n : IN_MOST - 1] = '\0';
 	if (!strstr((char *)c->in, "\r\n\r\n") && c->in_n < IN_MOST)
 		return true;
-	t = asked((char *)c->in);
-	body = malloc(6 * (size_t)m.peers + 1);
-	text = malloc(6 * (size_t)m.peers + 256);
-	if (!body || !text)
+	t = many_asked(&m, (char *)c->in);
+	scrape = strncmp((char *)c->in, "GET /scrape", 11) == 0;
+	text = scrape ? many_scrape(&m, t, &n) : many_http(&m, ports, t, &n);
+	if (!text)
 		die("malloc");
-	for (unsigned i = 0; t >= 0 && i < m.peers; i++) {
-		int at = ports[many_class(&m, i)];
-
-		if (many_torrent(&m, i) != (unsigned)t)
-			continue;
-		put32(body + n, many_address(i));
-		body[n + 4] = (uint8_t)(at >> 8);
-		body[n + 5] = (uint8_t)at;
-		n += 6;
-	}
-	announces += t >= 0;
-	head = (size_t)snprintf((char *)text, 256,
-	    "HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n"
-	    "Connection: close\r\n\r\nd8:intervali1800e5:peers%zu:", n);
-	memcpy(text + head, body, n);
-	text[head + n] = 'e';
+	announces += t >= 0 && !scrape;
 	c->closing = true;
-	sound = say(fd, text, head + n + 1) && c->out;
-	free(body);
+	sound = say(fd, text, n) && c->out;
 	free(text);
 	return sound;
+}
+
+/* Of the same by UDP a turn answers what has come. */
+static void answer_datagrams(int fd)
+{
+	static uint8_t in[2048], out[MANY_DATAGRAM];
+	struct sockaddr_in sa;
+	ssize_t got;
+	size_t n;
+	long t;
+
+	for (int i = 0; i < ACCEPTS; i++) {
+		socklen_t len = sizeof(sa);
+
+		got = recvfrom(fd, in, sizeof(in), 0, (struct sockaddr *)&sa,
+		    &len);
+		if (got < 0)
+			return;
+		n = many_udp(&m, ports, ntohs(sa.sin_port), in, (size_t)got,
+		    out, &t);
+		announces += t >= 0;
+		if (n)
+			sendto(fd, out, n, 0, (struct sockaddr *)&sa, len);
+	}
 }
 
 /* --- the loop ------------------------------------------------------------------ */
@@ -393,34 +358,34 @@ static void displace(void)
 	drop(fd);
 }
 
-static void take(int listener, bool tracker)
+static void take(int listener)
 {
 	struct sockaddr_in sa;
-	int one = 1, fd;
+	bool asks = listener == tracker;
+	int fd;
 
 	for (int i = 0; i < ACCEPTS; i++) {
 		socklen_t n = sizeof(sa);
 		long who = -1;
 
-		if (!tracker && open_now >= open_most)
+		if (!asks && open_now >= open_most)
 			displace();
 		fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK |
 		    SOCK_CLOEXEC);
 		if (fd < 0)
 			return;
-		if (!tracker && getsockname(fd, (struct sockaddr *)&sa,
+		if (!asks && getsockname(fd, (struct sockaddr *)&sa,
 		    &n) == 0)
 			who = many_peer(&m, ntohl(sa.sin_addr.s_addr));
-		if (fd >= FDS || (!tracker && (who < 0 ||
+		if (fd >= FDS || (!asks && (who < 0 ||
 		    open_now >= open_most))) {
 			strangers++;
 			close(fd);
 			continue;
 		}
-		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-		conn[fd] = (struct conn){ .is = tracker ? C_TRACKER : C_PEER,
+		conn[fd] = (struct conn){ .is = asks ? C_TRACKER : C_PEER,
 			.peer = (unsigned)(who < 0 ? 0 : who) };
-		if (!tracker) {
+		if (!asks) {
 			open_now++;
 			accepted++;
 			peer[who].accepted++;
@@ -520,7 +485,7 @@ static void put_targets(const char *folder)
 
 		if (!many_answers(c))
 			continue;
-		put32(row, many_address(i));
+		many_put32(row, many_address(i));
 		row[4] = (uint8_t)(ports[c] >> 8);
 		row[5] = (uint8_t)ports[c];
 		fwrite(row, 1, 6, f);
@@ -589,17 +554,19 @@ static void run(unsigned seconds, const char *folder)
 {
 	struct epoll_event ev[EVENTS];
 	int64_t until = now() + (int64_t)seconds * 1000000000;
-	int any = 0, tracker = 0, sig = signals(), n, wait;
-	int listener = listen_on(INADDR_ANY, 4096, &any);
+	int any = 0, sig = signals(), n, wait;
+	int listener = listen_on(SOCK_STREAM, INADDR_ANY, 4096, &any), one = 1;
 
+	/* What it accepts inherits this. */
+	setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	loop = epoll_create1(EPOLL_CLOEXEC);
 	for (int c = 0; c < MANY_CLASSES; c++)
 		ports[c] = any;
-	listen_on(INADDR_ANY, -1, &ports[MANY_DEAD]);
+	listen_on(SOCK_STREAM, INADDR_ANY, -1, &ports[MANY_DEAD]);
 	listen_lost(&ports[MANY_LOST]);
-	tracker = port;
 	watch(listener, EPOLLIN, EPOLL_CTL_ADD);
 	watch(tracker, EPOLLIN, EPOLL_CTL_ADD);
+	watch(datagrams, EPOLLIN, EPOLL_CTL_ADD);
 	watch(sig, EPOLLIN, EPOLL_CTL_ADD);
 	watch(STDIN_FILENO, EPOLLIN, EPOLL_CTL_ADD);
 	put_targets(folder);
@@ -614,11 +581,24 @@ static void run(unsigned seconds, const char *folder)
 			if (fd == sig || fd == STDIN_FILENO)
 				return;
 			if (fd == listener || fd == tracker)
-				take(fd, fd == tracker);
+				take(fd);
+			else if (fd == datagrams)
+				answer_datagrams(fd);
 			else
 				turn(fd, ev[i].events);
 		}
 	}
+}
+
+/* Where torrents say that it is. */
+static void open_tracker(bool by_udp, char *announce, size_t room)
+{
+	int http, udp;
+
+	tracker = listen_on(SOCK_STREAM, INADDR_LOOPBACK, 128, &http);
+	datagrams = listen_on(SOCK_DGRAM, INADDR_LOOPBACK, -1, &udp);
+	snprintf(announce, room, "%s://127.0.0.1:%d/announce",
+	    by_udp ? "udp" : "http", by_udp ? udp : http);
 }
 
 int main(int argc, char **argv)
@@ -629,12 +609,14 @@ int main(int argc, char **argv)
 		{ "silent", 1, 0, MANY_SILENT }, { "dead", 1, 0, MANY_DEAD },
 		{ "lost", 1, 0, MANY_LOST }, { "slow-ms", 1, 0, 'w' },
 		{ "open", 1, 0, 'o' }, { "seconds", 1, 0, 's' },
-		{ "plain", 0, 0, 'b' }, { "detail", 1, 0, 'd' }, { 0 } };
+		{ "plain", 0, 0, 'b' }, { "udp", 0, 0, 'u' },
+		{ "once", 0, 0, 'x' }, { "detail", 1, 0, 'd' }, { 0 } };
 	struct rlimit lim;
 	char announce[64];
 	const char *detail = NULL;
 	unsigned seconds = 60, shares = 0;
-	int c, tracker;
+	bool by_udp = false;
+	int c;
 
 	while ((c = getopt_long(argc, argv, "", known, NULL)) != -1)
 		switch (c) {
@@ -645,6 +627,8 @@ int main(int argc, char **argv)
 		case 'o': open_most = number(optarg, 1, open_most); break;
 		case 's': seconds = number(optarg, 1, 86400); break;
 		case 'b': plain = true; break;
+		case 'u': by_udp = true; break;
+		case 'x': once = true; break;	/* greets nobody again */
 		case 'd': detail = optarg; break;
 		case '?': return 2;
 		default: m.share[c] = number(optarg, 0, 100);
@@ -655,7 +639,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: manypeers [--peers N] [--torrents N] "
 		    "[--pieces N] [--partial %%] [--slow %%] [--silent %%] "
 		    "[--dead %%] [--lost %%] [--slow-ms N] [--open N] "
-		    "[--seconds N] [--plain] [--detail FILE] FOLDER\n");
+		    "[--seconds N] [--plain] [--udp] [--once] "
+		    "[--detail FILE] FOLDER\n");
 		return 2;
 	}
 	if (getrlimit(RLIMIT_NOFILE, &lim) == 0) {
@@ -669,12 +654,9 @@ int main(int argc, char **argv)
 	conn = calloc(FDS, sizeof(*conn));
 	for (unsigned i = 0; i < m.peers; i++)
 		answering += many_answers(many_class(&m, i));
-	tracker = listen_on(INADDR_LOOPBACK, 128, &port);
-	snprintf(announce, sizeof(announce), "http://127.0.0.1:%d/announce",
-	    port);
+	open_tracker(by_udp, announce, sizeof(announce));
 	if (!peer || !conn || !many_make(&m, argv[optind], announce))
 		die("making the torrents");
-	port = tracker;
 	run(seconds, argv[optind]);
 	tell(detail);
 	return 0;

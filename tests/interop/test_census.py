@@ -72,11 +72,11 @@ class Swarm:
 			    *map(int, r[4:])) for r in csv.reader(f)]
 
 
-def watch(folder, name, seconds, *options):
+def watch(folder, name, seconds, tracker, *options):
 	"""The case, what the swarm did, and what the monitor said."""
 	folder = os.path.join(folder, name)
 	os.mkdir(folder)
-	swarm = Swarm(folder, 200)
+	swarm = Swarm(folder, 200, *tracker)
 	case = os.path.join(folder, "case")
 	p = subprocess.Popen([laboratory.PROGRAM, "monitor", "--bind",
 	    "127.0.0.1", "--allow-local", "--no-packets", "--no-dht",
@@ -168,6 +168,21 @@ def agrees(name, case, peers, said):
 	view.close()
 
 
+def announced(name, case, said, scheme):
+	"""Every torrent had an answer from the tracker; none that it did not
+	give."""
+	view = Case(case, PIECES)
+	kinds = [(r.d["transport"], r.d["outcome"], r.d["event"])
+	    for r in view.records("announce")]
+	begun = sum(k == (scheme, "ok", "started") for k in kinds)
+	tap.equal({k[0] for k in kinds}, {scheme}, "%s: the tracker was asked "
+	    "by %s" % (name, scheme))
+	tap.claim(begun == TORRENTS and said["announces"] >=
+	    sum(k[1] == "ok" for k in kinds), "%s: about every torrent it "
+	    "answered (%d announces)" % (name, said["announces"]), kinds[:5])
+	view.close()
+
+
 def bounded(name, case):
 	"""Blocks that came in any second: no more than may be read in one, a
 	quarter's worth saved up, and what one read and a turn of the loop add."""
@@ -196,11 +211,13 @@ def main():
 	alone()
 	with tempfile.TemporaryDirectory(prefix="sw-census-",
 	    ignore_cleanup_errors=True) as folder:
-		for name, options in ("sampling", ["--sample", "1",
-		    "--max-rate", str(RATE)]), \
-		    ("observing", ["--observe-only"]):
-			case, peers, said = watch(folder, name, 25, *options)
+		for name, scheme, options in (
+		    ("sampling", "http", ["--sample", "1", "--max-rate",
+		    str(RATE)]), ("observing", "udp", ["--observe-only"])):
+			case, peers, said = watch(folder, name, 25, ["--udp"] *
+			    (scheme == "udp"), *options)
 			agrees(name, case, peers, said)
+			announced(name, case, said, scheme)
 			tap.claim((said["pieces"] > 0) == (name == "sampling"),
 			    "%s: %d pieces served" % (name, said["pieces"]))
 			if name == "sampling":
