@@ -57,6 +57,13 @@ def main():
         ok(f"{name} without operands: exit 2", p.returncode == 2 and p.stderr and not p.stdout, p)
     ok("every option is in the man page, and none more", helped == described - {"--help"},
        helped ^ described)
+    ranges = re.findall(r"(--[a-z-]+) +\S+ +.*?\b(\d+) to (\d+)\b", run("monitor", "--help").stdout)
+    ok("monitor --help tells the ranges of numbers", "--outstanding" in [r[0] for r in ranges], ranges)
+    for option, low, high in ranges:
+        for value in int(low) - 1, int(high) + 1:
+            p = run("monitor", option, str(value), "case", "x.torrent")
+            ok(f"monitor {option} {value}: refused, with the range that --help tells",
+               p.returncode == 2 and option in p.stderr and re.search(rf"\b{low} to {high}\b", p.stderr), p)
     ok("no command: exit 2", run().returncode == 2)
     ok("an unknown command: exit 2", run("conclude").returncode == 2)
     ok("--version says a version", re.match(r"swarmwitness \d+\.\d+ \(\S+\)\n$", run("--version").stdout))
