@@ -216,4 +216,30 @@ static inline void ear_end(struct ear *e)
 	free(e->file);
 }
 
+struct ear_case {
+	const char *name, *script, *want;
+};
+typedef void ear_play(struct ear *e, const char *script, unsigned family);
+
+/* Each case over IPv4 and IPv6; how many were heard otherwise. */
+static inline unsigned ear_all(const struct ear_case *c, size_t n,
+    ear_play *play)
+{
+	unsigned wrong = 0;
+	struct ear e;
+
+	for (size_t i = 0; i < n; i++)
+		for (unsigned family = 4; family <= 6; family += 2) {
+			ear_begin(&e, 100000);
+			play(&e, c[i].script, family);
+			flows_finish(e.flows);
+			if (strcmp(e.text, c[i].want) != 0) {
+				fprintf(stderr, "%s: %s\n", c[i].name, e.text);
+				wrong++;
+			}
+			ear_end(&e);
+		}
+	return wrong;
+}
+
 #endif

@@ -12,7 +12,6 @@
 #include <time.h>
 
 #include "schema/ledger.h"
-#include "schema/log.h"
 
 static struct stamp now(void)
 {

@@ -13,9 +13,7 @@
 
 #include <openssl/sha.h>
 
-#include "schema/json.h"
 #include "schema/ledger.h"
-#include "schema/log.h"
 
 #define DAY 86400000000000
 #define START (1767225600000000000 + DAY - 5000000000)	/* 5 s to midnight */

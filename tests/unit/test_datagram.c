@@ -2,13 +2,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "monitor/datagram.h"
 #include "schema/now.h"
+#include "tests/loop_kit.h"
 
 static struct seen {
 	unsigned dht, queue, udp;
@@ -97,26 +97,6 @@ static int finish(void **state)
 	return 0;
 }
 
-static void on_late(uv_timer_t *timer)
-{
-	*(bool *)timer->data = true;
-}
-
-static void run_ms(uint64_t ms)
-{
-	uv_timer_t late;
-	bool over = false;
-
-	uv_timer_init(&loop, &late);
-	late.data = &over;
-	uv_update_time(&loop);
-	uv_timer_start(&late, on_late, ms, 0);
-	while (!over)
-		uv_run(&loop, UV_RUN_ONCE);
-	uv_close((uv_handle_t *)&late, NULL);
-	uv_run(&loop, UV_RUN_NOWAIT);
-}
-
 static void send_n(const char *bytes, size_t n)
 {
 	assert_true(sock_send(fd, &us, span_of(bytes, n)));
@@ -157,7 +137,7 @@ static void test_both_ways(void **state)
 	send_n("de", 2);
 	send_n("xx", 2);
 	send_n("", 0);
-	run_ms(50);
+	loop_run_ms(&loop, 50);
 	assert_int_equal(seen.dht, 1);
 	assert_int_equal(seen.first_byte, 'd');
 	assert_int_equal(endpoint_cmp(&seen.last.from, &peer), 0);
@@ -178,7 +158,7 @@ static void test_both_ways(void **state)
 	datagrams_take(net, DATAGRAM_DHT, NULL, NULL);
 	for (int i = 0; i < 100; i++)
 		send_n("de", 2);
-	run_ms(50);
+	loop_run_ms(&loop, 50);
 	datagrams_state(net, &s);
 	assert_int_equal(s.received, 103);
 	assert_int_equal(s.untaken, 102);
@@ -189,10 +169,10 @@ static void test_full(void **state)
 	(void)state;
 	seen.full = true;
 	send_n("de", 2);
-	run_ms(120);
+	loop_run_ms(&loop, 120);
 	assert_int_equal(seen.dht, 0);
 	seen.full = false;
-	run_ms(120);
+	loop_run_ms(&loop, 120);
 	assert_int_equal(seen.dht, 1);
 	assert_int_equal(seen.queue, 1);
 	assert_true(seen.lag_ns >= 50 * NS_PER_MS);
@@ -207,14 +187,14 @@ static void test_drops(void **state)
 	(void)state;
 	for (int i = 0; i < 20000; i++)
 		(void)sock_send(fd, &us, span_of(big, sizeof(big)));
-	run_ms(200);
+	loop_run_ms(&loop, 200);
 	send_n("de", 2);	/* it bears the count */
-	run_ms(50);
+	loop_run_ms(&loop, 50);
 	datagrams_state(net, &s);
 	assert_true(s.dropped > 0);
 	assert_int_equal(s.dropped + seen.dht, 20001);
 	assert_true(seen.udp >= 1);
-	run_ms(1100);
+	loop_run_ms(&loop, 1100);
 	assert_int_equal(seen.dropped, s.dropped);
 	assert_true(seen.to_ns >= seen.from_ns);
 }

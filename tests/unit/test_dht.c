@@ -11,6 +11,7 @@
 
 #include "monitor/dht.h"
 #include "schema/now.h"
+#include "tests/loop_kit.h"
 #include "wire/krpc.h"
 
 #define NODES 12u
@@ -234,26 +235,6 @@ static int finish(void **state)
 	return rmdir(folder);
 }
 
-static void on_late(uv_timer_t *timer)
-{
-	*(bool *)timer->data = true;
-}
-
-static void run_ms(uint64_t ms)
-{
-	uv_timer_t late;
-	bool over = false;
-
-	uv_timer_init(&loop, &late);
-	late.data = &over;
-	uv_update_time(&loop);
-	uv_timer_start(&late, on_late, ms, 0);
-	while (!over)
-		uv_run(&loop, UV_RUN_ONCE);
-	uv_close((uv_handle_t *)&late, NULL);
-	uv_run(&loop, UV_RUN_NOWAIT);
-}
-
 static unsigned asked(void)
 {
 	unsigned n = 0;
@@ -273,12 +254,12 @@ static void test_lookup(void **state)
 	open_dht(true);
 	s = dht_watch(dht, swarm, hash, 1, &owner);
 	assert_non_null(s);
-	run_ms(300);
+	loop_run_ms(&loop, 300);
 	assert_int_equal(asked(), 0);	/* we know nobody */
 	assert_true(dht_bootstrap(dht, span_str("127.0.1.1"), PORT));
 	assert_false(dht_bootstrap(dht, span_str(""), PORT));
 	assert_false(dht_bootstrap(dht, span_str("a b"), PORT));
-	run_ms(4000);
+	loop_run_ms(&loop, 4000);
 	assert_true(peers >= 2);
 	assert_true(all_read_only);
 	assert_true(saw_scrape);
@@ -312,15 +293,15 @@ static void test_kept(void **state)
 	open_dht(false);
 	dht_bootstrap(dht, span_str("127.0.1.1"), PORT);
 	assert_non_null(dht_watch(dht, swarm, hash, 1, &owner));
-	run_ms(2500);
+	loop_run_ms(&loop, 2500);
 	assert_true(peers >= 2);
 	close_dht();
-	run_ms(50);
+	loop_run_ms(&loop, 50);
 	dht_free(dht);
 	peers = 0;
 	open_dht(false);
 	assert_non_null(dht_watch(dht, swarm, hash, 1, &owner));
-	run_ms(2500);
+	loop_run_ms(&loop, 2500);
 	assert_true(peers >= 2);
 	for (unsigned i = 0; i < NODES; i++)
 		assert_int_equal(node[i].announced, 0);
@@ -341,7 +322,7 @@ static void test_heard(void **state)
 	dht_heard(dht, &never);
 	for (int i = 0; i < 100; i++)
 		dht_heard(dht, &at);
-	run_ms(1300);
+	loop_run_ms(&loop, 1300);
 	assert_true(node[0].asked > 0);
 	close_dht();
 	assert_non_null(strstr(log_text, "\"lookup\":\"get_peers\""));
@@ -362,7 +343,7 @@ static void test_passive(void **state)
 	for (int i = 0; i < 500; i++)
 		assert_true(sock_send(fd, &us, span_of(query,
 		    sizeof(query) - 1)));
-	run_ms(300);
+	loop_run_ms(&loop, 300);
 	assert_false(sock_recv(fd, in, sizeof(in), &d));
 	assert_int_equal(records, 1);	/* our id */
 	close(fd);

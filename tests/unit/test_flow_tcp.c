@@ -64,9 +64,7 @@ static void play(struct ear *e, const char *script, unsigned family)
 #define TOLD "open(11>22 1,2) "
 #define ENDS "the capture ended by 0@"
 
-static const struct {
-	const char *name, *script, *want;
-} cases[] = {
+static const struct ear_case cases[] = {
 	{ "from SYN to FIN", OPEN "a A 1 1 hello;b A 1 6 world;a FA 6 6;"
 	    "b FA 6 7;a A 7 7",
 	    TOLD "0:hello@4 1:world@5 both ended by 0@7 " },
@@ -184,23 +182,8 @@ static const struct {
 
 static void scripts(void **state)
 {
-	struct ear e;
-	unsigned wrong = 0;
-
 	(void)state;
-	for (size_t i = 0; i < COUNT(cases); i++)
-		for (unsigned family = 4; family <= 6; family += 2) {
-			ear_begin(&e, 100000);
-			play(&e, cases[i].script, family);
-			flows_finish(e.flows);
-			if (strcmp(e.text, cases[i].want) != 0) {
-				print_error("%s: %s\n", cases[i].name,
-				    e.text);
-				wrong++;
-			}
-			ear_end(&e);
-		}
-	assert_int_equal(wrong, 0);
+	assert_int_equal(ear_all(cases, COUNT(cases), play), 0);
 }
 
 /*

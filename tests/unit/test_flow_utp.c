@@ -78,9 +78,7 @@ static void play(struct ear *e, const char *script, unsigned family)
 #define TOLD "open(11>22 1,2) "
 #define ENDS "the capture ended by 0@"
 
-static const struct {
-	const char *name, *script, *want;
-} cases[] = {
+static const struct ear_case cases[] = {
 	{ "from SYN to FIN", OPEN "a D 1 1 0 hello;b D 0 1 1 world;"
 	    "a F 1 2 1;b F 0 2 2", TOLD "0:hello@3 1:world@4 "
 	    "both ended by 0@6 " },
@@ -152,23 +150,8 @@ static const struct {
 
 static void scripts(void **state)
 {
-	unsigned wrong = 0;
-	struct ear e;
-
 	(void)state;
-	for (size_t i = 0; i < COUNT(cases); i++)
-		for (unsigned family = 4; family <= 6; family += 2) {
-			ear_begin(&e, 100000);
-			play(&e, cases[i].script, family);
-			flows_finish(e.flows);
-			if (strcmp(e.text, cases[i].want) != 0) {
-				print_error("%s: %s\n", cases[i].name,
-				    e.text);
-				wrong++;
-			}
-			ear_end(&e);
-		}
-	assert_int_equal(wrong, 0);
+	assert_int_equal(ear_all(cases, COUNT(cases), play), 0);
 }
 
 /* A DNS query of 20 bytes is no SYN, and its answer proves none. */

@@ -5,7 +5,6 @@
 #include <cmocka.h>
 
 #include <sqlite3.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "schema/json.h"

@@ -7,9 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include "schema/json.h"
 #include "schema/note.h"
 
 static char dir[] = "/tmp/test_note.XXXXXX";

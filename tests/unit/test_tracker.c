@@ -1,27 +1,17 @@
-#include "wire/tracker.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+
 #include <cmocka.h>
 
-#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
-#define B(s) s, sizeof(s) - 1
+#include "tests/exact.h"
+#include "wire/tracker.h"
+
 #define HASH "\x01 aZ09-._~%&=+/?#\xff\x80z"
 #define HASH_TEXT "%01%20aZ09-._~%25%26%3D%2B%2F%3F%23%FF%80z"
 #define MAPPED "\0\0\0\0\0\0\0\0\0\0\377\377\300\0\2\5"
 #define V6 "\x20\1\x0d\xb8\0\0\0\0\0\0\0\0\0\0\0\1"
-
-static uint8_t *exact(const void *p, size_t n)
-{
-	uint8_t *copy = malloc(n ? n : 1);
-
-	assert_non_null(copy);
-	if (n)
-		memcpy(copy, p, n);
-	return copy;
-}
 
 /* A reply and all its peers, as a line. */
 static void say(char *buf, size_t n, const struct tracker_reply *r)
@@ -118,13 +108,12 @@ static void http_replies(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < COUNT(replies); i++) {
-		uint8_t *in = exact(replies[i].in, replies[i].n);
+		struct span in = exact(replies[i].in, replies[i].n);
 		struct wire_error err = { NULL, 0 };
 		struct tracker_reply r;
 		char got[512];
 
-		enum wire_status st = tracker_http_read(span_of(in,
-		    replies[i].n), &r, &err);
+		enum wire_status st = tracker_http_read(in, &r, &err);
 		if (!replies[i].want) {
 			assert_int_equal(st, WIRE_BAD);
 			assert_non_null(err.reason);
@@ -134,7 +123,7 @@ static void http_replies(void **state)
 			say(got, sizeof(got), &r);
 			assert_string_equal(got, replies[i].want);
 		}
-		free(in);
+		unexact(in);
 	}
 }
 
@@ -148,14 +137,14 @@ static void http_reply_cuts(void **state)
 		if (!replies[i].want || replies[i].in[n - 1] == '\n')
 			continue;
 		for (size_t cut = 0; cut < n; cut++) {
-			uint8_t *in = exact(replies[i].in, cut);
+			struct span in = exact(replies[i].in, cut);
 			struct wire_error err = { NULL, 0 };
 			struct tracker_reply r;
 
-			assert_int_equal(tracker_http_read(span_of(in, cut),
+			assert_int_equal(tracker_http_read(in,
 			    &r, &err), WIRE_BAD);
 			assert_non_null(err.reason);
-			free(in);
+			unexact(in);
 		}
 	}
 }
@@ -186,13 +175,13 @@ static void http_scrapes(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < COUNT(scrapes); i++) {
-		uint8_t *in = exact(scrapes[i].in, scrapes[i].n);
+		struct span in = exact(scrapes[i].in, scrapes[i].n);
 		struct wire_error err = { NULL, 0 };
 		struct tracker_scrape s;
 		char got[64];
 
-		enum wire_status st = tracker_http_scrape(span_of(in,
-		    scrapes[i].n), (const uint8_t *)HASH, &s, &err);
+		enum wire_status st = tracker_http_scrape(in,
+		    (const uint8_t *)HASH, &s, &err);
 		assert_int_equal(st, scrapes[i].want ? WIRE_OK : WIRE_BAD);
 		if (st == WIRE_OK && s.failure.p)
 			snprintf(got, sizeof(got), "failure %.*s",
@@ -203,7 +192,7 @@ static void http_scrapes(void **state)
 			    long)s.downloaded);
 		if (st == WIRE_OK)
 			assert_string_equal(got, scrapes[i].want);
-		free(in);
+		unexact(in);
 	}
 }
 
@@ -431,16 +420,15 @@ static void udp_replies(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(datagrams); i++) {
 		for (size_t cut = 0; cut <= datagrams[i].n; cut++) {
-			uint8_t *in = exact(datagrams[i].in, cut);
+			struct span in = exact(datagrams[i].in, cut);
 			struct wire_error err = { NULL, 0 };
 			struct udp_reply r;
 			char got[512] = "";
 			bool good = datagrams[i].want &&
 			    cut >= datagrams[i].least;
 
-			if (tracker_udp_read(span_of(in, cut),
-			    datagrams[i].family, &r, &err) !=
-			    (good ? WIRE_OK : WIRE_BAD))
+			if (tracker_udp_read(in, datagrams[i].family, &r,
+			    &err) != (good ? WIRE_OK : WIRE_BAD))
 				fail_msg("%s at %zu", datagrams[i].name, cut);
 			if (good)
 				udp_say(got, sizeof(got), &r);
@@ -448,7 +436,7 @@ static void udp_replies(void **state)
 				assert_non_null(err.reason);
 			if (good && cut == datagrams[i].n)
 				assert_string_equal(got, datagrams[i].want);
-			free(in);
+			unexact(in);
 		}
 	}
 }

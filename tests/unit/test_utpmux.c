@@ -1,10 +1,7 @@
 #include "monitor/utpmux.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdlib.h>
 #include <unistd.h>
 
 #include <cmocka.h>
