@@ -8,7 +8,6 @@
  *
  *	bench_derive [RECORDS [FOLDER]]	FOLDER is kept if it is named
  */
-#include <stdbool.h>
 #include <time.h>
 #include <unistd.h>
 

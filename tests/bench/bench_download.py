@@ -10,7 +10,6 @@ medians. BENCH_ROUNDS=N, BENCH_ONLY=ours-tcp,... choose. Beside each rate: the
 processor time of the seed and of the leech (ours: with its recorder, from its
 start to the sealed case).
 """
-import ctypes
 import hashlib
 import os
 import re
@@ -23,7 +22,6 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.parse
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(

@@ -1,9 +1,9 @@
 /*
  * From savefile to ordered bytes, nothing made of them: processor time and
- * memory. Beside it, of the same file in the same run, the SHA-256 of its bytes.
- * Captures are made here: one conversation of 1,448-byte segments; 100,000
- * short ones; a million SYNs that nobody answers; one-byte segments behind a
- * hole.
+ * memory. Beside it, of the same file in the same run, the SHA-256 of its
+ * bytes. Captures are made here: one conversation of 1,448-byte segments;
+ * 100,000 short ones; a million SYNs that nobody answers; one-byte segments
+ * behind a hole.
  */
 #include <openssl/sha.h>
 #include <stdio.h>

@@ -19,7 +19,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from content import Content, bdecode, bencode		# noqa: E402
-from hostile import ID, handshake, http, message	# noqa: E402
+from hostile import handshake, http, message	# noqa: E402
 
 TIMES = 10000		# that many connections; names of each kind
 AT_ONCE = 100

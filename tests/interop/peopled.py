@@ -1,22 +1,17 @@
 """Cases in which many peers are named in every way that records know, made by
-tests/unit/peopled.c; whoever looks into one for an address; and both programs
-that verify."""
+tests/unit/peopled.c, and whoever looks into one for an address."""
 import ipaddress
 import os
 import sqlite3
 import subprocess
-import sys
 
-TOP = os.path.dirname(os.path.dirname(os.path.dirname(
-    os.path.abspath(__file__))))
-PEOPLED = os.path.join(TOP, "build/san/unit/peopled")
-PROGRAM = os.environ.get("SW", os.path.join(TOP,
-    "build/release/swarmwitness"))
-PAGE = [sys.executable, os.path.join(TOP, "tests/verify_case.py")]
+from lab import PROGRAM, ROOT
+
+PEOPLED = os.path.join(ROOT, "build/san/unit/peopled")
 
 
 def build():
-	return subprocess.run(["make", "-s", "-C", TOP,
+	return subprocess.run(["make", "-s", "-C", ROOT,
 	    "build/san/unit/peopled"]).returncode
 
 
@@ -31,17 +26,6 @@ def make(case, key, peers, times, *cut):
 def sw(*args):
 	return subprocess.run([PROGRAM, *args], capture_output=True, text=True,
 	    timeout=300)
-
-
-def verify(tap, case, expected, what, *options):
-	"""Both programs."""
-	for name, command in (("verify_case.py", PAGE), ("swarmwitness verify",
-	    [PROGRAM, "verify"])):
-		r = subprocess.run(command + list(options) + [case],
-		    capture_output=True, text=True, timeout=300)
-		tap.claim(r.returncode == expected, "%s: %s: exit %d" % (name,
-		    what, expected), "%d %s %s" % (r.returncode,
-		    r.stdout[-600:], r.stderr[-400:]))
 
 
 def forms(ip, port):
@@ -96,20 +80,3 @@ def seen(folder, peers):
 				    any(s in plain for s in short):
 					found.add(ip)
 	return found
-
-
-def edit(case, *sqls):
-	"""As one would who has the schema's triggers out of the way."""
-	db = sqlite3.connect(os.path.join(case, "evidence.db"))
-	triggers = list(db.execute("SELECT name, sql FROM sqlite_schema "
-	    "WHERE type = 'trigger'"))
-	db.execute("PRAGMA foreign_keys = OFF")
-	db.execute("PRAGMA ignore_check_constraints = ON")
-	for name, _ in triggers:
-		db.execute('DROP TRIGGER "%s"' % name)
-	n = sum(db.execute(sql).rowcount for sql in sqls)
-	for _, text in triggers:
-		db.execute(text)
-	db.commit()
-	db.close()
-	return n

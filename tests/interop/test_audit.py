@@ -21,11 +21,11 @@ import clients			# noqa: E402
 import hostile			# noqa: E402
 import lab as laboratory	# noqa: E402
 from caseview import Case	# noqa: E402
+from holding import PAGE		# noqa: E402
 from pages import Page, ODD	# noqa: E402
 from tap import Tap		# noqa: E402
 from watching import Watch, LIMIT_S	# noqa: E402
 
-CHECK = os.path.join(laboratory.ROOT, "tests/verify_case.py")
 SEEDS = "aria2-seed", "transm-seed", "lt-seed"
 COLUMNS = ("IP Address", "Port", "Hit Date UTC", "Session End", "Info Hash",
     "Client", "Pieces", "Bytes", "File Name")
@@ -96,7 +96,7 @@ def observe(path):
 
 def holds(case):
 	p = run("verify", case)
-	q = subprocess.run([sys.executable, CHECK, case], capture_output=True,
+	q = subprocess.run([*PAGE, case], capture_output=True,
 	    text=True, timeout=300)
 	return p.returncode == 0 and q.returncode == 0 or \
 	    p.stdout + p.stderr + q.stdout + q.stderr

@@ -16,13 +16,12 @@ from contextlib import closing
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import lab as laboratory		# noqa: E402
-import pcap				# noqa: E402
 from caseview import Case		# noqa: E402
+from holding import PAGE		# noqa: E402
 from tap import Tap			# noqa: E402
 from watching import LIMIT_S, Watch	# noqa: E402
 
 VECTORS = os.path.join(laboratory.ROOT, "../shared/vectors/pcaps")
-CHECK = os.path.join(laboratory.ROOT, "tests/verify_case.py")
 # id: what tshark tells of it beside its index
 BEGIN, LENGTH = (6, 7, 8, 16), (6, 8, 16)
 INDEX = (4, 13, 17) + BEGIN
@@ -49,7 +48,7 @@ def capture(folder, case, *args):
 
 def holds(case):
 	a = run("verify", case)
-	b = subprocess.run([sys.executable, CHECK, case],
+	b = subprocess.run([*PAGE, case],
 	    capture_output=True, text=True, timeout=300)
 	return a.returncode == 0 and b.returncode == 0 or a.stdout + b.stdout
 

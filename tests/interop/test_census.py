@@ -18,6 +18,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import lab as laboratory		# noqa: E402
 from caseview import Case		# noqa: E402
+from holding import holds		# noqa: E402
 from tap import Tap			# noqa: E402
 
 MANY = os.path.join(laboratory.ROOT, "build/release/bench/manypeers")
@@ -109,16 +110,6 @@ def settled(case, swarm, seconds):
 			continue
 		still = still + 1 if now == size else 0
 		size = now
-
-
-def holds(name, case):
-	for what, command in (("verify_case.py", [sys.executable,
-	    os.path.join(laboratory.ROOT, "tests/verify_case.py")]),
-	    ("swarmwitness verify", [laboratory.PROGRAM, "verify"])):
-		r = subprocess.run(command + [case], capture_output=True,
-		    text=True)
-		tap.claim(r.returncode == 0, "%s: %s holds" % (name, what),
-		    r.stdout[-600:] + r.stderr[-600:])
 
 
 def unlike(found, expected):
@@ -222,7 +213,7 @@ def main():
 			    "%s: %d pieces served" % (name, said["pieces"]))
 			if name == "sampling":
 				bounded(name, case)
-			holds(name, case)
+			holds(tap, case, name)
 	return tap.status()
 
 

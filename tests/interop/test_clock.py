@@ -13,13 +13,13 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import test_trackers			# noqa: E402
 from caseview import Case		# noqa: E402
+from holding import PAGE		# noqa: E402
 from tap import Tap			# noqa: E402
 from test_trackers import Ntp, Servers	# noqa: E402
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
 # Not the sanitized one: what is preloaded would stand before its runtime.
 PROGRAM = os.path.join(ROOT, "build/release/swarmwitness")
-PAGE = [sys.executable, os.path.join(ROOT, "tests/verify_case.py")]
 DURATION_S = 22		# servers are asked again 15 s after they were
 HOUR = 3600 * 10**9
 tap = Tap()

@@ -32,6 +32,7 @@ import doors_wire			# noqa: E402
 import hostile				# noqa: E402
 import lab as laboratory		# noqa: E402
 from caseview import Case		# noqa: E402
+from holding import holds		# noqa: E402
 from tap import Tap			# noqa: E402
 from watching import LIMIT_S, Watch	# noqa: E402
 
@@ -472,14 +473,7 @@ def check_conduct(d, case, wire):
 	    "to hold one", wire.dark)
 	tap.equal(case.undocumented(), [], "every record is as "
 	    "docs/evidence-format.md says")
-	for what, command in (
-	    ("verify_case.py", [sys.executable, os.path.join(laboratory.ROOT,
-	    "tests/verify_case.py"), case.path]),
-	    ("swarmwitness verify", [laboratory.PROGRAM, "verify",
-	    case.path])):
-		r = subprocess.run(command, capture_output=True, text=True)
-		tap.claim(r.returncode == 0, what + " holds",
-		    r.stdout[-500:] + r.stderr[-500:])
+	holds(tap, case.path)
 
 
 def main():

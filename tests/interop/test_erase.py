@@ -17,6 +17,8 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import peopled			# noqa: E402
+from caseview import edit		# noqa: E402
+from holding import PAGE, holds	# noqa: E402
 from tap import Tap		# noqa: E402
 from test_excerpt import rows	# noqa: E402
 
@@ -63,13 +65,13 @@ def erase(case, key, ip, *options):
 def whole(folder):
 	case, key, peers = make(folder, "case")
 	excerpts = {}
-	peopled.verify(tap, case, 0, "the case before")
+	holds(tap, case, "the case before")
 	for i in 2, 0, 4, 3, 5:
 		ip, port = peers[i]
 		r = erase(case, key, ip)
 		tap.equal((r.returncode, r.stderr.count("error")), (0, 0),
 		    "peer %d (%s) is erased" % (i, ip))
-		peopled.verify(tap, case, 0, "the case without peer %d" % i)
+		holds(tap, case, "the case without peer %d" % i)
 		tap.equal(peopled.seen(case, [peers[i]]), set(),
 		    "no file of it has the address: text, hex, packed")
 		excerpts[ip] = i
@@ -83,7 +85,7 @@ def whole(folder):
 		out = os.path.join(folder, "out%d" % i)
 		r = peopled.sw("excerpt", case, "--ip", peers[i][0], out)
 		tap.equal(r.returncode, 0, "an excerpt of peer %d" % i)
-		peopled.verify(tap, out, 0, "of a case with erasures")
+		holds(tap, out, "of a case with erasures")
 		tap.equal(peopled.seen(out, [peers[k] for k in (2, 0, 4, 3, 5)]),
 		    set(), "which has nothing of those erased")
 	tap.claim(rows(os.path.join(folder, "out1"), "SELECT count(*) FROM gone "
@@ -93,7 +95,7 @@ def whole(folder):
 	tap.claim(r.returncode == 1 and "nothing of" in r.stderr or
 	    "cannot be proved" in r.stderr, "a second time there is nothing to "
 	    "erase", r.stderr)
-	peopled.verify(tap, case, 0, "and the case is as it was")
+	holds(tap, case, "and the case is as it was")
 	report = os.path.join(folder, "report")
 	r = peopled.sw("report", case, "-o", report)
 	with open(os.path.join(report, "report.json")) as f:
@@ -106,9 +108,9 @@ def tamper(case, folder):
 	copy = os.path.join(folder, "copy")
 	for what, sqls in TAMPER.items():
 		shutil.copytree(case, copy)
-		tap.claim(peopled.edit(copy, *sqls), "there is something to "
+		tap.claim(edit(copy, *sqls), "there is something to "
 		    "change: " + what)
-		peopled.verify(tap, copy, 1, what)
+		holds(tap, copy, what, expected=1)
 		shutil.rmtree(copy)
 
 
@@ -143,13 +145,13 @@ def narrowed(folder):
 	ip, port = peers[2]
 	r = erase(case, key, ip, "--from", days[1], "--to", days[1])
 	tap.equal(r.returncode, 0, "one day is erased")
-	peopled.verify(tap, case, 0, "without one day of an address")
+	holds(tap, case, "without one day of an address")
 	tap.equal(rows(case, "SELECT subject FROM subject WHERE subject GLOB "
 	    "'%s|*'" % ip), [("%s|%s" % (ip, days[0]),)], "the other day stays")
 	ip, port = peers[6]
 	r = erase(case, key, ip, "--port", str(port))
 	tap.equal(r.returncode, 0, "one port is erased")
-	peopled.verify(tap, case, 0, "without one port of an address")
+	holds(tap, case, "without one port of an address")
 	tap.equal(rows(case, "SELECT count(*) FROM record WHERE ip = '%s'" %
 	    ip), [(0,)], "its records are gone")
 	r = erase(case, key, peers[7][0], "--swarm", "ab" * 20)
@@ -180,7 +182,7 @@ def killed(folder):
 		p.wait()
 		bad = [r.stdout[-300:] + r.stderr[-300:] for r in (
 		    subprocess.run(command + [case], capture_output=True,
-		    text=True) for command in (peopled.PAGE,
+		    text=True) for command in (PAGE,
 		    [peopled.PROGRAM, "verify"])) if r.returncode]
 		# Sealing has a moment in which readers may not read.
 		sealing = len(bad) == 2 and "the next run mends it" in bad[1]
@@ -217,7 +219,7 @@ def misuse(case, key, folder):
 		    (what, status), r)
 	tap.claim(not os.path.exists(os.path.join(folder, "none")),
 	    "no case is made of none")
-	peopled.verify(tap, case, 0, "nothing was changed by all that")
+	holds(tap, case, "nothing was changed by all that")
 
 
 def main():

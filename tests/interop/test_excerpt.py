@@ -12,6 +12,8 @@ import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import peopled			# noqa: E402
+from caseview import edit		# noqa: E402
+from holding import holds	# noqa: E402
 from tap import Tap		# noqa: E402
 
 tap = Tap()
@@ -101,7 +103,7 @@ def excerpt(case, folder, peers, i):
 	    (i, ip)):
 		print(r.stderr)
 		return out
-	peopled.verify(tap, out, 0, "the excerpt of peer %d" % i)
+	holds(tap, out, "the excerpt of peer %d" % i)
 	mine = truth(case, ip)
 	shown = {r[0] for r in rows(out, "SELECT seq FROM record")}
 	left = {r[0] for r in rows(out, "SELECT seq FROM omitted WHERE "
@@ -137,7 +139,7 @@ def narrowed(case, folder, peers):
 	    ("another swarm", ["--swarm", "ab" * 20])):
 		r = peopled.sw("excerpt", case, "--ip", ip, *options, out)
 		tap.equal(r.returncode, 0, "an excerpt of %s" % what)
-		peopled.verify(tap, out, 0, "narrowed to " + what)
+		holds(tap, out, "narrowed to " + what)
 		asked, = json.loads(rows(out, "SELECT value FROM meta WHERE "
 		    "name = 'excerpt'")[0][0]),
 		tap.claim(any(str(v) == options[1] for v in asked.values()),
@@ -148,7 +150,7 @@ def narrowed(case, folder, peers):
 		    "and shows records of the address, or none")
 		shutil.rmtree(out)
 	r = peopled.sw("excerpt", case, "--ip", ip, "--witnesses", out)
-	peopled.verify(tap, out, 0, "with witnesses")
+	holds(tap, out, "with witnesses")
 	tap.equal(rows(out, "SELECT count(*) FROM omitted WHERE what = "
 	    "'record'"), [(0,)], "--witnesses leaves out no record")
 	shutil.rmtree(out)
@@ -161,10 +163,10 @@ def absent(case, folder):
 		tap.equal((r.returncode, rows(out, "SELECT count(*), "
 		    "count(salt) FROM subject")), (0, [(2, 0)]),
 		    "of %s, who is not there, two absences" % ip)
-		peopled.verify(tap, out, 0, "the absence of " + ip)
-		peopled.edit(out, "UPDATE subject SET path = CAST(substr(path, 1, "
+		holds(tap, out, "the absence of " + ip)
+		edit(out, "UPDATE subject SET path = CAST(substr(path, 1, "
 		    "2016) || zeroblob(32) AS BLOB)")
-		peopled.verify(tap, out, 1, "but not by another path")
+		holds(tap, out, "but not by another path", expected=1)
 		shutil.rmtree(out)
 
 
@@ -172,9 +174,9 @@ def tamper(out, folder):
 	copy = os.path.join(folder, "copy")
 	for what, sqls in TAMPER.items():
 		shutil.copytree(out, copy)
-		tap.claim(peopled.edit(copy, *sqls), "there is something to "
+		tap.claim(edit(copy, *sqls), "there is something to "
 		    "change: " + what)
-		peopled.verify(tap, copy, 1, what)
+		holds(tap, copy, what, expected=1)
 		shutil.rmtree(copy)
 
 
@@ -210,7 +212,7 @@ def crashed(folder):
 	r = peopled.sw("excerpt", case, "--ip", peers[3][0], out)
 	tap.claim(r.returncode == 0 and "in no index" in r.stderr,
 	    "a crashed case: what is in no index is told", r.stderr)
-	peopled.verify(tap, out, 0, "what its indexes cover")
+	holds(tap, out, "what its indexes cover")
 	shutil.rmtree(out)
 	other = os.path.join(folder, "key3")
 	r = peopled.sw("excerpt", case, "--ip", peers[3][0], "--key", other, out)
@@ -219,8 +221,8 @@ def crashed(folder):
 	r = peopled.sw("excerpt", case, "--ip", peers[3][0], "--key", key, out)
 	tap.claim(r.returncode == 0 and "in no index" not in r.stderr,
 	    "--key: they get an index first", r.stderr)
-	peopled.verify(tap, out, 0, "and the excerpt covers all")
-	peopled.verify(tap, case, 0, "and the case holds")
+	holds(tap, out, "and the excerpt covers all")
+	holds(tap, case, "and the case holds")
 
 
 def misuse(case, folder, peers):
@@ -253,7 +255,7 @@ def main():
 	with tempfile.TemporaryDirectory() as folder:
 		case = os.path.join(folder, "case")
 		peers = peopled.make(case, os.path.join(folder, "key"), PEERS, 3)
-		peopled.verify(tap, case, 0, "the case holds")
+		holds(tap, case, "the case holds")
 		tap.equal(peopled.seen(case, peers), {p[0] for p in peers},
 		    "the whole case names all peers, so that they can be found")
 		for i in 2, 0, 1, 3, 4, 5:

@@ -27,13 +27,13 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import lab as laboratory	# noqa: E402
+from holding import PAGE		# noqa: E402
 from tap import Tap		# noqa: E402
 from test_census import MANY, alone	# noqa: E402
 
 ROUNDS = int(os.environ.get("FAULT_ROUNDS", "100"))
 SEED = int(os.environ.get("FAULT_SEED", "20260131"))
 PER_CASE = 10
-PAGE = [sys.executable, os.path.join(laboratory.ROOT, "tests/verify_case.py")]
 NOBODY = 65534
 MAGNET = "magnet:?xt=urn:btih:" + "c1" * 20
 tap = Tap()

@@ -24,6 +24,7 @@ import flooder				# noqa: E402
 import hostile				# noqa: E402
 import lab as laboratory		# noqa: E402
 from caseview import Case		# noqa: E402
+from holding import holds		# noqa: E402
 from tap import Tap			# noqa: E402
 from watching import LIMIT_S, Watch	# noqa: E402
 
@@ -376,12 +377,7 @@ def main():
 			except Exception as e:	# a claim that cannot be asked
 				tap.claim(False, "%s: %s: %s" %
 				    (check.__name__, type(e).__name__, e))
-		for command in ([sys.executable, os.path.join(laboratory.ROOT,
-		    "tests/verify_case.py")], [laboratory.PROGRAM, "verify"]):
-			r = subprocess.run(command + [path],
-			    capture_output=True, text=True)
-			tap.claim(r.returncode == 0, "%s holds" %
-			    os.path.basename(command[-1]), r.stdout[-900:])
+		holds(tap, path)
 	return tap.status()
 
 

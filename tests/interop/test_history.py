@@ -13,6 +13,8 @@ import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+from caseview import tampering		# noqa: E402
+from holding import PAGE, holds		# noqa: E402
 from tap import Tap			# noqa: E402
 from tsa_lab import Authority, Server	# noqa: E402
 
@@ -22,7 +24,6 @@ import verify_case			# noqa: E402
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
 PROGRAM = os.path.join(ROOT, "build/san/swarmwitness")
-PAGE = [sys.executable, os.path.join(ROOT, "tests/verify_case.py")]
 LINK = "c12fe1c06bba254a9dc9f519b335aa7c1367a88a"
 tap = Tap()
 
@@ -69,27 +70,14 @@ def page(case, *options):
 
 
 def both(case, expected, what, *options, said=""):
-	for name, r in (("verify", verify(case, *options)),
-	    ("verify_case.py", page(case, *options))):
-		tap.claim(r.returncode == expected and said in r.stdout,
-		    "%s: %s: exit %d%s" % (name, what, expected,
-		    said and ', "%s"' % said), (r.returncode, r.stdout[-900:],
-		    r.stderr[-400:]))
+	holds(tap, case, what, *options, said=said, expected=expected,
+	    program=PROGRAM)
 
 
 def edit(case, *statements):
-	"""Triggers put aside, as whoever tampers would."""
-	db = sqlite3.connect(os.path.join(case, "evidence.db"))
-	triggers = list(db.execute("SELECT name, sql FROM sqlite_schema "
-	    "WHERE type = 'trigger'"))
-	for name, _ in triggers:
-		db.execute('DROP TRIGGER "%s"' % name)
-	for sql, values in statements:
-		db.execute(sql, values)
-	for _, text in triggers:
-		db.execute(text)
-	db.commit()
-	db.close()
+	with tampering(case) as db:
+		for sql, values in statements:
+			db.execute(sql, values)
 
 
 def cut(case, size):

@@ -7,7 +7,6 @@ import random
 import resource
 import shutil
 import signal
-import socket
 import struct
 import subprocess
 import sys
@@ -21,25 +20,15 @@ import hostile				# noqa: E402
 import lab as laboratory		# noqa: E402
 from caseview import Case		# noqa: E402
 from content import Content, bencode	# noqa: E402
+from holding import holds		# noqa: E402
 from hostile import greet, message	# noqa: E402
 from late import Lateness		# noqa: E402
 from tap import Tap			# noqa: E402
 
 PORT = 6881
-PAGE = [sys.executable, os.path.join(laboratory.ROOT, "tests/verify_case.py")]
 NOBODY = 65534
 tap = Tap()
 told = []		# (when, index) of the haves of tells()
-
-
-def holds(path, what, said=None):
-	for name, command in (("verify_case.py", PAGE),
-	    ("swarmwitness verify", [laboratory.PROGRAM, "verify"])):
-		r = subprocess.run(command + [path], capture_output=True,
-		    text=True)
-		tap.claim(r.returncode == 0 and (said or "") in r.stdout,
-		    "%s: %s holds" % (what, name), r.stdout[-600:] +
-		    r.stderr[-600:])
 
 
 # --- peers -------------------------------------------------------------------
@@ -199,7 +188,7 @@ def killed(swarm, folder):
 	# 20 ms between haves, and a busy machine's share.
 	tap.claim(worst < 1.15, "SIGKILL loses no more than the last second, "
 	    "and by how much the machine is late (%.2f s)" % worst, worst)
-	holds(path, "killed thrice", "did not end")
+	holds(tap, path, "killed thrice", said="did not end")
 
 
 def full(swarm, folder):
@@ -219,7 +208,7 @@ def full(swarm, folder):
 		shutil.copytree(path, copy)
 	finally:
 		subprocess.run(["umount", path])
-	holds(copy, "a full disk", "did not end")
+	holds(tap, copy, "a full disk", said="did not end")
 	tap.claim(counts(copy, swarm, "message") > 5, "a full disk: what came "
 	    "before is there")
 
@@ -252,7 +241,7 @@ def starved(swarm, folder):
 	tap.claim(accepted == 0 and counts(path, swarm, "accept",
 	    ip=caller.address) == 1, "no descriptors: a caller waits until "
 	    "there are some")
-	holds(path, "no descriptors")
+	holds(tap, path, "no descriptors")
 	s.close()
 
 
@@ -279,7 +268,7 @@ def itself(swarm, folder):
 	tap.claim(len(late) == 1 and late[0].startswith("10.77.9.9 is new"),
 	    "an address that came later is said to be missing", late)
 	case.close()
-	holds(path, "itself")
+	holds(tap, path, "itself")
 
 
 def many(swarm, folder):
@@ -315,7 +304,7 @@ def many(swarm, folder):
 	    "fault changes nothing, and says which", err[-600:])
 	tap.claim(monitor.returncode == 0 and time.monotonic() - began < 60,
 	    "it ends in good time", (monitor.returncode, err[-600:]))
-	holds(path, "1600 torrents")
+	holds(tap, path, "1600 torrents")
 
 
 def leaves(swarm, folder):
@@ -360,7 +349,7 @@ def leaves(swarm, folder):
 	    if r.d["tracker"] == swarm.trackers.url("good")][:3],
 	    ["started", "stopped", "started"], "its tracker is told")
 	case.close()
-	holds(path, "hurried")
+	holds(tap, path, "hurried")
 
 
 def main():

@@ -19,6 +19,7 @@ import hostile				# noqa: E402
 import lab as laboratory		# noqa: E402
 import magnets				# noqa: E402
 from caseview import Case		# noqa: E402
+from holding import holds		# noqa: E402
 from magnets import Content, Torrent, metadata_peer	# noqa: E402
 from tap import Tap			# noqa: E402
 from watching import LIMIT_S, Watch	# noqa: E402
@@ -419,14 +420,7 @@ def main():
 				    (check.__name__, type(e).__name__, e))
 		tap.equal(case.undocumented(), [], "every record's kind and "
 		    "keys are as docs/evidence-format.md says")
-		for command in ([sys.executable, os.path.join(
-		    laboratory.ROOT, "tests/verify_case.py"), path],
-		    [laboratory.PROGRAM, "verify", path]):
-			r = subprocess.run(command, capture_output=True,
-			    text=True)
-			tap.claim(r.returncode == 0, "%s holds" %
-			    os.path.basename(command[1]),
-			    r.stdout[-500:] + r.stderr[-500:])
+		holds(tap, path)
 		case.close()
 	return tap.status()
 

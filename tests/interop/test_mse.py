@@ -18,6 +18,8 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+from tap import Tap	# noqa: E402
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
 LIBTORRENT = """
@@ -47,14 +49,8 @@ t = lt.create_torrent(fs, 65536, flags=getattr(lt.create_torrent, kind))
 lt.set_piece_hashes(t, folder)
 open(out, "wb").write(lt.bencode(t.generate()))
 """
-failed = 0
+tap = Tap()
 started = []
-
-
-def tell(good, what):
-	global failed
-	print("%s - %s" % ("ok" if good else "not ok", what), flush=True)
-	failed += not good
 
 
 def port():
@@ -138,7 +134,7 @@ def judge(name, found, errors, offer, select, by="us"):
 	else:
 		good = good and not pieces and \
 		    veil.get("outcome") == "closed before its end"
-	tell(good, "%s, offer %d: %s" % (name, offer, {0: "refused",
+	tap.claim(good, "%s, offer %d: %s" % (name, offer, {0: "refused",
 	    1: "plain", 2: "RC4"}[select]))
 	if not good:
 		print("# %s %s %s" % (veil, list(found), errors))
@@ -175,7 +171,7 @@ def libtorrent(work):
 			answers = [h for h in found.get("hashes", ())
 			    if h["message"] == "hashes"]
 			if kind == "v2":
-				tell(len(answers) == 1 and
+				tap.claim(len(answers) == 1 and
 				    answers[0]["verified"] is True,
 				    "its hashes lead to the root")
 		stop(seed)
@@ -248,7 +244,7 @@ def main():
 		finally:
 			for p in started:
 				stop(p)
-	sys.exit(failed != 0)
+	sys.exit(tap.status())
 
 
 main()

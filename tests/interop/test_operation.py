@@ -16,20 +16,12 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import lab as laboratory		# noqa: E402
 from caseview import Case		# noqa: E402
+from holding import holds		# noqa: E402
 from tap import Tap			# noqa: E402
 
-PAGE = [sys.executable, os.path.join(laboratory.ROOT, "tests/verify_case.py")]
 UNIT = os.path.join(laboratory.ROOT, "docs/swarmwitness@.service")
 LINE = re.compile(r'swarmwitness_([a-z0-9_]+) (-?[0-9.e+]+)$')
 tap = Tap()
-
-
-def holds(path, what):
-	for command in (PAGE, [laboratory.PROGRAM, "verify"]):
-		r = subprocess.run(command + [path], capture_output=True,
-		    text=True)
-		tap.claim(r.returncode == 0, "%s: %s holds" % (what,
-		    os.path.basename(command[-1])), r.stdout[-600:] + r.stderr)
 
 
 def metrics(path):
@@ -145,7 +137,7 @@ def check_case(lab, path, numbers, blocked):
 	    lab.watch.address, blocked)], capture_output=True, text=True)
 	tap.claim(r.returncode == 0 and r.stdout == "",
 	    "no packet went to it", r.stdout[:300] + r.stderr)
-	holds(path, "watched")
+	holds(tap, path, "watched")
 
 
 def budget(lab, folder):
@@ -161,7 +153,7 @@ def budget(lab, folder):
 		    ["disk budget"], "the run ended in order")
 		mode = case.db.execute("PRAGMA journal_mode").fetchone()[0]
 	tap.equal(mode, "delete", "and the case is sealed")
-	holds(path, "budget")
+	holds(tap, path, "budget")
 
 
 def nearly_full(lab, folder):
@@ -183,7 +175,7 @@ def nearly_full(lab, folder):
 	with closing(Case(path + ".copy", lab.content.pieces)) as c:
 		tap.equal([r.d["why"] for r in c.records("end")],
 		    ["disk nearly full"], "the run ended in order")
-	holds(path + ".copy", "nearly full")
+	holds(tap, path + ".copy", "nearly full")
 
 
 def refused(folder):

@@ -16,13 +16,12 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import lab as laboratory		# noqa: E402
 from caseview import Case		# noqa: E402
+from holding import holds		# noqa: E402
 from tap import Tap			# noqa: E402
-from watching import LIMIT_S, Watch	# noqa: E402
+from watching import Watch	# noqa: E402
 
 # Not the sanitized one: what is preloaded would stand before its runtime.
 PROGRAM = os.path.join(laboratory.ROOT, "build/release/swarmwitness")
-VERIFY = [sys.executable, os.path.join(laboratory.ROOT,
-    "tests/verify_case.py")]
 S = 10**9
 REVISIT_S = 900
 VISITS = 4
@@ -160,12 +159,7 @@ def main():
 		case.close()
 		tap.equal(history(path, seed), [(VISITS, VISITS)], "the table "
 		    "of contacts holds them all")
-		for what, r in (("verify", [laboratory.PROGRAM, "verify",
-		    path]), ("verify_case.py", [*VERIFY, path])):
-			r = subprocess.run(r, capture_output=True, text=True,
-			    timeout=300)
-			tap.claim(r.returncode == 0, what + ": the case holds",
-			    r.stdout[-600:] + r.stderr[-400:])
+		holds(tap, path)
 	return tap.status()
 
 

@@ -18,21 +18,10 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import lab as laboratory		# noqa: E402
 from caseview import Case		# noqa: E402
+from holding import PAGE, holds		# noqa: E402
 from tap import Tap			# noqa: E402
 
-PAGE = [sys.executable, os.path.join(laboratory.ROOT, "tests/verify_case.py")]
 tap = Tap()
-
-
-def holds(path, what, said=None):
-	for name, command in (("verify_case.py", PAGE),
-	    ("swarmwitness verify", [laboratory.PROGRAM, "verify"])):
-		r = subprocess.run(command + [path], capture_output=True,
-		    text=True)
-		tap.claim(r.returncode == 0 and (said is None or
-		    said in r.stdout), "%s: %s holds%s" % (what, name,
-		    "" if said is None else ', and says "%s"' % said),
-		    r.stdout[-600:] + r.stderr[-600:])
 
 
 def children(pid):
@@ -109,7 +98,7 @@ def killed(lab, path):
 		tap.claim(case.records("piece"), "what was committed before "
 		    "the kill is there")
 		records = case.records("run", "piece", "dial", "handshake")
-	holds(path, "killed", "did not end")
+	holds(tap, path, "killed", said="did not end")
 	return records
 
 
@@ -141,7 +130,7 @@ def interrupted(lab, path, records):
 		tap.claim(f.read() in out + err,
 		    "the newest checkpoint is printed")
 	case.close()
-	holds(path, "interrupted")
+	holds(tap, path, "interrupted")
 
 
 def terminated(lab, path):
@@ -165,7 +154,7 @@ def terminated(lab, path):
 	tap.equal([r.d["key_run"] for r in case.records("run")], [1, 2, 3],
 	    "the key's runs are numbered")
 	case.close()
-	holds(path, "terminated")
+	holds(tap, path, "terminated")
 	before = open(os.path.join(path, "evidence.db"), "rb").read()
 	subprocess.run([laboratory.PROGRAM, "verify", path],
 	    capture_output=True)

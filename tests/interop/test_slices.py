@@ -20,7 +20,8 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, HERE)
 
 import clients					# noqa: E402
-from lab import Lab, as_root, PROGRAM, ROOT	# noqa: E402
+from holding import holds		# noqa: E402
+from lab import Lab, as_root, PROGRAM	# noqa: E402
 from pcap import Capture			# noqa: E402
 from tap import Tap				# noqa: E402
 
@@ -62,14 +63,6 @@ def run(*args, status=0):
 		print("# %s: %d\n# %s" % (args, p.returncode,
 		    p.stderr.replace("\n", "\n# ")))
 	return p
-
-
-def holds(case, what):
-	ours = run("verify", case)
-	page = subprocess.run([sys.executable, os.path.join(ROOT,
-	    "tests/verify_case.py"), case], capture_output=True, text=True)
-	tap.claim(ours.returncode == 0 and page.returncode == 0,
-	    what + ": both verifiers hold it", ours.stderr + page.stdout)
 
 
 def sha(data):
@@ -269,7 +262,7 @@ def made_up(folder):
 	slice_of(case, out, "--ip", "10.1.0.2")
 	tap.equal(packets_in(out)[:2], (101, len(first) + len(second)),
 	    "all packets of an address")
-	holds(case, "the case of two imports")
+	holds(tap, case, "the case of two imports")
 
 
 class Live:
@@ -345,7 +338,7 @@ def live_faults(lab):
 	tap.claim(run_["filter"] == "icmp" and run_["interface"] == "eth0" and
 	    end["why"] == "duration" and end["ok"],
 	    "`run` and `end` say what was done", (run_, end))
-	holds(case, "a capture of nothing")
+	holds(tap, case, "a capture of nothing")
 	live = Live(host, case, key=key)
 	lab.wait(live.recording, 60, "recorder")
 	with open("/proc/%d/task/%d/children" % (live.p.pid, live.p.pid)) as f:
@@ -361,7 +354,7 @@ def live_faults(lab):
 	    ["the recorder ended"] and len(files) == 3 and
 	    len(set(files)) == 3 and files[1][1] and not files[2][1],
 	    "what it left is recorded by the next, once", files)
-	holds(case, "the case after it")
+	holds(tap, case, "the case after it")
 
 
 def main():
@@ -389,8 +382,8 @@ def main():
 		time.sleep(1)
 		tap.equal(live.end(signal.SIGINT), 0,
 		    "a signal ends the capture cleanly")
-		holds(case, "the monitor's case")
-		holds(seen, "the case of the live capture")
+		holds(tap, case, "the monitor's case")
+		holds(tap, seen, "the case of the live capture")
 		with open(os.path.join(lab.folder, "handed"),
 		    encoding="utf-8") as f:
 			handed = f.read()

@@ -14,12 +14,12 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import tsa_lab				# noqa: E402
 from caseview import Case		# noqa: E402
+from holding import holds		# noqa: E402
 from tap import Tap			# noqa: E402
 from tsa_lab import OTHER_POLICY, POLICY, Authority, Server	# noqa: E402
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
 PROGRAM = os.path.join(ROOT, "build/san/swarmwitness")
-PAGE = [sys.executable, os.path.join(ROOT, "tests/verify_case.py")]
 tap = Tap()
 
 
@@ -298,18 +298,8 @@ def handed_out(folder):
 	    "timeout" in r.stderr, "--on-checkpoint: one that hangs holds up "
 	    "no record and is ended", r.stderr[-500:])
 	case.close()
-	check_case(case_path)
-	check_case(failing)
-
-
-def check_case(case_path):
-	for name, command in (("verify_case.py", PAGE),
-	    ("swarmwitness verify", [PROGRAM, "verify"])):
-		r = subprocess.run(command + [case_path], capture_output=True,
-		    text=True, timeout=300)
-		tap.equal(r.returncode, 0, "%s holds" % name)
-		if r.returncode:
-			print(r.stdout[-2000:], r.stderr[-2000:])
+	holds(tap, case_path, program=PROGRAM)
+	holds(tap, failing, program=PROGRAM)
 
 
 def main():
@@ -317,9 +307,9 @@ def main():
 		good = Authority(os.path.join(folder, "good"))
 		stranger = Authority(os.path.join(folder, "stranger"))
 		case_path = during_a_run(folder, good, stranger)
-		check_case(case_path)
+		holds(tap, case_path, program=PROGRAM)
 		by_command(folder, case_path, good, stranger)
-		check_case(case_path)
+		holds(tap, case_path, program=PROGRAM)
 		handed_out(folder)
 	return tap.status()
 

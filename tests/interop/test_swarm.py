@@ -20,6 +20,7 @@ import clients				# noqa: E402
 import lab as laboratory		# noqa: E402
 import pcap				# noqa: E402
 from caseview import Case		# noqa: E402
+from holding import holds		# noqa: E402
 from tap import Tap			# noqa: E402
 from watching import LIMIT_S, Watch	# noqa: E402
 
@@ -424,17 +425,6 @@ def table(case, truth):
 		    len(case.checked(p.address)[0])))
 
 
-def check_verifiers(path):
-	for command in ([sys.executable, os.path.join(laboratory.ROOT,
-	    "tests/verify_case.py"), path],
-	    [laboratory.PROGRAM, "verify", path]):
-		r = subprocess.run(command, capture_output=True, text=True)
-		tap.claim(r.returncode == 0, "%s holds" %
-		    os.path.basename(command[-2] if "verify_case" in
-		    command[1] else "swarmwitness verify"),
-		    r.stdout[-500:] + r.stderr[-500:])
-
-
 def main():
 	laboratory.as_root()
 	with tempfile.TemporaryDirectory(prefix="sw-case-") as folder:
@@ -453,7 +443,7 @@ def main():
 			except Exception as e:	# a claim that cannot be asked
 				tap.claim(False, "%s: %s: %s" %
 				    (check.__name__, type(e).__name__, e))
-		check_verifiers(path)
+		holds(tap, path)
 		return tap.status()
 
 

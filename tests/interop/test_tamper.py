@@ -24,11 +24,11 @@ import threading
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import lab as laboratory	# noqa: E402
+from holding import PAGE		# noqa: E402
 from tap import Tap		# noqa: E402
 from tsa_lab import Authority, Server	# noqa: E402
 from watching import LIMIT_S, Watch	# noqa: E402
 
-PAGE = [sys.executable, os.path.join(laboratory.ROOT, "tests/verify_case.py")]
 TRIES = int(os.environ.get("TAMPER_TRIES", "1000"))
 SEED = int(os.environ.get("TAMPER_SEED", "20260131"))
 SECOND_EVERY = 6		# of these, verify_case.py looks at one

@@ -10,7 +10,6 @@ import random
 import socket
 import sqlite3
 import struct
-import subprocess
 import sys
 import tempfile
 from collections import namedtuple
@@ -21,6 +20,7 @@ import clients				# noqa: E402
 import lab as laboratory		# noqa: E402
 import pcap				# noqa: E402
 from caseview import Case		# noqa: E402
+from holding import holds		# noqa: E402
 from tap import Tap			# noqa: E402
 from watching import LIMIT_S, Watch	# noqa: E402
 
@@ -169,7 +169,7 @@ def check_restricted(path, address):
 	    for f in os.listdir(folder)))
 	tap.equal([a for _, a, _, _ in seen.datagrams if a[1] == PORT], [],
 	    "and no datagram left our listening port")
-	check_verifiers(path + "sealed")
+	holds(tap, path + "sealed")
 
 
 def check_forged(case, path, probe):
@@ -309,16 +309,6 @@ def check_packets(path, case, address, us):
 	    "of %d uTP conversations" % n, wrong)
 
 
-def check_verifiers(path):
-	for what, command in (
-	    ("verify_case.py", [sys.executable, os.path.join(laboratory.ROOT,
-	    "tests/verify_case.py"), path]),
-	    ("swarmwitness verify", [laboratory.PROGRAM, "verify", path])):
-		r = subprocess.run(command, capture_output=True, text=True)
-		tap.claim(r.returncode == 0, what + " holds",
-		    r.stdout[-500:] + r.stderr[-500:])
-
-
 def main():
 	laboratory.as_root()
 	with tempfile.TemporaryDirectory(prefix="sw-case-") as folder:
@@ -335,7 +325,7 @@ def main():
 		check_restricted(path, address)
 		check_conduct(case, us, met)
 		check_packets(path, case, address, us)
-		check_verifiers(path)
+		holds(tap, path)
 		return tap.status()
 
 

@@ -20,6 +20,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 from content import bencode	# noqa: E402
+from tap import Tap		# noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -29,13 +30,7 @@ CLEAN = ("0", "0", "0", "0")
 LOSSY = ("0.03", "0", "25", "0")	# 3 % each way, 50 ms there and back
 ROUGH = ("0.03", "0.02", "20", "10")	# and out of order, and twice
 BEGUN = time.monotonic()
-failed = 0
-
-
-def tell(good, what):
-	global failed
-	print("%s - %s" % ("ok" if good else "not ok", what), flush=True)
-	failed += not good
+tap = Tap()
 
 
 def port():
@@ -177,11 +172,11 @@ def clean(b, content):
 	seed = b.seed(content)
 	f = b.start_fetch("dial", content, seed.port, 64)
 	good, ours, how = b.end_fetch(f, content)
-	tell(good, "dials libtorrent: " + how)
+	tap.claim(good, "dials libtorrent: " + how)
 	f = b.start_fetch("accept", content, seed.port, 64)
 	seed.tell("connect %d" % f.port)
 	good, _, how = b.end_fetch(f, content)
-	tell(good, "libtorrent dials: " + how)
+	tap.claim(good, "libtorrent dials: " + how)
 	leech = b.leech(content, seed.port)
 	theirs = leech.line().split()
 	leech.end()
@@ -198,7 +193,7 @@ def rough(b, content):
 	relay = b.path(seed.port, ROUGH, 5)
 	f = b.start_fetch("dial", content, relay.port, 16, 65536)
 	good, _, how = b.end_fetch(f, content)
-	tell(good, "dials through a rough path, window 64 KiB: " + how)
+	tap.claim(good, "dials through a rough path, window 64 KiB: " + how)
 	# libtorrent gives up, and says nothing, when the path loses one packet
 	# three times: then it dials again.
 	for number in (6, 7, 8):
@@ -209,7 +204,7 @@ def rough(b, content):
 		back.end()
 		if good:
 			break
-	tell(good, "is dialled through a rough path: " + how)
+	tap.claim(good, "is dialled through a rough path: " + how)
 	for p in (relay, seed):
 		p.end()
 
@@ -225,7 +220,7 @@ def compare(b, content, pairs):
 		    content, one.port, 64)))
 	for leech, f in runs:
 		good, seconds, how = b.end_fetch(f, content)
-		tell(good, "through 3 % loss and 50 ms: " + how)
+		tap.claim(good, "through 3 % loss and 50 ms: " + how)
 		if good:
 			ours.append(content.size / seconds / 1e3)
 	for leech, f in runs:
@@ -236,7 +231,7 @@ def compare(b, content, pairs):
 		return
 	a, z = sum(ours) / len(ours), sum(theirs) / len(theirs)
 	# Chance moves both, and a conversation given up costs 8 s of stall.
-	tell(a > 0.5 * z, "3 %% loss, 50 ms: %.0f kB/s, libtorrent from "
+	tap.claim(a > 0.5 * z, "3 %% loss, 50 ms: %.0f kB/s, libtorrent from "
 	    "libtorrent %.0f kB/s: ratio %.2f" % (a, z, a / z))
 
 
@@ -252,7 +247,7 @@ def main():
 				if p.poll() is None:
 					p.kill()
 				p.wait()
-	sys.exit(failed != 0)
+	sys.exit(tap.status())
 
 
 if __name__ == "__main__":

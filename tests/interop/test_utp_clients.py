@@ -16,14 +16,13 @@ import clients				# noqa: E402
 import lab as laboratory		# noqa: E402
 from caseview import Case		# noqa: E402
 from content import Content		# noqa: E402
+from holding import holds		# noqa: E402
 from tap import Tap			# noqa: E402
 from watching import LIMIT_S, Watch	# noqa: E402
 
 PORT = 6881
 SAMPLE = 4
 ROUGH = ("0.03", "0.02", "20", "10")	# as in test_utp.py
-VERIFY = [sys.executable, os.path.join(laboratory.ROOT,
-    "tests/verify_case.py")]
 tap = Tap()
 
 
@@ -108,12 +107,7 @@ def main():
 		for p in paths:
 			check(c, view, p)
 		view.close()
-		for what, r in (("verify", [laboratory.PROGRAM, "verify",
-		    case]), ("verify_case.py", [*VERIFY, case])):
-			r = subprocess.run(r, capture_output=True, text=True,
-			    timeout=300)
-			tap.claim(r.returncode == 0, what + ": the case holds",
-			    r.stdout[-600:] + r.stderr[-400:])
+		holds(tap, case)
 	return tap.status()
 
 

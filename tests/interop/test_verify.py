@@ -22,7 +22,8 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import lab as laboratory	# noqa: E402
 import peopled			# noqa: E402
 import test_swarm		# noqa: E402
-from caseview import Case	# noqa: E402
+from caseview import Case, edit	# noqa: E402
+from holding import PAGE, holds		# noqa: E402
 from tap import Tap		# noqa: E402
 from tsa_lab import Authority, Server	# noqa: E402
 from watching import LIMIT_S, Watch	# noqa: E402
@@ -33,7 +34,6 @@ import verify_case		# noqa: E402
 
 ROOT = laboratory.ROOT
 GUIDE = os.path.join(ROOT, "docs/verify-by-hand.md")
-PAGE = [sys.executable, os.path.join(ROOT, "tests/verify_case.py")]
 PROGRAM = [laboratory.PROGRAM, "verify"]
 tap = test_swarm.tap = Tap()
 
@@ -152,23 +152,6 @@ def change(case, name, at):
 		f.write(b"B" if byte == b"A" else b"A")
 
 
-def edit(case, sql):
-	"""As one would who has the schema's triggers out of the way."""
-	db = sqlite3.connect(os.path.join(case, "evidence.db"))
-	triggers = list(db.execute("SELECT name, sql FROM sqlite_schema "
-	    "WHERE type = 'trigger'"))
-	db.execute("PRAGMA foreign_keys = OFF")
-	db.execute("PRAGMA ignore_check_constraints = ON")
-	for name, _ in triggers:
-		db.execute('DROP TRIGGER "%s"' % name)
-	n = db.execute(sql).rowcount
-	for _, text in triggers:
-		db.execute(text)
-	db.commit()
-	db.close()
-	return n
-
-
 def gone(case):
 	"""A record taken out with its right leaf left, and no erasure."""
 	line = "||','||".join("quote(%s)" % c for c in "seq utc_ns mono_ns kind "
@@ -229,12 +212,7 @@ def by_hand(folder):
 
 
 def check(case, expected, what, *options):
-	for name, command in (("verify_case.py", PAGE),
-	    ("swarmwitness verify", PROGRAM)):
-		r = run(command, case, *options)
-		tap.claim(r.returncode == expected, "%s: %s: exit %d" %
-		    (name, what, expected), "%d %s %s" % (r.returncode,
-		    r.stdout[-400:], r.stderr[-400:]))
+	holds(tap, case, what, *options, expected=expected)
 
 
 def tamper(case, folder):

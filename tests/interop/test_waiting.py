@@ -10,7 +10,6 @@ affair.
 import json
 import os
 import random
-import subprocess
 import sys
 import tempfile
 
@@ -19,14 +18,13 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import clients				# noqa: E402
 import lab as laboratory		# noqa: E402
 from caseview import Case		# noqa: E402
+from holding import holds		# noqa: E402
 from tap import Tap			# noqa: E402
 from watching import Watch		# noqa: E402
 
 TURN_S = 150		# an optimistic slot comes round in less
 TRIES = 3
 SAMPLE = 10		# more than the seed allows everybody (BEP 6)
-VERIFY = [sys.executable, os.path.join(laboratory.ROOT,
-    "tests/verify_case.py")]
 tap = Tap()
 
 
@@ -150,12 +148,7 @@ def main():
 		case.close()
 		tap.claim(all(len(l.pieces()) < lab.content.pieces
 		    for l in leeches), "the others wanted more to the end")
-		for what, r in (("verify", [laboratory.PROGRAM, "verify",
-		    game.case]), ("verify_case.py", [*VERIFY, game.case])):
-			r = subprocess.run(r, capture_output=True, text=True,
-			    timeout=300)
-			tap.claim(r.returncode == 0, what + ": the case holds",
-			    r.stdout[-600:] + r.stderr[-400:])
+		holds(tap, game.case)
 	return tap.status()
 
 
