@@ -24,11 +24,12 @@ MANY := $(patsubst %,build/release/bench/%,manypeers shaker)
 
 # Objects that may call nothing outside PURE_ALLOW: wire/, and the state
 # machines and arithmetic of the other rooms.
-PURE := $(wildcard wire/*.c) $(wildcard monitor/session.c monitor/sample.c \
-	monitor/extend.c monitor/asks.c monitor/budget.c monitor/jump.c monitor/book.c monitor/due.c monitor/meter.c \
-	monitor/hosts.c \
-	monitor/tier.c monitor/vote.c schema/merkle.c report/verdict.c report/claimtime.c schema/sparse.c report/estimate.c \
-	capture/packet.c capture/guess.c capture/httpmsg.c)
+PURE := $(wildcard wire/*.c) \
+	$(patsubst %,schema/%.c,merkle sparse) \
+	$(patsubst %,capture/%.c,guess httpmsg packet) \
+	$(patsubst %,monitor/%.c,asks book budget due extend hosts jump meter \
+		sample session tier vote) \
+	$(patsubst %,report/%.c,claimtime estimate verdict)
 PURE_ALLOW := mem(cpy|move|set|cmp|chr|rchr)|__mem(cpy|move|set)_chk|str(len|cmp|ncmp)|snprintf|__snprintf_chk|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_|SHA(1|256)(_Init|_Update|_Final|_Transform)?|RC4(_set_key)?
 BANNED := strcpy|strcat|sprintf|vsprintf|gets|atoi|atol|atoll|strtok|tmpnam|mktemp|system|popen
 
@@ -55,7 +56,7 @@ CLANG := clang
 LDLIBS += $(if $(filter x86_64-%,$(shell $(CC) -dumpmachine)),-lIPSec_MB)
 
 .PHONY: all check demo bench fuzz layers pure banned install clean deps \
-	deps-run tests warnings geo FORCE
+	tests warnings geo FORCE
 .DEFAULT_GOAL := all
 
 # --- the program -----------------------------------------------------------
@@ -136,21 +137,24 @@ tests: $(UNIT:%=build/san/unit/%) build/san/swarmwitness \
 # Both compilers, no warning.
 warnings: $(SRC:%.c=build/clang/%.o) build/clang/main.o
 
-# Of a test that T names only what it needs is built, all else for all.
+# All of it, or what the tests need that T names.
 NAMED := $(T) $(T:%=test_%)
-NEEDS := $(if $(T),$(patsubst %,build/san/unit/%,$(filter $(UNIT),$(NAMED))) \
-	build/san/swarmwitness build/release/swarmwitness,tests) \
-	$(if $(T),$(if $(filter test_census test_faults test_soak,$(NAMED)),$(MANY)), \
-	$(MANY)) \
-	$(if $(T),$(if $(filter fuzz,$(T)),$(FUZZ:%=build/fuzz/run/%)), \
-	$(FUZZ:%=build/fuzz/run/%))
+FUZZERS := $(FUZZ:%=build/fuzz/run/%)
+ifeq ($(T),)
+NEEDS := tests $(MANY) $(FUZZERS)
+else
+NEEDS := build/san/swarmwitness build/release/swarmwitness \
+	$(patsubst %,build/san/unit/%,$(filter $(UNIT),$(NAMED))) \
+	$(if $(filter test_census test_faults test_soak,$(NAMED)),$(MANY)) \
+	$(if $(filter fuzz,$(T)),$(FUZZERS))
+endif
 
 check: deps
 	$(Q)$(MAKE) --no-print-directory -j2 warnings $(NEEDS)
 	$(Q)tests/run $(T)
 
 fuzz: deps
-	$(Q)$(MAKE) --no-print-directory -j2 $(FUZZ:%=build/fuzz/run/%)
+	$(Q)$(MAKE) --no-print-directory -j2 $(FUZZERS)
 	$(Q)FUZZ_S=$(FUZZ_S) tests/fuzz/run
 
 bench: deps
