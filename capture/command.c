@@ -9,6 +9,7 @@
 #include "capture/import.h"
 #include "capture/live.h"
 #include "capture/slice.h"
+#include "schema/duration.h"
 #include "schema/log.h"
 
 static const char usage[] =
@@ -84,24 +85,6 @@ static int record(struct live_conf *conf, char **operands, int n)
 	return live_run(conf);
 }
 
-/* "90", "90s", "30m", "12h", "2d" in seconds; -1 for anything else. */
-static int64_t seconds(const char *text)
-{
-	static const struct {
-		const char *unit;
-		int64_t s;
-	} units[] = { { "", 1 }, { "s", 1 }, { "m", 60 }, { "h", 3600 },
-	    { "d", 86400 } };
-	size_t digits = strspn(text, "0123456789");
-
-	if (digits == 0 || digits > 9)
-		return -1;
-	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
-		if (strcmp(text + digits, units[i].unit) == 0)
-			return strtoll(text, NULL, 10) * units[i].s;
-	return -1;
-}
-
 /* The seq of a record; -1 for anything else. */
 static int64_t record_number(const char *text)
 {
@@ -168,7 +151,7 @@ static const char *take(struct wanted *w, int option, const char *value)
 		w->live.filter = value;
 		break;
 	case OPT_DURATION:
-		w->live.duration_s = seconds(value);
+		w->live.duration_s = duration_s(value);
 		if (w->live.duration_s <= 0)
 			return "--duration wants a time such as 90, 30m, 12h";
 		break;

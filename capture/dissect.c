@@ -206,8 +206,8 @@ static bool release(struct conv *c)
 	return wanted;
 }
 
-/* The record of what cannot be read keeps what it was told by, however the bytes
- * were cut; the side that spoke last may have said more. */
+/* The record of what cannot be read keeps what it was told by, however the
+ * bytes were cut; the side that spoke last may have said more. */
 static void release_blind(struct conv *c, struct flow_at at)
 {
 	unsigned a = c->lead;
@@ -501,12 +501,6 @@ void dissect_finish(struct dissect *d)
 struct dissect_counts dissect_counts(const struct dissect *d)
 {
 	return d->counts;
-}
-
-size_t dissect_memory(const struct dissect *d)
-{
-	return d->heap + overhear_memory(d->overhear) +
-	    known_memory(d->conf.known);
 }
 
 size_t dissect_memory_most(const struct dissect *d)

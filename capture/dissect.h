@@ -54,8 +54,8 @@ struct dissect_conf {
 	 * exchanges are recorded as a live run does, and nobody else's. NULL:
 	 * neither end is ever us. */
 	bool (*ours)(void *ctx, const struct endpoint *e);
-	/* Whether the live run's ledger has this conversation; then it is one of
-	 * a peer, and how it is encrypted is known, as far as the run knew.
+	/* Whether the live run's ledger has this conversation; then it is one
+	 * of a peer, and how it is encrypted is known, as far as the run knew.
 	 * May be NULL. */
 	bool (*live)(void *ctx, const struct dissect_met *m,
 	    struct dissect_live *l);
@@ -94,21 +94,22 @@ void dissect_free(struct dissect *d);	/* NULL is allowed */
 struct flow_sink dissect_sink(struct dissect *d);
 
 /*
- * Frames count anew in each file. So that the one a conversation began in can be
- * told, and frames of two files be compared, flows may be given them with the
- * file's number (from 1, of those told to dissect_file) above these bits.
+ * Frames count anew in each file. So that the one a conversation began in can
+ * be told, and frames of two files be compared, flows may be given them with
+ * the file's number (from 1, of those told to dissect_file) above these bits.
  */
 #define DISSECT_FRAME_BITS 40
 
-/* From here on packets are of this savefile; the text is lent until the end, the
- * source (NULL: bytes that came twice are not compared) until the next call. */
+/* From here on packets are of this savefile; the text is lent until the end,
+ * the source (NULL: bytes that came twice are not compared) until the next
+ * call. */
 void dissect_file(struct dissect *d, const char *file, struct source *src);
 
 /* After flows_finish: questions that nobody answered are written down. */
 void dissect_finish(struct dissect *d);
 
 struct dissect_counts dissect_counts(const struct dissect *d);
-size_t dissect_memory(const struct dissect *d);
+/* Heap bytes at most so far. */
 size_t dissect_memory_most(const struct dissect *d);
 
 #endif

@@ -68,8 +68,8 @@ struct flow_sink {
 	 * the flow is unwanted from here on; closed is not told. */
 	bool (*bytes)(void *ctx, void *flow, unsigned side, struct span s,
 	    struct flow_at at);
-	/* Missing between what was told and what is told next of that side. n 0:
-	 * the size is not known (uTP: packets counts them). Where nothing is
+	/* Missing between what was told and what is told next of that side. n
+	 * 0: the size is not known (uTP: packets counts them). Where nothing is
 	 * told next and no FIN was seen, the last unit that was acknowledged
 	 * may have been the FIN and is not counted. */
 	void (*gap)(void *ctx, void *flow, unsigned side, uint64_t n,

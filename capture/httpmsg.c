@@ -68,7 +68,8 @@ more:
 	return WIRE_BAD;
 }
 
-bool http_header(struct cur *lines, struct span *name, struct span *value)
+/* The next header of a head, behind its first line. */
+static bool http_header(struct cur *lines, struct span *name, struct span *value)
 {
 	struct span l;
 	const uint8_t *colon;

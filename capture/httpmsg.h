@@ -37,9 +37,6 @@ enum wire_status http_request_next(struct cur *in, struct http_request *r,
 enum wire_status http_response_next(struct cur *in, struct http_response *r,
     struct wire_error *err);
 
-/* The next header of a head: start with cur_of(head) behind its first line. */
-bool http_header(struct cur *lines, struct span *name, struct span *value);
-
 enum http_body_state {
 	HTTP_BODY_SIZE,		/* a chunk's length, or its trailer's lines */
 	HTTP_BODY_DATA,

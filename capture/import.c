@@ -15,7 +15,6 @@
 #include "capture/sandbox.h"
 #include "schema/derive.h"
 #include "schema/log.h"
-#include "schema/now.h"
 #include "schema/runlog.h"
 
 #define QUEUE_BYTES (8u << 20)

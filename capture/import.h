@@ -32,8 +32,8 @@ int import_run(const struct import_conf *conf);
 int import_print(const struct import_conf *conf);
 
 /* What it reads is open by now: from here on whoever takes this process over
- * through packets has the case and the key's log, and nothing else of this host.
- * Before there are threads. 0, or -1 with the reason logged. */
+ * through packets has the case and the key's log, and nothing else of this
+ * host. Before there are threads. 0, or -1 with the reason logged. */
 int import_confine(enum sandbox_role role, const char *case_path,
     const char *keyfile, bool no_sandbox);
 

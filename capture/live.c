@@ -7,12 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <sys/timex.h>
 #include <unistd.h>
 
+#include "capture/packetlog.h"
 #include "capture/privilege.h"
 #include "capture/reading.h"
 #include "capture/recorder.h"
+#include "schema/clocklog.h"
 #include "schema/derive.h"
 #include "schema/log.h"
 #include "schema/now.h"
@@ -71,85 +72,22 @@ static void put_config(void *ctx, struct json *j)
 /* The stamps of packets are this host's: what the kernel says of its clock. */
 static void put_clock(struct live *l)
 {
-	struct timex t = { .modes = 0 };
-	bool ok = ntp_adjtime(&t) >= 0, sync = !(t.status & STA_UNSYNC);
-	int64_t offset = t.offset * (t.status & STA_NANO ? 1 : 1000);
+	struct clock_said said = clocklog_kernel();
 	struct json j;
 
 	json_init(&j, JSON_MOST);
-	json_open(&j, NULL, '{');
-	json_str(&j, "source", "kernel");
-	json_null(&j, "server");
-	json_str(&j, "outcome", ok ? "ok" : "error");
-	if (ok) {
-		json_int(&j, "offset_ns", offset);
-		json_null(&j, "delay_ns");
-		json_int(&j, "dispersion_ns", t.esterror * 1000);
-		json_null(&j, "stratum");
-		if (sync)
-			json_int(&j, "bound_ns", t.maxerror * 1000 +
-			    (offset < 0 ? -offset : offset));
-		else
-			json_null(&j, "bound_ns");
-		json_bool(&j, "synchronised", sync);
-	} else {
-		json_null(&j, "offset_ns");
-		json_null(&j, "delay_ns");
-		json_null(&j, "dispersion_ns");
-		json_null(&j, "stratum");
-		json_null(&j, "bound_ns");
-		json_null(&j, "synchronised");
-	}
-	json_str(&j, "error", ok ? NULL : strerror(errno));
+	clocklog_detail(&said, &j);
 	runlog_put(&l->run, "clock", &j, NULL);
-}
-
-static void put_count(struct json *j, const char *key, int64_t v)
-{
-	if (v < 0)
-		json_null(j, key);
-	else
-		json_int(j, key, v);
 }
 
 static void put_packets(struct live *l, const struct recorder_file *f,
     bool salvaged)
 {
-	uint8_t digest[32];
-	struct json j;
-
-	json_init(&j, JSON_MOST);
-	json_open(&j, NULL, '{');
-	json_text(&j, "file", span_str(f->file));
-	json_text(&j, "sha256", span_str(f->sha256));
-	json_int(&j, "bytes", f->bytes);
-	json_int(&j, "packets", f->packets);
-	json_int(&j, "first_utc_ns", f->first_utc_ns);
-	json_int(&j, "last_utc_ns", f->last_utc_ns);
-	put_count(&j, "dropped_kernel", f->dropped_kernel);
-	put_count(&j, "dropped_interface", f->dropped_interface);
-	json_str(&j, "interface", salvaged ? NULL : l->conf->interface);
-	json_str(&j, "filter", salvaged ? NULL : l->conf->filter);
-	json_bool(&j, "salvaged", salvaged);
-	runlog_put(&l->run, "packets", &j, hex_read(span_str(f->sha256),
-	    digest, sizeof(digest)) ? digest : NULL);
+	packetlog_file(&l->run, f, l->conf->interface, l->conf->filter,
+	    salvaged);
 	log_info("%s: %" PRId64 " packets, %" PRId64 " bytes%s", f->file,
 	    f->packets, f->bytes, salvaged ? ", left by a run that did not end"
 	    : "");
-	if (f->dropped_kernel > 0 || f->dropped_interface > 0)
-		log_warn("%s: %" PRId64 " packets were dropped before they "
-		    "could be kept", f->file, f->dropped_kernel +
-		    f->dropped_interface);
-}
-
-static void put_no_packets(struct live *l, const char *why)
-{
-	struct json j;
-
-	json_init(&j, JSON_MOST);
-	json_open(&j, NULL, '{');
-	json_text(&j, "why", span_str(why));
-	runlog_put(&l->run, "no_packets", &j, NULL);
 }
 
 /* --- savefiles ------------------------------------------------------------------- */
@@ -355,7 +293,7 @@ static const char *watch(struct live *l)
 		poll(&fd, 1, 200);
 		if (!take(l)) {
 			l->failed = true;
-			put_no_packets(l, "the recorder ended");
+			packetlog_none(&l->run, "the recorder ended");
 			return "the recorder ended";
 		}
 		say_status(l);

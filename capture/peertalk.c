@@ -1,5 +1,4 @@
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "capture/dissect_impl.h"
 #include "schema/log.h"

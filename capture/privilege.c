@@ -1,6 +1,5 @@
 #include "capture/privilege.h"
 
-#include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <stddef.h>

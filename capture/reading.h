@@ -71,8 +71,8 @@ void reading_begin(struct reading *r, int64_t (*add)(void *ctx,
 void reading_given(struct reading *r, void (*tell)(void *ctx,
     const struct torrent *t, const char *path), void *ctx);
 
-/* All of a source, which stays the caller's. Once *stop is not 0 what is left is
- * passed over. 0, or -1 logged. */
+/* All of a source, which stays the caller's. Once *stop is not 0 what is left
+ * is passed over. 0, or -1 logged. */
 int reading_source(struct reading *r, struct source *src,
     struct read_file *f, volatile sig_atomic_t *stop);
 

@@ -5,7 +5,6 @@
 #ifndef CAPTURE_RECENT_H
 #define CAPTURE_RECENT_H
 
-#include <stddef.h>
 #include <stdint.h>
 
 #define RECENT_ENTRIES 65536u

@@ -2,8 +2,8 @@
  * A case's packets read again, and what they say held against the ledger: the
  * second witness of a live run. Every conversation of the run is taken out of
  * the savefiles by the same code that recorded it, message by message and in
- * both directions; stamps aside, and up to the bytes that `closed` accounts for,
- * both must say the same.
+ * both directions; stamps aside, and up to the bytes that `closed` accounts
+ * for, both must say the same.
  */
 #ifndef CAPTURE_REPLAY_H
 #define CAPTURE_REPLAY_H

@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include "capture/recorder.h"
-#include "capture/savefile.h"
 #include "schema/casedir.h"
 #include "schema/log.h"
 

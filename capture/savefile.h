@@ -21,6 +21,7 @@ bool savefile_add(struct savefile *s, const struct pcap_pkthdr *h,
     const unsigned char *bytes);
 bool savefile_flush(struct savefile *s);
 
+/* What has been put, whether on disk yet or not. */
 int64_t savefile_bytes(const struct savefile *s);
 
 /* Syncs, renames to NNNNNN.pcap, describes (all but the drops) and frees. 0, or

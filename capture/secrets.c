@@ -48,7 +48,7 @@ void secrets_free(struct secrets *s)
 	free(s);
 }
 
-void secrets_add(struct secrets *s, const uint8_t key[MSE_KEY],
+static void add(struct secrets *s, const uint8_t key[MSE_KEY],
     const struct dissect_secret *secret)
 {
 	struct entry **at = chain(s, key), *e = must(malloc(sizeof(*e)));
@@ -98,7 +98,7 @@ int secrets_case(struct secrets *s, sqlite3 *db)
 		    !hex_read(text(q, 1), one.secret, MSE_KEY))
 			continue;
 		one.skey_known = hex_read(text(q, 2), one.skey, 20);
-		secrets_add(s, sqlite3_column_blob(q, 0), &one);
+		add(s, sqlite3_column_blob(q, 0), &one);
 	}
 	sqlite3_finalize(q);
 	if (rc == SQLITE_DONE)
@@ -139,7 +139,7 @@ static const char *read_line(struct secrets *s, struct span l)
 	one.skey_known = skey.n != 0;
 	if (field(&c).n)
 		return "three fields were expected, and no more";
-	secrets_add(s, key, &one);
+	add(s, key, &one);
 	return NULL;
 }
 

@@ -14,16 +14,14 @@ struct secrets;
 struct secrets *secrets_new(void);	/* dies when out of memory */
 void secrets_free(struct secrets *s);
 
-void secrets_add(struct secrets *s, const uint8_t key[MSE_KEY],
-    const struct dissect_secret *secret);
-
 /* Those of a case's `encrypted` records. -1 logged. */
 int secrets_case(struct secrets *s, sqlite3 *db);
 
 /*
  * Lines of two or three fields in hex: the initiator's public key (96 bytes),
- * the secret (96 bytes), the SKEY (the 20 bytes of infohash, where known). Empty
- * lines and those that begin with # are comments. -1 logged, with the line.
+ * the secret (96 bytes), the SKEY (the 20 bytes of infohash, where known).
+ * Empty lines and those that begin with # are comments. -1 logged, with the
+ * line.
  */
 int secrets_file(struct secrets *s, const char *file);
 

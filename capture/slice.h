@@ -16,9 +16,9 @@ struct slice_conf {
 
 /*
  * Of a connection: the packets between its two endpoints (where only the remote
- * one is known: of that) from a second before its first record to a minute after
- * its last, and all IP fragments between the two addresses then, because later
- * ones bear no port. Of an address: every packet from and to it. OUT is a
+ * one is known: of that) from a second before its first record to a minute
+ * after its last, and all IP fragments between the two addresses then, because
+ * later ones bear no port. Of an address: every packet from and to it. OUT is a
  * nanosecond pcap, of the packets as captured if all are of one link type, else
  * from their IP headers on. Prints OUT's SHA-256 and name, as sha256sum does.
  *

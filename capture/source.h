@@ -4,8 +4,9 @@
  * pcapng whose interfaces differ in link type, and because the bytes are hashed
  * and copied on the way. Format: draft-ietf-opsawg-pcap, draft-ietf-opsawg-pcapng.
  *
- * Whatever the file claims, memory is bounded by SOURCE_MEMORY. What is damaged
- * is told and passed over; the rest of the file is still read.
+ * Whatever the file claims, memory is bounded: the intake's blocks (6 MiB) and
+ * the interfaces of a section, 4096 at most. What is damaged is told and passed
+ * over; the rest of the file is still read.
  */
 #ifndef CAPTURE_SOURCE_H
 #define CAPTURE_SOURCE_H
@@ -14,7 +15,6 @@
 
 #define SOURCE_PACKET_MAX 262144u	/* Wireshark's bound, too */
 #define SOURCE_BLOCK_MAX 1048576u	/* a pcapng block that is read whole */
-#define SOURCE_MEMORY (16u << 20)
 
 /* One packet as the file has it; bytes are lent until the next source_next. */
 struct source_packet {

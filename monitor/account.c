@@ -1,6 +1,5 @@
 #include "monitor/account.h"
 
-#include <errno.h>
 #include <maxminddb.h>
 #include <stdlib.h>
 
@@ -128,43 +127,7 @@ int account_begin(struct account *a, const struct ledger_past *past,
 	return rc;
 }
 
-/* --- packets ---------------------------------------------------------------------- */
-
-static void put_count(struct json *j, const char *key, int64_t v)
-{
-	if (v < 0)
-		json_null(j, key);
-	else
-		json_int(j, key, v);
-}
-
-void account_packets(struct account *a, const struct recorder_file *f,
-    bool salvaged)
-{
-	uint8_t digest[32];
-	struct json j;
-
-	begin(&j);
-	json_text(&j, "file", span_str(f->file));
-	json_text(&j, "sha256", span_str(f->sha256));
-	json_int(&j, "bytes", f->bytes);
-	json_int(&j, "packets", f->packets);
-	json_int(&j, "first_utc_ns", f->first_utc_ns);
-	json_int(&j, "last_utc_ns", f->last_utc_ns);
-	put_count(&j, "dropped_kernel", f->dropped_kernel);
-	put_count(&j, "dropped_interface", f->dropped_interface);
-	/* Of what a crashed run left, neither is known. */
-	json_str(&j, "interface", salvaged ? NULL : a->interface);
-	json_str(&j, "filter", salvaged ? NULL : a->filter);
-	json_bool(&j, "salvaged", salvaged);
-	runlog_put(&a->run, "packets", &j,
-	    hex_read(span_str(f->sha256), digest, sizeof(digest)) ?
-	    digest : NULL);
-	if (f->dropped_kernel > 0 || f->dropped_interface > 0)
-		log_warn("%s: %lld packets were dropped before they could be "
-		    "kept", f->file, (long long)(f->dropped_kernel +
-		    f->dropped_interface));
-}
+/* --- what else the run rests on --------------------------------------------------- */
 
 void account_blocked(struct account *a, const struct blocklist *b)
 {
@@ -176,17 +139,6 @@ void account_blocked(struct account *a, const struct blocklist *b)
 	json_int(&j, "refused", b->refused);
 	runlog_put(&a->run, "blocked", &j, NULL);
 }
-
-void account_no_packets(struct account *a, const char *why)
-{
-	struct json j;
-
-	begin(&j);
-	json_text(&j, "why", span_str(why));
-	runlog_put(&a->run, "no_packets", &j, NULL);
-}
-
-/* --- what else the run rests on --------------------------------------------------- */
 
 static void put_description(const MMDB_s *db, struct json *j)
 {

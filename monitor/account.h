@@ -5,7 +5,6 @@
 #ifndef MONITOR_ACCOUNT_H
 #define MONITOR_ACCOUNT_H
 
-#include "capture/recorder.h"
 #include "capture/sandbox.h"
 #include "monitor/blocklist.h"
 #include "monitor/options.h"
@@ -18,8 +17,6 @@ struct account {
 	const struct options *options;
 	const struct session_conf *policy;
 	const struct vantage *vantage;
-	const char *filter;	/* of the packets; NULL: none are kept */
-	const char *interface;
 	char blocklist_sha256[OPTIONS_BLOCKLIST_MAX][65];
 	struct sandbox sandbox;	/* what confines this process */
 	uint32_t tracker_key;
@@ -29,11 +26,8 @@ struct account {
 int account_begin(struct account *a, const struct ledger_past *past,
     const char *keyfile, bool *sound);
 
-void account_packets(struct account *a, const struct recorder_file *f,
-    bool salvaged);
 /* `blocked`: what the blocklists kept from being contacted. */
 void account_blocked(struct account *a, const struct blocklist *b);
-void account_no_packets(struct account *a, const char *why);
 
 /* A database that reports will look addresses up in: -1 logged. To be checked
  * before there is a case. */

@@ -59,6 +59,7 @@ struct book_visit {
 
 struct book;
 
+/* *conf is copied. NULL: no memory. */
 struct book *book_new(const struct book_conf *conf);
 void book_free(struct book *b);
 
@@ -97,6 +98,7 @@ void book_again(struct book *b, uint32_t id, int64_t now_ns);
 void book_know(struct book *b, uint32_t id, uint8_t known);
 /* A dial of it succeeded: it is no longer half-open. */
 void book_reached(struct book *b, uint32_t id);
+/* The visit is over; id is no longer one. */
 void book_done(struct book *b, uint32_t id, enum book_end how,
     int64_t now_ns);
 

@@ -1,13 +1,10 @@
 #include "monitor/clock.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/timex.h>
 
 #include "monitor/jump.h"
 #include "monitor/ntp.h"
-#include "schema/json.h"
+#include "schema/clocklog.h"
 #include "schema/log.h"
 #include "schema/now.h"
 
@@ -45,20 +42,6 @@ struct clockwatch {
 
 /* --- records ------------------------------------------------------------- */
 
-struct said {
-	const char *source, *server, *outcome, *error;
-	bool has_offset, has_delay, has_dispersion, has_stratum, has_sync, sync;
-	int64_t offset, delay, dispersion, stratum, bound;
-};
-
-static void put_if(struct json *j, const char *key, bool has, int64_t v)
-{
-	if (has)
-		json_int(j, key, v);
-	else
-		json_null(j, key);
-}
-
 static void put_record(struct clockwatch *c, struct record *r)
 {
 	json_close(&c->json, '}');
@@ -69,26 +52,11 @@ static void put_record(struct clockwatch *c, struct record *r)
 	c->conf.add(c->conf.ctx, r);
 }
 
-static void put_clock(struct clockwatch *c, const struct said *s,
+static void put_clock(struct clockwatch *c, const struct clock_said *s,
     struct stamp at, const struct endpoint *who, struct span raw)
 {
-	struct json *j = &c->json;
-
-	json_reset(j);
-	json_open(j, NULL, '{');
-	json_str(j, "source", s->source);
-	json_str(j, "server", s->server);
-	json_str(j, "outcome", s->outcome);
-	put_if(j, "offset_ns", s->has_offset, s->offset);
-	put_if(j, "delay_ns", s->has_delay, s->delay);
-	put_if(j, "dispersion_ns", s->has_dispersion, s->dispersion);
-	put_if(j, "stratum", s->has_stratum, s->stratum);
-	put_if(j, "bound_ns", s->bound >= 0, s->bound);
-	if (s->has_sync)
-		json_bool(j, "synchronised", s->sync);
-	else
-		json_null(j, "synchronised");
-	json_str(j, "error", s->error);
+	json_reset(&c->json);
+	clocklog_detail(s, &c->json);
 	put_record(c, &(struct record){ .at = at, .kind = "clock", .who = who,
 	    .raw = raw });
 }
@@ -112,23 +80,9 @@ static void put_stall(struct clockwatch *c, const char *cause, int64_t from,
 
 static void read_kernel(struct clockwatch *c)
 {
-	struct timex t = { .modes = 0 };
-	struct said s = { .source = "kernel", .outcome = "ok", .bound = -1 };
+	struct clock_said s = clocklog_kernel();
 
-	c->kernel_bound = -1;
-	if (ntp_adjtime(&t) < 0) {
-		s.outcome = "error";
-		s.error = strerror(errno);
-	} else {
-		s.has_offset = s.has_dispersion = s.has_sync = true;
-		s.offset = t.offset * (t.status & STA_NANO ? 1 : 1000);
-		s.dispersion = t.esterror * 1000;
-		s.sync = (t.status & STA_UNSYNC) == 0;
-		if (s.sync)
-			s.bound = t.maxerror * 1000 +
-			    (s.offset < 0 ? -s.offset : s.offset);
-		c->kernel_bound = s.bound;
-	}
+	c->kernel_bound = s.bound_ns;
 	put_clock(c, &s, stamp_now(), NULL, span_of(NULL, 0));
 }
 
@@ -144,8 +98,8 @@ static void finish_if_done(struct clockwatch *c);
 static void on_said(void *ctx, size_t server, const struct ntp_said *n)
 {
 	struct clockwatch *c = ctx;
-	struct said s = { .source = "sntp", .server = n->server,
-	    .outcome = n->outcome, .error = n->error, .bound = -1 };
+	struct clock_said s = { .source = "sntp", .server = n->server,
+	    .outcome = n->outcome, .error = n->error, .bound_ns = -1 };
 
 	if (n->reply != NULL) {
 		s.has_stratum = s.has_sync = true;
@@ -154,11 +108,11 @@ static void on_said(void *ctx, size_t server, const struct ntp_said *n)
 	}
 	if (n->offset != NULL) {
 		s.has_offset = s.has_delay = s.has_dispersion = true;
-		s.offset = n->offset->offset_ns;
-		s.delay = n->offset->delay_ns;
-		s.dispersion = n->offset->dispersion_ns;
-		s.bound = n->offset->bound_ns;
-		c->bounds[server] = s.bound;
+		s.offset_ns = n->offset->offset_ns;
+		s.delay_ns = n->offset->delay_ns;
+		s.dispersion_ns = n->offset->dispersion_ns;
+		s.bound_ns = n->offset->bound_ns;
+		c->bounds[server] = s.bound_ns;
 		c->bounds_at[server] = n->at.mono_ns;
 	}
 	put_clock(c, &s, n->at, n->who.family ? &n->who : NULL, n->body);
@@ -220,8 +174,8 @@ static int64_t wall_at(const struct clockwatch *c, int64_t mono_ns)
 
 static void put_jump(struct clockwatch *c, const char *source, int64_t by)
 {
-	struct said s = { .source = source, .outcome = "ok",
-	    .has_offset = true, .offset = by, .bound = -1 };
+	struct clock_said s = { .source = source, .outcome = "ok",
+	    .has_offset = true, .offset_ns = by, .bound_ns = -1 };
 
 	put_clock(c, &s, stamp_now(), NULL, span_of(NULL, 0));
 }

@@ -40,8 +40,8 @@ void clockwatch_stall(struct clockwatch *c, const char *cause,
  * The current bound on |our clock - UTC| in ns, or -1: unknown. The median of
  * the servers' bounds, each grown by 100 ppm since its answer, so that one
  * server that is wrong does not decide; or the kernel's, if that is wider or
- * nothing else is known. A step of the clock, or the
- * host's sleep, voids what servers said before, and they are asked anew.
+ * nothing else is known. A step of the clock, or the host's sleep, voids what
+ * servers said before, and they are asked anew.
  */
 int64_t clockwatch_bound(const struct clockwatch *c);
 

@@ -11,10 +11,9 @@
 
 /*
  * Confines this process to the case, its key and that key's log of runs, the
- * folders that --list and what it names now lie in, --watch's folder and that of
- * --metrics; to be called before
- * there are threads. With --no-sandbox it only says what that means. 0, or -1
- * logged.
+ * folders that --list and what it names now lie in, --watch's folder and that
+ * of --metrics; to be called before there are threads. With --no-sandbox it
+ * only says what that means. 0, or -1 logged.
  */
 int confine(const struct options *o, const struct casedir *dir,
     const char *keyfile, const struct swarm *loaded, struct sandbox *got);

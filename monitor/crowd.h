@@ -70,6 +70,7 @@ int crowd_watch(struct crowd *c, struct swarm *s);
 /* It goes, its connections closed for this reason. */
 void crowd_unwatch(struct crowd *c, struct swarm *s, const char *why);
 
+/* This source named an address: it may be dialled. */
 void crowd_hear(struct crowd *c, struct swarm *s, const struct endpoint *at,
     enum book_source source);
 

@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 
-#include "schema/log.h"
 #include "schema/now.h"
 
 #define CHAINS 256u

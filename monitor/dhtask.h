@@ -67,6 +67,7 @@ struct dht_asks_conf {
 	uint8_t key[16];		/* random */
 };
 
+/* *conf is copied. NULL on out of memory. */
 struct dht_asks *dht_asks_new(const struct dht_asks_conf *conf);
 void dht_asks_free(struct dht_asks *a);
 

@@ -15,6 +15,7 @@
 
 struct dht_boots;
 
+/* NULL on out of memory. */
 struct dht_boots *dht_boots_new(uv_loop_t *loop);
 
 /* False: there is no room. What is there already is not added again. */

@@ -36,18 +36,13 @@ static int64_t sum(int at, const char *name, bool deeper)
 	return bytes;
 }
 
-int64_t disk_used(const char *path)
-{
-	return sum(AT_FDCWD, path, true);
-}
-
 static void look(struct disk *d)
 {
 	struct statvfs v;
 	char why[128];
 
 	if (d->looks++ % SUM_EVERY == 0)
-		d->used = disk_used(d->path);
+		d->used = sum(AT_FDCWD, d->path, true);
 	if (statvfs(d->path, &v) == 0)
 		d->free = (int64_t)(v.f_bavail * v.f_frsize);
 	else

@@ -19,9 +19,6 @@ struct disk {
 	void (*full)(void *ctx, const char *why);
 };
 
-/* Bytes of the files in a case folder, as far as they can be seen. */
-int64_t disk_used(const char *path);
-
 /* path, budget, spare, ctx and full are set by the caller before. Looks now,
  * and every second. */
 void disk_watch(struct disk *d, uv_loop_t *loop);

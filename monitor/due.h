@@ -21,6 +21,7 @@ struct due {
 	uint32_t count, room;
 };
 
+/* Empty; memory as in struct due. */
 void due_init(struct due *d, void *(*memory)(void *old, size_t bytes));
 void due_fini(struct due *d);
 

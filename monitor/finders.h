@@ -44,6 +44,7 @@ struct finders {
 /* -1 with the reason logged. */
 int finders_open(struct finders *f, const struct finders_conf *conf);
 
+/* Peers of s are looked for, unless it is private; finders_unwatch: no more. */
 void finders_watch(struct finders *f, struct swarm *s);
 void finders_unwatch(struct swarm *s);
 

@@ -6,7 +6,6 @@
 #ifndef MONITOR_HASHINDEX_H
 #define MONITOR_HASHINDEX_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 struct hashindex_row {

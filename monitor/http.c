@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "monitor/sock.h"
+#include "schema/body.h"
 #include "schema/catrust.h"
 #include "schema/now.h"
 
@@ -39,10 +40,10 @@ struct http_get {
 	struct exchange x;
 	const char *special;	/* why an address was refused */
 	int sock_errno;		/* why no socket could be made */
-	bool over;		/* the body grew past HTTP_BODY_MAX */
 	char curl_error[CURL_ERROR_SIZE];
-	uint8_t *body, *request;
-	size_t bytes, room, request_bytes;
+	struct body body;	/* HTTP_BODY_MAX at most */
+	uint8_t *request;
+	size_t request_bytes;
 };
 
 /* A session outlives its exchange: what it is called with must too. */
@@ -115,28 +116,9 @@ static curl_socket_t on_socket(void *ctx, curlsocktype purpose,
 static size_t on_body(char *p, size_t size, size_t count, void *ctx)
 {
 	struct http_get *g = ctx;
-	size_t n = size * count, keep = n;
 
-	if (keep > HTTP_BODY_MAX - g->bytes) {
-		keep = HTTP_BODY_MAX - g->bytes;
-		g->over = true;
-	}
-	if (g->bytes + keep > g->room) {
-		size_t room = g->room ? g->room : 4096;
-		uint8_t *more;
-
-		while (room < g->bytes + keep)
-			room *= 2;
-		more = realloc(g->body, room);
-		if (more == NULL)
-			return 0;
-		g->body = more;
-		g->room = room;
-	}
-	if (keep)
-		memcpy(g->body + g->bytes, p, keep);
-	g->bytes += keep;
-	return g->over ? 0 : n;		/* 0 ends the transfer */
+	body_add(&g->body, p, size * count);
+	return g->body.over ? 0 : size * count;	/* 0 ends the transfer */
 }
 
 /* A redirect's own body is not the answer. */
@@ -146,7 +128,7 @@ static size_t on_header(char *p, size_t size, size_t count, void *ctx)
 	size_t n = size * count;
 
 	if (n > 5 && memcmp(p, "HTTP/", 5) == 0)
-		g->bytes = 0;
+		g->body.n = 0;
 	return n;
 }
 
@@ -183,7 +165,7 @@ static void get_free(struct http_get *g)
 		curl_multi_remove_handle(g->h->multi, g->easy);
 		curl_easy_cleanup(g->easy);
 	}
-	free(g->body);
+	free(g->body.p);
 	free(g->request);
 	free(g);
 }
@@ -204,7 +186,7 @@ static void judge(struct http_get *g, CURLcode code)
 		at.port = (uint16_t)port;
 		x->who = at;
 	}
-	x->body = span_of(g->body, g->bytes);
+	x->body = span_of(g->body.p, g->body.n);
 	x->request = span_of(g->request, g->request_bytes);
 	if (code == CURLE_OK) {
 		x->outcome = EXCHANGE_OK;
@@ -213,7 +195,7 @@ static void judge(struct http_get *g, CURLcode code)
 	x->outcome = EXCHANGE_ERROR;
 	snprintf(x->error, sizeof(x->error), "%s", g->curl_error[0] ?
 	    g->curl_error : curl_easy_strerror(code));
-	if (g->over) {
+	if (g->body.over) {
 		x->outcome = EXCHANGE_MALFORMED;
 		snprintf(x->error, sizeof(x->error),
 		    "body longer than %u bytes", HTTP_BODY_MAX);
@@ -424,6 +406,7 @@ struct http_get *http_get(struct http *h, const char *url, int family,
 	g->family = family;
 	g->done = done;
 	g->ctx = ctx;
+	g->body.most = HTTP_BODY_MAX;
 	g->x.sent = stamp_now();
 	g->easy = curl_easy_init();
 	if (g->easy == NULL || !set_options(g, url, wait_ms) ||

@@ -25,6 +25,7 @@ struct http_conf {
 				 * where a name or a redirect leads to one */
 };
 
+/* *conf is copied. NULL: no memory, or libcurl cannot be used. */
 struct http *http_new(const struct http_conf *conf);
 
 /* Asks url over IPv4 or IPv6; done is called once, not before return. NULL:

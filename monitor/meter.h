@@ -7,7 +7,6 @@
 #ifndef MONITOR_METER_H
 #define MONITOR_METER_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #define METER_MOST 8000000000	/* so that a second's worth in ns fits */

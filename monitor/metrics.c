@@ -1,7 +1,6 @@
 #include "monitor/metrics.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,7 +1,6 @@
 #include "monitor/ntp.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 

@@ -2,10 +2,10 @@
 
 #include <getopt.h>
 #include <limits.h>
-#include <stdlib.h>
 
 #include "monitor/decoy.h"
 #include "monitor/meter.h"
+#include "schema/duration.h"
 #include "schema/log.h"
 #include "schema/stamping.h"
 
@@ -103,23 +103,8 @@ static int64_t number(const char *text, const char **end)
 	return p == text ? -1 : v;
 }
 
-int64_t options_time(const char *text)
-{
-	static const struct {
-		const char *unit;
-		int64_t s;
-	} units[] = { { "", 1 }, { "s", 1 }, { "m", 60 }, { "h", 3600 },
-	    { "d", 86400 } };
-	const char *end;
-	int64_t n = number(text, &end);
-
-	for (size_t i = 0; n >= 0 && i < sizeof(units) / sizeof(units[0]); i++)
-		if (strcmp(end, units[i].unit) == 0)
-			return n > INT32_MAX ? -1 : n * units[i].s;
-	return -1;
-}
-
-int64_t options_size(const char *text)
+/* "500M", "20G": bytes, in powers of 1024; -1 if it is none. */
+static int64_t read_size(const char *text)
 {
 	static const char units[] = "\0KMGT";
 	const char *end;
@@ -292,7 +277,7 @@ static bool take(struct options *o, enum option_id id, const char *arg)
 
 	switch (id) {
 	case OPT_DURATION:
-		o->duration_s = options_time(arg);
+		o->duration_s = duration_s(arg);
 		return o->duration_s > 0;
 	case OPT_LIST:
 		o->list = arg;
@@ -336,10 +321,10 @@ static bool take(struct options *o, enum option_id id, const char *arg)
 		return keep(o->blocklist, OPTIONS_BLOCKLIST_MAX,
 		    &o->blocklists, arg);
 	case OPT_DISK_BUDGET:
-		o->disk_budget = options_size(arg);
+		o->disk_budget = read_size(arg);
 		return o->disk_budget > 0;
 	case OPT_DISK_SPARE:
-		o->disk_spare = options_size(arg);
+		o->disk_spare = read_size(arg);
 		return o->disk_spare >= 0;
 	case OPT_INTERFACE:
 		o->interface = arg;
@@ -354,7 +339,7 @@ static bool take(struct options *o, enum option_id id, const char *arg)
 		o->tsa_policy = arg;
 		return *arg != '\0';
 	case OPT_STAMP_EVERY:
-		o->stamp_every_s = options_time(arg);
+		o->stamp_every_s = duration_s(arg);
 		return o->stamp_every_s > 0;
 	case OPT_ON_CHECKPOINT:
 		o->on_checkpoint = arg;

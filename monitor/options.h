@@ -72,10 +72,4 @@ void options_help(FILE *to);
 /* "HOST:PORT", a literal IPv6 address in brackets: its parts. */
 bool options_node(const char *text, struct span *host, uint16_t *port);
 
-/* "500M", "20G": bytes, in powers of 1024; -1 if it is none. */
-int64_t options_size(const char *text);
-
-/* "90", "30m", "12h", "2d": seconds; -1 if it is none of these. */
-int64_t options_time(const char *text);
-
 #endif

@@ -84,15 +84,19 @@ void packets_start(struct packets *p, const struct options *o,
 	free(folder);
 }
 
-void packets_account(struct packets *p, struct account *a)
+static void put(struct packets *p, const struct recorder_file *f, bool left)
 {
-	p->account = a;
-	a->interface = p->options->interface ? p->options->interface : "any";
-	a->filter = p->filter;
+	packetlog_file(p->run, f, p->options->interface ?
+	    p->options->interface : "any", p->filter, left);
+}
+
+void packets_account(struct packets *p, struct runlog *run)
+{
+	p->run = run;
 	for (size_t i = 0; i < p->left_count; i++)
-		account_packets(a, &p->left[i], true);
+		put(p, &p->left[i], true);
 	if (!p->recorder)
-		account_no_packets(a, p->why);
+		packetlog_none(run, p->why);
 }
 
 /* --- while the run goes on --------------------------------------------------------- */
@@ -104,8 +108,8 @@ static bool take(struct packets *p)
 	int rc;
 
 	while ((rc = recorder_next(p->recorder, &f)) == 1)
-		if (p->account)		/* else the run never began */
-			account_packets(p->account, &f, false);
+		if (p->run)		/* else the run never began */
+			put(p, &f, false);
 	return rc == 0;
 }
 
@@ -126,7 +130,7 @@ static void on_savefile(uv_poll_t *poll, int status, int events)
 	(void)events;
 	if (take(p))
 		return;
-	account_no_packets(p->account, "the recorder ended");
+	packetlog_none(p->run, "the recorder ended");
 	unwatch(p);
 	recorder_free(p->recorder);
 	p->recorder = NULL;
@@ -147,7 +151,7 @@ static void on_look(uv_timer_t *look)
 		snprintf(why, sizeof(why), "%s is new on this host, and not in "
 		    "the filter: its packets are not recorded",
 		    endpoint_ip(&now.local[i], ip));
-		account_no_packets(p->account, why);
+		packetlog_none(p->run, why);
 		log_warn("%s", why);
 	}
 }

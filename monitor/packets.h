@@ -8,12 +8,14 @@
 #include <uv.h>
 
 #include "capture/filter.h"
-#include "monitor/account.h"
+#include "capture/packetlog.h"
+#include "monitor/options.h"
+#include "monitor/vantage.h"
 
 struct packets {
 	const struct options *options;
 	const struct vantage *vantage;
-	struct account *account;
+	struct runlog *run;	/* NULL: it has not begun */
 	struct recorder *recorder;	/* NULL: nothing is captured */
 	struct recorder_file *left;	/* of killed runs */
 	size_t left_count;
@@ -31,7 +33,7 @@ void packets_start(struct packets *p, const struct options *o,
     const struct vantage *v, const struct casedir *dir, uint16_t listen);
 
 /* Records what killed runs left, and why there are no packets, if so. */
-void packets_account(struct packets *p, struct account *a);
+void packets_account(struct packets *p, struct runlog *run);
 
 /* Takes finished savefiles as they come. */
 void packets_watch(struct packets *p, uv_loop_t *loop);

@@ -19,7 +19,6 @@
 #include "monitor/wanted.h"
 #include "schema/derive.h"
 #include "schema/log.h"
-#include "schema/now.h"
 #include "schema/publish.h"
 #include "version.h"
 
@@ -421,7 +420,7 @@ static int open_case(struct run *r)
 	if (account_begin(&r->account, &past, r->keyfile, &r->sound) < 0)
 		return -1;
 	publisher_begin(r->publisher, on_add, r);
-	packets_account(&r->packets, &r->account);
+	packets_account(&r->packets, &r->account.run);
 	for (size_t i = 0; i < r->opt.geos; i++)
 		if (account_geo(&r->account, r->opt.geo[i]) < 0)
 			return -1;
@@ -647,6 +646,7 @@ static void clear(struct run *r)
 	note_key_close(&r->key);
 	free(r->keyfile);
 	packets_free(&r->packets);
+	upkeep_fini(&r->upkeep);
 }
 
 int monitor_main(int argc, char **argv)

@@ -3,14 +3,12 @@
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "capture/privilege.h"
 #include "schema/casekey.h"
 #include "schema/derive.h"
 #include "schema/ledger.h"
-#include "schema/log.h"
 #include "schema/publish.h"
 #include "schema/stamping.h"
 

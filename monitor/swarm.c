@@ -7,6 +7,7 @@
 
 #include "monitor/fetch.h"
 #include "schema/log.h"
+#include "schema/proven.h"
 #include "wire/mse.h"
 
 /* Length of a piece whose content can be checked, if need be once its peers

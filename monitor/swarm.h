@@ -8,7 +8,6 @@
 
 #include "monitor/hashindex.h"
 #include "monitor/session.h"
-#include "schema/proven.h"
 #include "schema/swarmref.h"
 #include "wire/magnet.h"
 
@@ -105,9 +104,9 @@ struct swarm *swarms_meant(const struct swarms *set, const uint8_t req2[20],
 
 /*
  * What a list file says to watch: a torrent's path, a link or an infohash a
- * line, blanks around it and lines that begin with # left out, calls
- * each(ctx, line). -1 with the reason logged
- * if the file cannot be read, else what each last returned if negative, or 0.
+ * line, blanks around it and lines that begin with # left out, calls each(ctx,
+ * line). -1 with the reason logged if the file cannot be read, else what each
+ * last returned if negative, or 0.
  */
 int swarm_list(const char *file, int (*each)(void *ctx, const char *path),
     void *ctx);

@@ -38,6 +38,7 @@ struct trackers_conf {
 /* More trackers than this of one torrent are not asked, and that is logged. */
 #define TRACKERS_MOST 64
 
+/* *conf is copied. NULL: no memory, or libcurl cannot be used. */
 struct trackers *trackers_new(const struct trackers_conf *conf);
 
 /* What is announced, and to whom. */

@@ -17,8 +17,9 @@
 
 struct tsa;
 
-/* Asks all of --tsa at once about a checkpoint of what is recorded so far, then on its
- * timer. Returns when the questions are on their way. NULL, logged, if it cannot. */
+/* Asks all of --tsa at once about a checkpoint of what is recorded so far, then
+ * on its timer. Returns when the questions are on their way. NULL, logged, if
+ * it cannot. */
 struct tsa *tsa_start(uv_loop_t *loop, struct ledger *l,
     const struct options *o);
 

@@ -29,6 +29,7 @@ struct udptrack_conf {
 	bool allow_local;
 };
 
+/* *conf is copied. NULL on out of memory. */
 struct udptrack *udptrack_new(const struct udptrack_conf *conf);
 
 /*

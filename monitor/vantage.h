@@ -18,6 +18,7 @@ struct vantage {
 	bool more;			/* than there is room for */
 };
 
+/* By --bind, where given. No address at all is no error: n is 0. */
 void vantage_find(struct vantage *v, const struct options *o);
 
 /* One more address of ours; false if it is known, or there is no room. */

@@ -5,15 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include "report/audit_impl.h"
 #include "report/manifest.h"
 #include "schema/casedir.h"
+#include "schema/duration.h"
 #include "schema/log.h"
 
 #define MAPS_MOST 32
 #define WITHIN_S 60
+#define WITHIN_MOST_S (366 * 86400)
 
 static void usage(FILE *f)
 {
@@ -50,25 +51,6 @@ struct options {
 	enum dateorder order;
 };
 
-/* "90", "5m", "1h", "1d"; false if it is none. */
-static bool span_of_text(const char *s, int64_t *ns)
-{
-	char *end;
-	long long v, unit = 1;
-
-	errno = 0;
-	v = strtoll(s, &end, 10);
-	if (end == s || errno || v < 0)
-		return false;
-	if (*end)
-		unit = *end == 's' ? 1 : *end == 'm' ? 60 : *end == 'h' ?
-		    3600 : *end == 'd' ? 86400 : 0;
-	if (unit == 0 || (*end && end[1]) || v > 366LL * 86400 / unit)
-		return false;
-	*ns = v * unit * 1000000000;
-	return true;
-}
-
 static int misused(const char *what)
 {
 	log_warn("audit: %s", what);
@@ -77,6 +59,8 @@ static int misused(const char *what)
 
 static int one_option(int c, struct options *o)
 {
+	int64_t s;
+
 	switch (c) {
 	case 'o':
 		o->out = optarg;
@@ -94,7 +78,9 @@ static int one_option(int c, struct options *o)
 		o->require = optarg[0] - '0';
 		return -1;
 	case 'w':
-		return span_of_text(optarg, &o->within_ns) ? -1 :
+		s = duration_s(optarg);
+		o->within_ns = s * 1000000000;
+		return s >= 0 && s <= WITHIN_MOST_S ? -1 :
 		    misused("--within wants a time such as 90, 5m or 1h, at "
 		    "most a year");
 	case 'z':

@@ -8,7 +8,6 @@
 #include <stdio.h>
 
 #include "report/claim.h"
-#include "report/facts.h"
 #include "report/page.h"
 #include "report/shift.h"
 #include "report/sights.h"
@@ -58,6 +57,7 @@ int audit_judge(struct audit *a, struct sights *s, size_t i);
 int audit_shift(struct audit *a, struct sights *s);
 void audit_free(struct audit *a);
 
+/* Each a file of the audit. -1 logged; whether f took it, its closer sees. */
 int audit_csv(FILE *f, const struct audit *a);
 int audit_json(FILE *f, const struct audit *a);
 int audit_index(FILE *f, const struct audit *a);

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "report/csv.h"
-#include "report/ladder.h"
 #include "report/when.h"
 #include "schema/json.h"
 #include "schema/log.h"

@@ -12,6 +12,7 @@
 #include "schema/log.h"
 
 #define PART_MOST (16u << 20)
+#define ID_MAX 128
 
 /* A graph being written: one node at a time goes out. */
 struct graph {
@@ -21,10 +22,12 @@ struct graph {
 	const struct facts *c;
 };
 
-void caseuco_uuid(const char *space, const char *name, char out[37])
+/* UUID of version 5 (RFC 9562) of a name; space has 32 hex digits, else zeros
+ * are used. */
+static void make_uuid(const char *space, const char name[ID_MAX], char out[37])
 {
-	uint8_t in[16 + 256] = { 0 }, sum[EVP_MAX_MD_SIZE];
-	size_t n = strnlen(name, sizeof(in) - 16);
+	uint8_t in[16 + ID_MAX] = { 0 }, sum[EVP_MAX_MD_SIZE];
+	size_t n = strnlen(name, ID_MAX);
 	char hex[33];
 
 	if (space)
@@ -42,8 +45,6 @@ void caseuco_uuid(const char *space, const char *name, char out[37])
 
 /* --- pieces of JSON-LD ----------------------------------------------------------- */
 
-#define ID_MAX 128
-
 /* kb:KIND-UUID, the UUID of "KIND/what" in the space of the case. */
 __attribute__((format(printf, 4, 5)))
 static const char *id_of(const struct graph *g, char buf[ID_MAX],
@@ -56,7 +57,7 @@ static const char *id_of(const struct graph *g, char buf[ID_MAX],
 	va_start(ap, what);
 	vsnprintf(name + n, sizeof(name) - n, what, ap);
 	va_end(ap);
-	caseuco_uuid(g->c->case_id, name, uuid);
+	make_uuid(g->c->case_id, name, uuid);
 	snprintf(buf, ID_MAX, "kb:%s-%s", kind, uuid);
 	return buf;
 }

@@ -13,8 +13,4 @@
 /* -1 logged. */
 int caseuco_write(FILE *f, const struct subject *s);
 
-/* UUID of version 5 (RFC 9562) of a name (its first 256 bytes); space has 32
- * hex digits, else zeros are used. */
-void caseuco_uuid(const char *space, const char *name, char out[37]);
-
 #endif

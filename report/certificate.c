@@ -4,7 +4,6 @@
 #include "report/markup.h"
 #include "report/queries.h"
 #include "report/rows.h"
-#include "report/when.h"
 #include "version.h"
 
 static const char draft[] =

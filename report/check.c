@@ -112,6 +112,15 @@ bool check_step(struct check *c, sqlite3_stmt *s)
 	return r == SQLITE_ROW;
 }
 
+bool check_ask(struct check *c, sqlite3_stmt *s, int64_t key)
+{
+	if (s) {
+		sqlite3_reset(s);
+		sqlite3_bind_int64(s, 1, key);
+	}
+	return check_step(c, s);
+}
+
 static const char *text(sqlite3_stmt *s, int col)
 {
 	return (const char *)sqlite3_column_text(s, col);
@@ -229,10 +238,8 @@ static void check_conn(struct walk *w, const struct check_row *r,
 	if (r->conn == r->seq) {
 		opens = strcmp(kind, "dial") == 0 ||
 		    strcmp(kind, "accept") == 0 || strcmp(kind, "flow") == 0;
-	} else if (r->conn < r->seq && w->opener) {
-		sqlite3_reset(w->opener);
-		sqlite3_bind_int64(w->opener, 1, r->conn);
-		opens = check_step(w->c, w->opener);
+	} else if (r->conn < r->seq) {
+		opens = check_ask(w->c, w->opener, r->conn);
 	}
 	if (opens)
 		*place = r->conn;
@@ -246,11 +253,7 @@ static void see_key(struct walk *w, int64_t seq)
 {
 	sqlite3_stmt *s = w->key;
 
-	if (!s)
-		return;
-	sqlite3_reset(s);
-	sqlite3_bind_int64(s, 1, seq);
-	if (!check_step(w->c, s))
+	if (!check_ask(w->c, s, seq))
 		return;
 	check_tree_key(w->tree, seq, text(s, 0), text(s, 1));
 	check_run_key(w->run, w->c->fingerprint);
@@ -260,11 +263,7 @@ static void see_clock(struct walk *w, int64_t seq)
 {
 	sqlite3_stmt *s = w->clock;
 
-	if (!s)
-		return;
-	sqlite3_reset(s);
-	sqlite3_bind_int64(s, 1, seq);
-	if (!check_step(w->c, s))
+	if (!check_ask(w->c, s, seq))
 		return;
 	clockbound_add(&w->bound, text(s, 0), sqlite3_column_int64(s, 1),
 	    sqlite3_column_type(s, 2) == SQLITE_INTEGER ?

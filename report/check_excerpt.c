@@ -1,6 +1,5 @@
 #include "report/check_excerpt.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -227,9 +226,7 @@ static void check_raw(struct excerpt_check *x, int64_t seq, const char *kind,
 	uint8_t sum[32];
 	char hex[65];
 
-	sqlite3_reset(s);
-	sqlite3_bind_int64(s, 1, seq);
-	if (check_step(x->c, s)) {
+	if (check_ask(x->c, s, seq)) {
 		size_t n = (size_t)sqlite3_column_bytes(s, 0);
 		const void *p = sqlite3_column_blob(s, 0);
 
@@ -328,13 +325,6 @@ static void check_named(struct excerpt_check *x)
 	sqlite3_finalize(s);
 }
 
-static int by_number(const void *a, const void *b)
-{
-	const int64_t *p = a, *q = b;
-
-	return (*p > *q) - (*p < *q);
-}
-
 static void find_asked(struct excerpt_check *x)
 {
 	sqlite3_stmt *s = check_query(x->c, x->db, "SELECT DISTINCT "
@@ -345,9 +335,7 @@ static void find_asked(struct excerpt_check *x)
 	while (check_step(x->c, s))
 		seqs_add(&x->asked, sqlite3_column_int64(s, 0));
 	sqlite3_finalize(s);
-	if (x->asked.n)
-		qsort(x->asked.seq, x->asked.n, sizeof(*x->asked.seq),
-		    by_number);
+	seqs_sort(&x->asked);
 }
 
 /* --- all of it ------------------------------------------------------------------- */

@@ -83,11 +83,7 @@ static void begin_run(struct check_run *r, int64_t seq, int64_t utc_ns)
 	if (r->open >= 0)
 		check_tell(r->c, false, "the run of record %" PRId64 " did not "
 		    "end; the next begins at record %" PRId64, r->open, seq);
-	if (s) {
-		sqlite3_reset(s);
-		sqlite3_bind_int64(s, 1, seq);
-	}
-	if (s && check_step(r->c, s)) {
+	if (check_ask(r->c, s, seq)) {
 		if (!tells_of_last(r, s, seq))
 			check_wrong(r->c, seq, "the run before is not as it "
 			    "says");

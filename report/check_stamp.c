@@ -72,9 +72,7 @@ static const char *about(struct check_stamp *k, sqlite3_stmt *s, int64_t seq,
 		return "its imprint is not that of its request";
 	if (number(s, SIZE) < 1 || number(s, SIZE) > seq)
 		return "it is about records that were not there yet";
-	sqlite3_reset(p);
-	sqlite3_bind_int64(p, 1, number(s, SIZE));
-	if (!check_step(k->c, p))
+	if (!check_ask(k->c, p, number(s, SIZE)))
 		return "the checkpoint that it is about is not there";
 	SHA256(sqlite3_column_blob(p, 1), (size_t)sqlite3_column_bytes(p, 1),
 	    note);
@@ -83,23 +81,6 @@ static const char *about(struct check_stamp *k, sqlite3_stmt *s, int64_t seq,
 	if (strcmp(text(p, 0), text(s, ROOT)) != 0)
 		return "its root is not that of its checkpoint";
 	return NULL;
-}
-
-static const char *outcome_of(enum tsa_outcome o)
-{
-	switch (o) {
-	case TSA_OK:
-		return "ok";
-	case TSA_REFUSED:
-		return "refused";
-	case TSA_MALFORMED:
-		return "malformed";
-	case TSA_MISMATCH:
-		return "mismatch";
-	case TSA_UNSIGNED:
-		return "unsigned";
-	}
-	return "";
 }
 
 static bool says_same(sqlite3_stmt *s, const struct tsa_token *t)
@@ -160,11 +141,7 @@ void check_stamp_record(struct check_stamp *k, int64_t seq, int64_t utc_ns,
 	enum tsa_outcome o;
 
 	k->c->stamps++;
-	if (!s)
-		return;
-	sqlite3_reset(s);
-	sqlite3_bind_int64(s, 1, seq);
-	if (!check_step(k->c, s))
+	if (!check_ask(k->c, s, seq))
 		return;
 	said = text(s, OUTCOME);
 	if (strlen(text(s, REQUEST)) <= 2 * sizeof(der) &&
@@ -182,7 +159,7 @@ void check_stamp_record(struct check_stamp *k, int64_t seq, int64_t utc_ns,
 	    strcmp(said, "malformed") == 0)
 		return;
 	o = tsa_check(request, raw, &t, why);
-	if (strcmp(said, outcome_of(o)) != 0) {
+	if (strcmp(said, tsa_outcome_text(o)) != 0) {
 		snprintf(line, sizeof(line), "its answer is not \"%.20s\"%s%s",
 		    said, why[0] ? ": " : "", why);
 		check_wrong(k->c, seq, line);

@@ -115,8 +115,8 @@ static void *on_open(void *ctx, const struct flow_open *o)
 	return s;
 }
 
-/* Where a conversation's count of bytes is reached, its digest must be too: what
- * lay unread when it was closed comes behind. */
+/* Where a conversation's count of bytes is reached, its digest must be too:
+ * what lay unread when it was closed comes behind. */
 static void reach(struct streams *x, const struct stream *s, unsigned side,
     struct span b)
 {

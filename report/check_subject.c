@@ -2,7 +2,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <openssl/sha.h>
@@ -100,9 +99,7 @@ static void take_list(struct subjects *x, const struct index_said *said,
 		if (list.seq[i] < said->from || list.seq[i] >= said->to)
 			check_wrong(x->c, said->seq, "a record in the list of "
 			    "its subject is not its");
-		sqlite3_reset(s);
-		sqlite3_bind_int64(s, 1, list.seq[i]);
-		if (check_step(x->c, s) && !sqlite3_column_int(s, 0))
+		if (check_ask(x->c, s, list.seq[i]) && !sqlite3_column_int(s, 0))
 			check_wrong(x->c, list.seq[i], "is of the address, and "
 			    "is missing");
 		seqs_add(x->mine, list.seq[i]);
@@ -200,13 +197,6 @@ static void check_tail(struct subjects *x, int64_t to, int64_t size)
 	sqlite3_finalize(s);
 }
 
-static int by_number(const void *a, const void *b)
-{
-	const int64_t *p = a, *q = b;
-
-	return (*p > *q) - (*p < *q);
-}
-
 void check_subjects(struct check *c, sqlite3 *db, int64_t size,
     char ip[ENDPOINT_IP_MAX], struct seqs *mine)
 {
@@ -240,6 +230,5 @@ void check_subjects(struct check *c, sqlite3 *db, int64_t size,
 	if (check_step(c, s) && sqlite3_column_int64(s, 0) != x.used)
 		check_tell(c, true, "subjects that were not asked for");
 	sqlite3_finalize(s);
-	if (mine->n)
-		qsort(mine->seq, mine->n, sizeof(*mine->seq), by_number);
+	seqs_sort(mine);
 }

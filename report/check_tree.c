@@ -247,9 +247,7 @@ void check_tree_leaf(struct check_tree *t, const struct hash *leaf)
 static bool leaf_of_record(struct check_tree *t, int64_t seq,
     sqlite3_stmt *line, struct hash *out)
 {
-	sqlite3_reset(line);
-	sqlite3_bind_int64(line, 1, seq);
-	if (!check_step(t->c, line))
+	if (!check_ask(t->c, line, seq))
 		return false;
 	*out = merkle_leaf(sqlite3_column_text(line, 0),
 	    (size_t)sqlite3_column_bytes(line, 0));

@@ -1,6 +1,5 @@
 #include "report/checkjson.h"
 
-#include <stdint.h>
 #include <string.h>
 
 struct text {

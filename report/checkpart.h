@@ -20,6 +20,8 @@ void check_wrong(struct check *c, int64_t seq, const char *what);
 sqlite3_stmt *check_query(struct check *c, sqlite3 *db, const char *sql);
 /* One more row? An unreadable page is told; s may be NULL. */
 bool check_step(struct check *c, sqlite3_stmt *s);
+/* The first row where ?1 is key, if there is one; s may be NULL. */
+bool check_ask(struct check *c, sqlite3_stmt *s, int64_t key);
 
 /* The schema to the letter, and the case's id, which is all that meta says but
  * for what an excerpt is. */

@@ -82,7 +82,7 @@ static enum claim_field guess(struct span name)
 	return CLAIM_NONE;
 }
 
-enum claim_field claim_field_of(struct span name)
+static enum claim_field field_of(struct span name)
 {
 	for (int i = 0; i < CLAIM_FIELD_COUNT; i++)
 		if (span_is(name, field_names[i]))
@@ -128,7 +128,7 @@ static int take_map(const char *file, const struct claimrow *head,
 {
 	const char *eq = strrchr(map, '=');
 	struct span theirs = span_of(map, eq ? (size_t)(eq - map) : 0);
-	enum claim_field f = eq ? claim_field_of(span_str(eq + 1)) :
+	enum claim_field f = eq ? field_of(span_str(eq + 1)) :
 	    CLAIM_NONE;
 
 	if (f == CLAIM_NONE) {
@@ -190,7 +190,7 @@ static int read_header(struct claimlist *c, const char *file,
 		/* What --map named is not guessed again; nor is a part of a
 		 * time where the whole was named. */
 		for (size_t m = 0; m < o->maps && f != CLAIM_NONE; m++) {
-			enum claim_field told = claim_field_of(span_str(
+			enum claim_field told = field_of(span_str(
 			    strrchr(o->map[m], '=') + 1));
 
 			if (told == f || (told == CLAIM_UTC &&

@@ -72,7 +72,4 @@ int claimlist_read(struct claimlist *c, const char *file, struct span bytes,
     const struct claim_options *o);
 void claimlist_fini(struct claimlist *c);
 
-/* CLAIM_NONE if no field has this name. */
-enum claim_field claim_field_of(struct span name);
-
 #endif

@@ -1,6 +1,5 @@
 #include "report/clockbound.h"
 
-#include <stddef.h>
 #include <string.h>
 
 /* A hostile case may say any number. */

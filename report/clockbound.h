@@ -8,7 +8,6 @@
 #ifndef REPORT_CLOCKBOUND_H
 #define REPORT_CLOCKBOUND_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 /* Zero it first. */

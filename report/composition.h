@@ -39,6 +39,7 @@ struct composition {
 /* Once for a case with these databases, before the rest. -1 logged. */
 int composition_prepare(const struct facts *c, const struct geo *geo);
 
+/* Of one swarm; fini in any case. -1 logged. */
 int composition_read(struct composition *m, const struct subject *s,
     const struct facts *c, const char *swarm);
 /* Whether a view's CSV is named so: "-levels.csv". */

@@ -1,8 +1,5 @@
 #include "report/erase_part.h"
 
-#include <inttypes.h>
-#include <stdlib.h>
-
 #include "schema/log.h"
 #include "schema/record.h"
 

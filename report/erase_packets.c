@@ -1,6 +1,5 @@
 #include "report/erase_part.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -79,8 +78,9 @@ static bool goes(struct sifting *f, const struct source_packet *k,
 		    (endpoint_same_ip(&p->to, &f->me) &&
 		    p->to.port == e->port);
 	}
-	/* Its own packets hold it in their headers. A datagram of another sender
-	 * goes only if it holds the address: only streams are taken apart. */
+	/* Its own packets hold it in their headers. A datagram of another
+	 * sender goes only if it holds the address: only streams are taken
+	 * apart. */
 	return holds(f, k->bytes) || (p->kind == PACKET_TCP &&
 	    withhold_is(f->withhold, p)) || (p->kind == PACKET_UDP &&
 	    p->payload.n > 20 && withhold_at(f->withhold, &p->from) &&

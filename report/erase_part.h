@@ -60,6 +60,7 @@ int erase_packets(struct erase *x);
 /* They take their places. -1 logged. */
 int erase_settle(struct erase *x);
 
+/* How many `erased` records the plan takes. */
 size_t erase_chunks(const struct erase *x);
 /* The detail of the k-th `erased` record; -1: it does not fit. */
 int erase_detail(const struct erase *x, size_t k, struct json *j);

@@ -1,7 +1,6 @@
 #include "report/erase_part.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include <openssl/sha.h>
@@ -20,30 +19,6 @@ static int sql_fails(const struct erase *x)
 static const char *text(sqlite3_stmt *s, int col)
 {
 	return (const char *)sqlite3_column_text(s, col);
-}
-
-static int by_number(const void *a, const void *b)
-{
-	const int64_t *p = a, *q = b;
-
-	return (*p > *q) - (*p < *q);
-}
-
-static void sort(struct seqs *s)
-{
-	size_t n = 0;
-
-	if (s->n)
-		qsort(s->seq, s->n, sizeof(*s->seq), by_number);
-	for (size_t i = 0; i < s->n; i++)
-		if (n == 0 || s->seq[n - 1] != s->seq[i])
-			s->seq[n++] = s->seq[i];
-	s->n = n;
-}
-
-static bool in(const struct seqs *s, int64_t seq)
-{
-	return s->n && bsearch(&seq, s->seq, s->n, sizeof(seq), by_number);
 }
 
 static bool narrowed(const struct erase *x)
@@ -341,7 +316,7 @@ static int plan_lists(struct erase *x, const struct index_said *said)
 			own = strncmp(p.subject, x->e.ip, n) == 0 &&
 			    p.subject[n] == '|';
 			seqs_add(&list, p.seq);
-			hit = hit || in(&x->records, p.seq) || own;
+			hit = hit || seqs_has(&x->records, p.seq) || own;
 		}
 		end_list(x, said->seq, subject, &list, &hit);
 		got = bad ? -1 : 0;
@@ -372,12 +347,12 @@ static void drop_covered(struct erase *x)
 	size_t n = 0;
 
 	for (size_t i = 0; i < x->raws.n; i++)
-		if (!in(&x->records, x->raws.seq[i]))
+		if (!seqs_has(&x->records, x->raws.seq[i]))
 			x->raws.seq[n++] = x->raws.seq[i];
 	x->raws.n = n;
 	n = 0;
 	for (size_t i = 0; i < x->names; i++)
-		if (!in(&x->records, x->named[i].seq))
+		if (!seqs_has(&x->records, x->named[i].seq))
 			x->named[n++] = x->named[i];
 	x->names = n;
 }
@@ -389,8 +364,8 @@ int erase_plan(struct erase *x)
 	if (find_listed(x) < 0 ||
 	    (all && (find_mentions(x) < 0 || find_bytes(x) < 0)))
 		return -1;
-	sort(&x->records);
-	sort(&x->raws);
+	seqs_sort(&x->records);
+	seqs_sort(&x->raws);
 	drop_covered(x);
 	if (plan_subjects(x) < 0)
 		return -1;

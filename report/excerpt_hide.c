@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "schema/json.h"
 #include "schema/log.h"
 
 /* --- addresses --------------------------------------------------------------- */

@@ -259,25 +259,6 @@ static int find_lists(struct excerpt *e)
 
 /* --- the records ------------------------------------------------------------ */
 
-static int by_number(const void *a, const void *b)
-{
-	const int64_t *x = a, *y = b;
-
-	return (*x > *y) - (*x < *y);
-}
-
-static void sort(struct seqs *s)
-{
-	size_t n = 0;
-
-	if (s->n)
-		qsort(s->seq, s->n, sizeof(*s->seq), by_number);
-	for (size_t i = 0; i < s->n; i++)
-		if (n == 0 || s->seq[n - 1] != s->seq[i])
-			s->seq[n++] = s->seq[i];
-	s->n = n;
-}
-
 /* What came after the newest index: about the run, or of nobody shown. */
 static int find_tail(struct excerpt *e)
 {
@@ -333,10 +314,10 @@ int excerpt_find(struct excerpt *e)
 			seqs_add(&e->mine, list.seq[k]);
 		seqs_free(&list);
 	}
-	sort(&e->mine);
-	sort(&e->common);
+	seqs_sort(&e->mine);
+	seqs_sort(&e->common);
 	if (find_context(e) < 0)
 		return -1;
-	sort(&e->context);
+	seqs_sort(&e->context);
 	return 0;
 }

@@ -1,6 +1,5 @@
 #include "report/excerpt_part.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>

@@ -42,6 +42,7 @@ int frames_read(struct frames *f, const struct facts *c,
     const struct endpoints_of *of, const char *swarm);
 void frames_free(struct frames *f);
 
+/* NULL: none of its packets is kept. */
 const struct frames_talk *frames_of(const struct frames *f, int64_t conn);
 
 /* The last packet of the conversation that the address sent no later than

@@ -1,7 +1,5 @@
 #include "report/geo.h"
 
-#include <arpa/inet.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -33,7 +33,8 @@ static const char *of_swarm(const char *name)
 	return n ? name + 6 + n : NULL;
 }
 
-bool manifest_ours(const char *name)
+/* Whether reports write files of that name. */
+static bool ours(const char *name)
 {
 	static const char *const table[] = { "swarm.csv", "sighting.csv",
 	    "contact.csv", "piece_check.csv", "endpoint.csv",
@@ -88,7 +89,7 @@ static int each(struct manifest *m, bool removing)
 		if (removing && unlink(path) < 0) {
 			log_warn("%s: %s", path, strerror(errno));
 			n = -1;
-		} else if (!removing && !manifest_ours(e->d_name)) {
+		} else if (!removing && !ours(e->d_name)) {
 			log_warn("%s: holds %s, which no report wrote; give "
 			    "an empty or new folder", m->folder, e->d_name);
 			n = -1;

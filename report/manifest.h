@@ -5,7 +5,6 @@
 #ifndef REPORT_MANIFEST_H
 #define REPORT_MANIFEST_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 
@@ -33,8 +32,5 @@ int manifest_put(struct manifest *m);
 /* Writes MANIFEST.sha256, in order of names; the last call but the close. */
 int manifest_write(struct manifest *m);
 void manifest_close(struct manifest *m);
-
-/* Whether reports write files of that name. */
-bool manifest_ours(const char *name);
 
 #endif

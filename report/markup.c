@@ -1,7 +1,6 @@
 #include "report/markup.h"
 
 #include <stdarg.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "report/html.h"

@@ -350,6 +350,18 @@ int method_stamps(FILE *f, const struct facts *c, struct queries *cited)
 
 /* --- limits ------------------------------------------------------------------------------- */
 
+static void limit_of_runs(FILE *f, const struct facts *c, int64_t n,
+    const char *what)
+{
+	if (n == 0)
+		return;
+	fputs("<li>Of case ", f);
+	html_text(f, c->name);
+	fputs(", ", f);
+	html_count(f, n, "run has", "runs have");
+	fprintf(f, " %s.</li>\n", what);
+}
+
 /* What this case in particular lacks. */
 static void limits_of(FILE *f, const struct facts *c)
 {
@@ -360,30 +372,12 @@ static void limits_of(FILE *f, const struct facts *c)
 		unclocked += c->run[i].bound_ns < 0;
 		unpacketed += c->run[i].savefiles == 0;
 	}
-	if (unended) {
-		fputs("<li>Of case ", f);
-		html_text(f, c->name);
-		fputs(", ", f);
-		html_count(f, unended, "run has", "runs have");
-		fputs(" no end on record: what was not committed is lost."
-		    "</li>\n", f);
-	}
-	if (unclocked) {
-		fputs("<li>Of case ", f);
-		html_text(f, c->name);
-		fputs(", ", f);
-		html_count(f, unclocked, "run has", "runs have");
-		fputs(" no clock bound: how far its times are off is unknown."
-		    "</li>\n", f);
-	}
-	if (unpacketed) {
-		fputs("<li>Of case ", f);
-		html_text(f, c->name);
-		fputs(", ", f);
-		html_count(f, unpacketed, "run has", "runs have");
-		fputs(" no packets: its records cannot be held against the "
-		    "wire.</li>\n", f);
-	}
+	limit_of_runs(f, c, unended, "no end on record: what was not committed "
+	    "is lost");
+	limit_of_runs(f, c, unclocked, "no clock bound: how far its times are "
+	    "off is unknown");
+	limit_of_runs(f, c, unpacketed, "no packets: its records cannot be held "
+	    "against the wire");
 	if (c->erased) {
 		fputs("<li>Records were erased from case ", f);
 		html_text(f, c->name);

@@ -5,7 +5,6 @@
 #include "report/caution.h"
 #include "report/html.h"
 #include "report/markup.h"
-#include "report/when.h"
 
 static void day_text(FILE *f, const char *utc_day)
 {

@@ -1,7 +1,6 @@
 #include "report/pseudonym.h"
 
 #include <ctype.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "schema/log.h"

@@ -1,7 +1,6 @@
 #include "report/reference.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 
 #include "report/csv.h"
 #include "report/html.h"
@@ -10,7 +9,6 @@
 #include "report/pseudonym.h"
 #include "report/rows.h"
 #include "report/when.h"
-#include "schema/log.h"
 
 #define PATH_CUT 4096u
 #define PAGE_RANGES 200		/* the CSV has all */
@@ -67,28 +65,20 @@ static void tell_files(struct telling *k, struct part *p)
 	const struct torrent *t = p->t;
 	uint64_t start = (uint64_t)p->piece * t->mi.piece_bytes;
 	uint64_t end = start + torrent_piece_bytes(t, p->piece);
-	uint32_t lo = 0, hi = t->mi.files;
 
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-
-		if (t->files[mid].offset + t->files[mid].bytes > start)
-			hi = mid;
-		else
-			lo = mid + 1;
-	}
-	for (; lo < t->mi.files && t->files[lo].offset < end; lo++) {
-		const struct mi_file *f = &t->files[lo];
+	for (uint32_t i = torrent_file_at(t, start); i < t->mi.files &&
+	    t->files[i].offset < end; i++) {
+		const struct mi_file *f = &t->files[i];
 		const struct reference *r;
 		struct reference_range range;
 
 		if (f->bytes == 0)
 			continue;
-		p->file = lo;
+		p->file = i;
 		p->from = start > f->offset ? start - f->offset : 0;
 		p->to = end < f->offset + f->bytes ? end - f->offset :
 		    f->bytes;
-		r = reference_of(k->s->references, t, lo);
+		r = reference_of(k->s->references, t, i);
 		p->compared = r && reference_piece(r, p->piece, &range);
 		if (p->compared)
 			p->verdict = range.verdict;

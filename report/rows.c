@@ -1,6 +1,5 @@
 #include "report/rows.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "schema/log.h"

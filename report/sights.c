@@ -191,16 +191,22 @@ struct contact {
 	struct rows q;
 };
 
+/* Of this conversation and end: the query's first four. */
+static struct rows rows_of(sqlite3_stmt *st, const struct contact *c)
+{
+	sqlite3_reset(st);
+	sqlite3_bind_int64(st, 1, c->conn);
+	sqlite3_bind_int64(st, 2, c->last_seq);
+	sqlite3_bind_text(st, 3, c->ip, -1, SQLITE_STATIC);
+	sqlite3_bind_int(st, 4, c->port);
+	return (struct rows){ .st = st };
+}
+
 static int add_pieces(struct sights *s, const struct contact *c, bool port,
     struct verdict_of *v)
 {
-	struct rows q = { .st = s->pieces };
+	struct rows q = rows_of(s->pieces, c);
 
-	sqlite3_reset(s->pieces);
-	sqlite3_bind_int64(s->pieces, 1, c->conn);
-	sqlite3_bind_int64(s->pieces, 2, c->last_seq);
-	sqlite3_bind_text(s->pieces, 3, c->ip, -1, SQLITE_STATIC);
-	sqlite3_bind_int(s->pieces, 4, c->port);
 	while (rows_next(&q)) {
 		int64_t seq = rows_int(&q, 0), at = rows_int(&q, 1);
 		bool known = !rows_null(&q, 2);
@@ -223,13 +229,8 @@ static int add_pieces(struct sights *s, const struct contact *c, bool port,
 static int other_hash(struct sights *s, const struct contact *c,
     const struct claim *k, struct beside *b)
 {
-	struct rows q = { .st = s->hash };
+	struct rows q = rows_of(s->hash, c);
 
-	sqlite3_reset(s->hash);
-	sqlite3_bind_int64(s->hash, 1, c->conn);
-	sqlite3_bind_int64(s->hash, 2, c->last_seq);
-	sqlite3_bind_text(s->hash, 3, c->ip, -1, SQLITE_STATIC);
-	sqlite3_bind_int(s->hash, 4, c->port);
 	if (rows_next(&q) && !rows_null(&q, 0)) {
 		const char *h = rows_text(&q, 0);
 

@@ -69,6 +69,7 @@ struct verdict_is {
 	bool other_port_there;	/* it is within reach */
 };
 
+/* Fills all of *r; sights are lent, in any order. */
 void verdict_find(const struct verdict_of *v, struct verdict_is *r);
 
 /* "supported", "not supported" ... */

@@ -10,7 +10,6 @@
 #include "report/check.h"
 #include "report/when.h"
 #include "schema/json.h"
-#include "schema/note.h"
 
 #define PROGRESS_LEAST 200000	/* records; a smaller case is checked at once */
 

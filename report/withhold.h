@@ -11,7 +11,7 @@
 
 struct withhold;
 
-struct withhold *withhold_new(void);
+struct withhold *withhold_new(void);	/* dies when out of memory */
 void withhold_free(struct withhold *w);
 
 /* A message, or several after one another, that this end sent. raw p NULL: it

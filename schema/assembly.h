@@ -76,8 +76,8 @@ struct underway *assembly_gap(struct assembly *a);
  * leaves is held against the hashes that peers proved by then. */
 struct underway *assembly_take(struct assembly *a);
 
-/* A whole piece is described, and matched or not, once it is settled, which waits
- * for its digests. underway_settled: that takes no time. */
+/* A whole piece is described, and matched or not, once it is settled, which
+ * waits for its digests. underway_settled: that takes no time. */
 bool underway_settled(struct underway *u);
 void underway_settle(struct underway *u);
 

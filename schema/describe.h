@@ -18,10 +18,10 @@ const char *describe_side(enum side by);
 
 /*
  * Puts the detail of a handshake, a message that joins no run, an extended
- * handshake, a donthave, a metadata message, a malformed or a gap event; its record's kind, NULL
- * for events that have no record of their own. by: as whose it stands. expected: the handshake bears
- * the torrent's infohash. claims: the side's after the event, or NULL if they
- * do not count for the torrent.
+ * handshake, a donthave, a metadata message, a malformed or a gap event; its
+ * record's kind, NULL for events that have no record of their own. by: as whose
+ * it stands. expected: the handshake bears the torrent's infohash. claims: the
+ * side's after the event, or NULL if they do not count for the torrent.
  */
 const char *describe_event(const struct event *ev, enum side by,
     bool expected, const struct claims *claims, struct json *j);

@@ -38,9 +38,9 @@ void digester_free(struct digester *g);
 /* Where whole messages are hashed faster, or NULL. g may be NULL. */
 struct gather *digester_gather(const struct digester *g);
 
-/* Copies bytes that are about to be added, perhaps to several digests: the copy,
- * which stays until *pin is given back; or p itself (g NULL, or too long), with
- * *pin NULL. */
+/* Copies bytes that are about to be added, perhaps to several digests: the
+ * copy, which stays until *pin is given back; or p itself (g NULL, or too
+ * long), with *pin NULL. */
 const uint8_t *digester_hold(struct digester *g, const uint8_t *p, size_t n,
     struct digester_chunk **pin);
 void digester_unpin(struct digester *g, struct digester_chunk *pin);

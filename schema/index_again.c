@@ -19,7 +19,7 @@ struct again {
 	struct leaves *leaves;
 	const struct index_tell *tell;
 	sqlite3_stmt *row, *gone;
-	bool has_row, fine, more;
+	bool fine, more;
 	struct index_pair p;	/* if more */
 	int64_t subjects;
 	struct index_days days;

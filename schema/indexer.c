@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "schema/log.h"
+#include "schema/spill.h"
 
 #define DAY_NS 86400000000000
 #define CONNS 16384		/* conversations remembered */

@@ -9,7 +9,6 @@
 
 #include <sqlite3.h>
 
-#include "schema/spill.h"
 #include "wire/endpoint.h"
 
 #define INDEXER_ROOM (8u << 20)

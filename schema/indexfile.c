@@ -230,60 +230,6 @@ void indexfile_end(struct indexfile *f, bool keep)
 	free(f);
 }
 
-/* --- lists ----------------------------------------------------------------- */
-
-void seqs_add(struct seqs *s, int64_t seq)
-{
-	if (s->n == s->room) {
-		s->room = 2 * s->room + 64;
-		s->seq = realloc(s->seq, s->room * sizeof(*s->seq));
-		if (s->seq == NULL)
-			log_die("out of memory");
-	}
-	s->seq[s->n++] = seq;
-}
-
-void seqs_free(struct seqs *s)
-{
-	free(s->seq);
-	*s = (struct seqs){ 0 };
-}
-
-char *seqs_text(const struct seqs *s)
-{
-	char *out = malloc(s->n * 21 + 1), *p = out;
-
-	if (out == NULL)
-		log_die("out of memory");
-	*p = '\0';
-	for (size_t i = 0; i < s->n; i++)
-		p += snprintf(p, 22, "%s%lld", i ? "," : "",
-		    (long long)s->seq[i]);
-	return out;
-}
-
-bool seqs_read(const char *text, struct seqs *s)
-{
-	while (*text) {
-		int64_t v = 0;
-		const char *from = text;
-
-		for (; *text >= '0' && *text <= '9'; text++) {
-			if (v > (INT64_MAX - 9) / 10)
-				return false;
-			v = v * 10 + (*text - '0');
-		}
-		if (text == from || (*from == '0' && text - from > 1) ||
-		    (s->n && v <= s->seq[s->n - 1]) ||
-		    (*text == ',' && text[1] == '\0') ||
-		    (*text != ',' && *text != '\0'))
-			return false;
-		seqs_add(s, v);
-		text += *text == ',';
-	}
-	return true;
-}
-
 /* --- reading --------------------------------------------------------------- */
 
 sqlite3 *indexfile_read(const char *case_path)

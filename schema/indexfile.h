@@ -9,6 +9,7 @@
 
 #include <sqlite3.h>
 
+#include "schema/seqs.h"
 #include "schema/sparse.h"
 
 struct indexfile;
@@ -24,18 +25,6 @@ void indexfile_end(struct indexfile *f, bool keep);
 
 /* For reading; NULL, unlogged, if there is none of this version. */
 sqlite3 *indexfile_read(const char *case_path);
-
-/* A list of seqs, rising. */
-struct seqs {
-	int64_t *seq;
-	size_t n, room;
-};
-void seqs_add(struct seqs *s, int64_t seq);	/* dies on out of memory */
-void seqs_free(struct seqs *s);
-/* Decimal, comma-separated, to be freed. */
-char *seqs_text(const struct seqs *s);
-/* Reads that; false if it is anything else, or does not rise. */
-bool seqs_read(const char *text, struct seqs *s);
 
 /* Adds a subject's list under index record seq. 1 found, 0 there is none, -1
  * the file is of no use. */

@@ -2,8 +2,8 @@
  * JSON objects as the record's detail holds them: compact, keys in the order
  * they are put, printable ASCII only. Text from outside is escaped: valid
  * UTF-8 as \uXXXX, every byte that is not as \ufffd, NUL too (SQLite's text
- * functions stop at one). Also the reader for what we wrote ourselves is
- * SQLite's json functions; there is none here.
+ * functions stop at one). There is no reader: what we wrote ourselves is read
+ * by SQLite's json functions.
  */
 #ifndef SCHEMA_JSON_H
 #define SCHEMA_JSON_H
@@ -21,6 +21,7 @@ struct json {
 
 #define JSON_MOST (8u << 20)
 
+/* At most so many bytes, JSON_MOST for a record's detail. */
 void json_init(struct json *j, size_t most);
 void json_fini(struct json *j);
 void json_reset(struct json *j);	/* empty again, memory kept */

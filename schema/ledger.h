@@ -1,9 +1,9 @@
 /*
  * The ledger: a writer thread that owns evidence.db. Records are numbered as
  * they are handed over, hashed, inserted, and committed in groups, each commit
- * under a signed checkpoint, a `run` only with the `key` that follows it. Nothing
- * that was handed over is dropped: when the queue is full ledger_add waits, and
- * callers who can, stop reading before.
+ * under a signed checkpoint, a `run` only with the `key` that follows it.
+ * Nothing that was handed over is dropped: when the queue is full ledger_add
+ * waits, and callers who can, stop reading before.
  *
  * The ledger adds `index` records of its own: before an `end`; before the first
  * record of a UTC day later than those this ledger was given before; and, for

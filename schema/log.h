@@ -7,9 +7,11 @@
 
 #include "wire/cur.h"
 
+/* One line: what goes on; what is amiss. */
 void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-/* "swarmwitness: ...", then exit status 1: only when evidence would be lost. */
+/* The line, then exit status 1: only where going on would lose evidence, as it
+ * would without memory. */
 void log_die(const char *fmt, ...)
     __attribute__((format(printf, 1, 2), noreturn));
 /* Rows of status, a newline between two, that the next line overwrites; only

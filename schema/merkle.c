@@ -153,37 +153,6 @@ int merkle_inclusion(merkle_node_fn *node, void *ctx, uint64_t leaf,
 	return (int)n;
 }
 
-/* RFC 9162 section 2.1.4.1; nothing proves that any tree grew from none. */
-int merkle_consistency(merkle_node_fn *node, void *ctx, uint64_t old,
-    uint64_t size, struct hash *path, size_t room)
-{
-	uint64_t lo = 0, hi = size;
-	size_t n = 0;
-
-	if (old > size)
-		return -1;
-	if (old == 0 || old == size)
-		return 0;
-	while (old != hi) {
-		uint64_t mid = lo + split(hi - lo);
-		bool right = old > mid;
-
-		if (n == room || range_root(node, ctx, right ? lo : mid,
-		    right ? mid : hi, &path[n++]) < 0)
-			return -1;
-		if (right)
-			lo = mid;
-		else
-			hi = mid;
-	}
-	/* The old root itself need not be told if the descent ended in it. */
-	if (lo != 0 && (n == room ||
-	    range_root(node, ctx, lo, hi, &path[n++]) < 0))
-		return -1;
-	turn(path, n);
-	return (int)n;
-}
-
 static bool same(const struct hash *a, const struct hash *b)
 {
 	return memcmp(a->b, b->b, sizeof(a->b)) == 0;
@@ -214,52 +183,4 @@ bool merkle_check_inclusion(const struct hash *leaf, uint64_t index,
 		sn >>= 1;
 	}
 	return sn == 0 && same(&r, root);
-}
-
-/* RFC 9162 section 2.1.4.2. */
-bool merkle_check_consistency(uint64_t old, uint64_t size,
-    const struct hash *old_root, const struct hash *root,
-    const struct hash *path, size_t n)
-{
-	uint64_t fn = old - 1, sn = size - 1;
-	struct hash fr, sr;
-	size_t i = 0;
-
-	if (old > size)
-		return false;
-	if (old == size)
-		return n == 0 && same(old_root, root);
-	if (old == 0) {
-		struct hash empty = merkle_of(NULL, 0);
-
-		return n == 0 && same(old_root, &empty);
-	}
-	/* A power of two: the old root is the path's unsaid first. */
-	if ((old & (old - 1)) == 0)
-		fr = sr = *old_root;
-	else if (n == 0)
-		return false;
-	else
-		fr = sr = path[i++];
-	while (fn & 1) {
-		fn >>= 1;
-		sn >>= 1;
-	}
-	for (; i < n; i++) {
-		if (sn == 0)
-			return false;
-		if ((fn & 1) || fn == sn) {
-			fr = merkle_node(&path[i], &fr);
-			sr = merkle_node(&path[i], &sr);
-			while (!(fn & 1) && fn != 0) {
-				fn >>= 1;
-				sn >>= 1;
-			}
-		} else {
-			sr = merkle_node(&sr, &path[i]);
-		}
-		fn >>= 1;
-		sn >>= 1;
-	}
-	return sn == 0 && same(&fr, old_root) && same(&sr, root);
 }

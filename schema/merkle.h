@@ -28,21 +28,16 @@ struct hash merkle_root(const struct merkle *m);
 struct hash merkle_of(const struct hash *leaf, size_t n);
 
 /*
- * Proofs in RFC 9162 order (2.1.3.2, 2.1.4.2). The caller says where hashes
+ * Inclusion proofs in RFC 9162 order (2.1.3). The caller says where hashes
  * of complete subtrees are found: node(ctx, level, n) is the root over the
- * 2^level leaves from n 2^level. At most 64 + 64 hashes are written to path.
- * -1: the callback had none.
+ * 2^level leaves from n 2^level. Their number, at most 64, or -1: leaf is not
+ * below size, room does not suffice, or the callback had none.
  */
 typedef int merkle_node_fn(void *ctx, unsigned level, uint64_t n,
     struct hash *out);
 int merkle_inclusion(merkle_node_fn *node, void *ctx, uint64_t leaf,
     uint64_t size, struct hash *path, size_t room);
-int merkle_consistency(merkle_node_fn *node, void *ctx, uint64_t old,
-    uint64_t size, struct hash *path, size_t room);
 bool merkle_check_inclusion(const struct hash *leaf, uint64_t index,
     uint64_t size, const struct hash *path, size_t n, const struct hash *root);
-bool merkle_check_consistency(uint64_t old, uint64_t size,
-    const struct hash *old_root, const struct hash *root,
-    const struct hash *path, size_t n);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * The time, asked for here and nowhere else: bytes are stamped
- * once, on arrival.
+ * The time, asked for here and nowhere else: bytes are stamped once, on
+ * arrival.
  */
 #ifndef SCHEMA_NOW_H
 #define SCHEMA_NOW_H

@@ -50,7 +50,7 @@ struct between {
 
 struct witness {
 	struct witness_hooks hooks;
-	struct swarmref own;	/* where we were given a torrent only */
+	struct swarmref own;	/* where hooks.torrent gave a torrent only */
 	const struct swarmref *target;	/* NULL: not known yet */
 	const struct torrent *torrent;	/* the target's, once claims are
 					 * settled by it */

@@ -10,8 +10,8 @@
 struct promise {
 	/* Whether keeping it takes no time. */
 	bool (*ready)(struct promise *p);
-	/* Waits; puts the record's detail, and its raw_sha256 or NULL, lent until
-	 * the drop. Once. */
+	/* Waits; puts the record's detail, and its raw_sha256 or NULL, lent
+	 * until the drop. Once. */
 	const uint8_t *(*keep)(struct promise *p, struct json *j);
 	/* Frees it, kept or not. */
 	void (*drop)(struct promise *p);

@@ -1,6 +1,5 @@
 #include "schema/redact.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "schema/log.h"

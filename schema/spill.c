@@ -24,7 +24,6 @@ struct spill {
 	size_t item, room;	/* room in items */
 	uint8_t *items;
 	size_t count;		/* in items */
-	uint64_t all;
 	int fd;			/* -1: nothing was spilled */
 	off_t size;
 	struct run runs[RUNS_MOST];
@@ -64,7 +63,6 @@ void spill_clear(struct spill *s)
 	s->size = 0;
 	s->nruns = 0;
 	s->count = 0;
-	s->all = 0;
 	s->heaped = 0;
 	s->next = 0;
 }
@@ -79,11 +77,6 @@ void spill_free(struct spill *s)
 	free(s->back);
 	free(s->last);
 	free(s);
-}
-
-uint64_t spill_count(const struct spill *s)
-{
-	return s->all;
 }
 
 static int fails(const struct spill *s, const char *what)
@@ -204,7 +197,6 @@ int spill_add(struct spill *s, const void *item)
 	if (s->count == s->room && put_run(s) < 0)
 		return -1;
 	memcpy(s->items + s->count++ * s->item, item, s->item);
-	s->all++;
 	return 0;
 }
 

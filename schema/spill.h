@@ -7,7 +7,6 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 struct spill;
 
@@ -19,7 +18,6 @@ void spill_free(struct spill *s);
 
 /* -1 logged: no room on disk. */
 int spill_add(struct spill *s, const void *item);
-uint64_t spill_count(const struct spill *s);
 
 /* From the first in order again; nothing may be added until all is read. -1
  * logged. */

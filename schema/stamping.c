@@ -49,23 +49,6 @@ bool stamping_usable(const struct stamping *s, const char *who)
 
 /* --- a record -------------------------------------------------------------- */
 
-static const char *outcome_of(enum tsa_outcome o)
-{
-	switch (o) {
-	case TSA_OK:
-		return "ok";
-	case TSA_REFUSED:
-		return "refused";
-	case TSA_MALFORMED:
-		return "malformed";
-	case TSA_MISMATCH:
-		return "mismatch";
-	case TSA_UNSIGNED:
-		return "unsigned";
-	}
-	return NULL;
-}
-
 static void put_token(struct json *j, const struct tsa_token *t)
 {
 	if (t->gen_utc_ns >= 0)
@@ -90,16 +73,16 @@ static bool put_stamp(const struct stamping *s, const struct checkpoint *c,
 	struct tsa_token t = { .gen_utc_ns = -1, .accuracy_ns = -1 };
 	struct record r = { .at = p->at, .kind = "stamp", .conn = CONN_NONE,
 		.who = p->who.family ? &p->who : NULL };
-	const char *outcome = p->over ? "malformed" : p->timed_out ? "timeout" :
+	const char *outcome = p->body.over ? "malformed" : p->timed_out ? "timeout" :
 	    "error";
 	char why[TSA_WHY_MAX] = "", root[65], safe[300];
-	struct span body = span_of(p->body, p->bytes);
+	struct span body = span_of(p->body.p, p->body.n);
 	enum tsa_outcome o = TSA_MALFORMED;
 	struct json j;
 
 	if (p->answered) {
 		o = tsa_check(span_of(q->der, q->n), body, &t, why);
-		outcome = outcome_of(o);
+		outcome = tsa_outcome_text(o);
 	}
 	if (o == TSA_MALFORMED && body.n > STAMPING_RAW_MAX)
 		body.n = STAMPING_RAW_MAX;
@@ -182,7 +165,7 @@ unsigned stamping_round(const struct stamping *s, const char *note,
 	for (size_t i = 0; i < n; i++) {
 		if (put_stamp(s, &c, imprint, &q[i], &post[i]))
 			given |= 1u << q[i].authority;
-		free(post[i].body);
+		free(post[i].body.p);
 	}
 	return given;
 }

@@ -121,8 +121,7 @@ uint32_t torrent_piece_bytes(const struct torrent *t, uint32_t piece)
 	return mi_piece_bytes(&t->mi, t->files, piece);
 }
 
-/* The first file that ends behind at: mi.files if none does. */
-static uint32_t file_at(const struct torrent *t, uint64_t at)
+uint32_t torrent_file_at(const struct torrent *t, uint64_t at)
 {
 	uint32_t lo = 0, hi = t->mi.files;
 
@@ -145,7 +144,7 @@ const struct mi_file *torrent_tree(const struct torrent *t, uint32_t piece,
 	uint32_t i;
 
 	if (!t->mi.v2 || piece >= t->mi.pieces ||
-	    (i = file_at(t, start)) == t->mi.files)
+	    (i = torrent_file_at(t, start)) == t->mi.files)
 		return NULL;
 	f = &t->files[i];
 	if (f->root.n != 32 || f->offset > start)
@@ -196,7 +195,7 @@ void torrent_put_files(const struct torrent *t, uint32_t piece, uint32_t from,
 {
 	uint64_t start = (uint64_t)piece * t->mi.piece_bytes;
 	uint64_t at = start + from, end = start + to;
-	uint32_t i = file_at(t, at), more = 0, listed = 0;
+	uint32_t i = torrent_file_at(t, at), more = 0, listed = 0;
 	char path[TEXT_CUT];
 
 	json_open(j, "files", '[');

@@ -26,7 +26,11 @@ struct torrent *torrent_new(struct span bytes, struct wire_error *err);
 struct torrent *torrent_load(const char *file);
 void torrent_free(struct torrent *t);
 
+/* 0: there is no such piece. */
 uint32_t torrent_piece_bytes(const struct torrent *t, uint32_t piece);
+
+/* The first file that ends behind byte at of the piece space; mi.files: none. */
+uint32_t torrent_file_at(const struct torrent *t, uint64_t at);
 
 /*
  * What a piece must hash to. v1: its SHA-1. v2 (BEP 52): the Merkle root of

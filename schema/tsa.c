@@ -374,6 +374,19 @@ enum tsa_outcome tsa_check(struct span request, struct span response,
 	return o;
 }
 
+const char *tsa_outcome_text(enum tsa_outcome o)
+{
+	static const char *const text[] = {
+		[TSA_OK] = "ok",
+		[TSA_REFUSED] = "refused",
+		[TSA_MALFORMED] = "malformed",
+		[TSA_MISMATCH] = "mismatch",
+		[TSA_UNSIGNED] = "unsigned",
+	};
+
+	return text[o];
+}
+
 /* --- roots ----------------------------------------------------------------- */
 
 struct tsa_roots *tsa_roots_open(const char *path)

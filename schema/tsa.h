@@ -26,6 +26,8 @@ enum tsa_outcome {
 	TSA_MISMATCH,	/* imprint, nonce or policy are not those asked for */
 	TSA_UNSIGNED	/* the signature does not hold */
 };
+/* As `stamp` records say it. */
+const char *tsa_outcome_text(enum tsa_outcome o);
 
 struct tsa_token {
 	int64_t gen_utc_ns;

@@ -1,6 +1,5 @@
 #include "schema/tsapost.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,29 +64,10 @@ static curl_socket_t on_socket(void *ctx, curlsocktype purpose,
 static size_t on_body(char *p, size_t size, size_t count, void *ctx)
 {
 	struct ask *a = ctx;
-	struct tsapost *t = a->p;
-	size_t n = size * count, keep = n;
+	struct body *b = &a->p->body;
 
-	if (keep > TSAPOST_BODY_MAX - t->bytes) {
-		keep = TSAPOST_BODY_MAX - t->bytes;
-		t->over = true;
-	}
-	if (t->bytes + keep > t->room) {
-		size_t room = t->room ? t->room : 8192;
-		uint8_t *more;
-
-		while (room < t->bytes + keep)
-			room *= 2;
-		more = realloc(t->body, room);
-		if (more == NULL)
-			log_die("out of memory");
-		t->body = more;
-		t->room = room;
-	}
-	if (keep)
-		memcpy(t->body + t->bytes, p, keep);
-	t->bytes += keep;
-	return t->over ? 0 : n;		/* 0 ends the transfer */
+	body_add(b, p, size * count);
+	return b->over ? 0 : size * count;	/* 0 ends the transfer */
 }
 
 /* --- one question ---------------------------------------------------------- */
@@ -126,6 +106,7 @@ static bool set_options(struct ask *a)
 static void begin(struct ask *a, CURLM *multi)
 {
 	a->p->sent = a->p->at = stamp_now();
+	a->p->body = (struct body){ .most = TSAPOST_BODY_MAX };
 	a->headers = curl_slist_append(NULL,
 	    "Content-Type: application/timestamp-query");
 	a->easy = curl_easy_init();
@@ -151,7 +132,7 @@ static void judge(struct ask *a, CURLcode code)
 		t->who.port = (uint16_t)port;
 	t->http_status = (int)status;
 	t->timed_out = code == CURLE_OPERATION_TIMEDOUT;
-	if (t->over)
+	if (t->body.over)
 		snprintf(t->error, sizeof(t->error),
 		    "longer than %u bytes", TSAPOST_BODY_MAX);
 	else if (a->sock_errno)

@@ -6,6 +6,7 @@
 #ifndef SCHEMA_TSAPOST_H
 #define SCHEMA_TSAPOST_H
 
+#include "schema/body.h"
 #include "schema/record.h"
 
 #define TSAPOST_BODY_MAX 65536u
@@ -16,13 +17,13 @@ struct tsapost {
 	const char *url;
 	struct span request;
 	bool answered;		/* 200 and a whole body */
-	bool timed_out, over;	/* over: longer than TSAPOST_BODY_MAX */
+	bool timed_out;
 	int http_status;	/* 0: none */
 	char error[256];	/* empty: none; printable or not */
 	struct endpoint who;	/* family 0: never known */
 	struct stamp sent, at;	/* sent: when we began */
-	uint8_t *body;		/* the caller's to free */
-	size_t bytes, room;
+	struct body body;	/* TSAPOST_BODY_MAX at most; the caller's to
+				 * free */
 };
 
 struct tsapost_conf {

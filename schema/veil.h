@@ -45,8 +45,8 @@ bool veil_holds(const struct veil *v);
 bool veil_lifted(const struct veil *v);
 
 /* The record: its detail, and its raw bytes, A's head and then B's, which the
- * caller frees. outcome NULL: what the handshake came to. between: neither end is
- * us. Afterwards the heads are forgotten. */
+ * caller frees. outcome NULL: what the handshake came to. between: neither end
+ * is us. Afterwards the heads are forgotten. */
 void veil_detail(const struct veil *v, const char *outcome, bool between,
     struct json *j);
 uint8_t *veil_raw(const struct veil *v, size_t *n);

@@ -34,19 +34,6 @@ struct witness *witness_begin(const struct witness_hooks *hooks,
 	return w;
 }
 
-struct witness *witness_new(const struct witness_hooks *hooks,
-    const struct torrent *torrent, int64_t conn, const struct endpoint *who)
-{
-	struct witness *w = witness_begin(hooks, NULL, conn, who);
-
-	if (w && torrent) {
-		swarmref_init(&w->own, torrent);
-		observe_target(w, &w->own);
-		talk_pieces(&w->talk, torrent->mi.pieces);
-	}
-	return w;
-}
-
 struct witness *witness_between(const struct witness_hooks *hooks,
     const struct swarmref *swarm, int64_t conn, const struct endpoint end[2])
 {
@@ -561,26 +548,6 @@ void witness_close(struct witness *w, const char *by, const char *why,
 const struct claims *witness_claims(const struct witness *w, enum side by)
 {
 	return &w->flow[by].claims;
-}
-
-const struct swarmref *witness_swarm(const struct witness *w)
-{
-	return w->target;
-}
-
-const struct torrent *witness_torrent(const struct witness *w)
-{
-	return w->torrent;
-}
-
-bool witness_greeted(const struct witness *w)
-{
-	return w->flow[SIDE_PEER].counts;
-}
-
-uint64_t witness_count(const struct witness *w, enum side by)
-{
-	return w->flow[by].bytes;
 }
 
 size_t witness_memory(const struct witness *w)

@@ -71,11 +71,9 @@ struct witness;
  */
 struct witness *witness_begin(const struct witness_hooks *hooks,
     const struct swarmref *swarm, int64_t conn, const struct endpoint *who);
-/* The same for a swarm whose torrent is at hand. */
-struct witness *witness_new(const struct witness_hooks *hooks,
-    const struct torrent *torrent, int64_t conn, const struct endpoint *who);
-/* The same of a conversation of two others (captures): end by enum side, SIDE_US
- * being the end that opened it, and every record bears the end that spoke. */
+/* The same of a conversation of two others (captures): end by enum side,
+ * SIDE_US being the end that opened it, and every record bears the end that
+ * spoke. */
 struct witness *witness_between(const struct witness_hooks *hooks,
     const struct swarmref *swarm, int64_t conn, const struct endpoint end[2]);
 /* Without witness_close nothing more is recorded. NULL is allowed. */
@@ -99,8 +97,8 @@ void witness_encrypted(struct witness *w, enum side initiator);
 void witness_secret(struct witness *w, const uint8_t secret[MSE_KEY],
     struct stamp at);
 
-/* The secret will not be told: the `encrypted` record says so, and nothing is read
- * any more, only counted. */
+/* The secret will not be told: the `encrypted` record says so, and nothing is
+ * read any more, only counted. */
 void witness_give_up(struct witness *w, struct stamp at);
 
 /*
@@ -127,20 +125,14 @@ bool witness_waiting(const struct witness *w);
  * The conversation ended: writes down what is open (runs, unfinished pieces
  * with the reason), then `closed` with byte counts and the digest of each
  * direction. by: "us", "peer" or "error", between others "initiator",
- * "responder" or "capture"; why in a few words. Bytes that come
- * later are refused.
+ * "responder" or "capture"; why in a few words. Bytes that come later are
+ * refused.
  */
 void witness_close(struct witness *w, const char *by, const char *why,
     struct stamp at);
 
 const struct claims *witness_claims(const struct witness *w, enum side by);
-const struct swarmref *witness_swarm(const struct witness *w);
-/* NULL also while the metadata is not known. */
-const struct torrent *witness_torrent(const struct witness *w);
-/* The infohash matched: the peer's handshake bears this swarm's hash. */
-bool witness_greeted(const struct witness *w);
-uint64_t witness_count(const struct witness *w, enum side by);	/* bytes */
-/* Heap bytes this witness holds now (for the memory figure). */
+/* Heap bytes this witness holds now. */
 size_t witness_memory(const struct witness *w);
 
 #endif

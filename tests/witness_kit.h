@@ -27,6 +27,7 @@
 
 struct wit {
 	struct kit kit;
+	struct swarmref ref;	/* the kit's swarm, its torrent known */
 	sqlite3 *db;
 	sqlite3_stmt *add;
 	struct witness *w;
@@ -82,11 +83,9 @@ static int64_t wit_add(void *ctx, const struct record *r)
 
 static const struct torrent *wit_torrent(void *ctx, const uint8_t infohash[20])
 {
-	struct wit *t = ctx;
-	struct swarmref ref;
+	const struct wit *t = ctx;
 
-	swarmref_init(&ref, t->kit.t);
-	return t->known && swarmref_is(&ref, infohash) ? t->kit.t : NULL;
+	return t->known && swarmref_is(&t->ref, infohash) ? t->kit.t : NULL;
 }
 
 static bool wit_skey(void *ctx, const uint8_t req2[20], uint8_t skey[20])
@@ -132,7 +131,8 @@ static inline void wit_start(struct wit *t, struct kit kit, bool dialled)
 	assert(sqlite3_prepare_v2(t->db, "INSERT INTO r(utc_ns, kind, swarm,"
 	    "conn, ip, detail, raw, sha256, names) VALUES(?,?,?,?,?,?,?,?,?)", -1,
 	    &t->add, NULL) == SQLITE_OK);
-	t->w = witness_new(&hooks, dialled ? t->kit.t : NULL, 7, &who);
+	swarmref_init(&t->ref, t->kit.t);
+	t->w = witness_begin(&hooks, dialled ? &t->ref : NULL, 7, &who);
 	assert(t->w);
 }
 
@@ -358,6 +358,13 @@ static inline void wit_say(struct wit *t, const char *script)
 		script += strcspn(script, ";");
 		script += strspn(script, "; \n\t");
 	}
+}
+
+/* Whether the peer's handshake bore the swarm's infohash, by its record. */
+static inline bool wit_greeted(struct wit *t)
+{
+	return strcmp(wit_ask(t, "SELECT sum(detail->>'expected') FROM r "
+	    "WHERE kind='handshake'"), "1") == 0;
 }
 
 /* All records so far, a few words each. */

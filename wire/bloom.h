@@ -1,6 +1,7 @@
 /*
  * The bloom filters of a DHT scrape (BEP 33): each node gives one of seeds and
- * one of other peers. What they add up to is an estimate and nothing more.
+ * one of other peers. What they add up to is an estimate and nothing more;
+ * beyond 6000 addresses, says BEP 33, it means little.
  */
 #ifndef WIRE_BLOOM_H
 #define WIRE_BLOOM_H
@@ -8,7 +9,6 @@
 #include "cur.h"
 
 #define BLOOM_BYTES 256u
-#define BLOOM_USABLE 6000	/* BEP 33: estimates beyond it mean little */
 
 /* Adds what one node gave to the union of several. */
 void bloom_merge(uint8_t into[BLOOM_BYTES], const uint8_t from[BLOOM_BYTES]);

@@ -1,6 +1,6 @@
 /*
  * The two file lists a torrent may hold, walked in order: the v1 list (BEP 3,
- * 47) and the v2 tree (BEP 52). For metainfo.c and metaindex.c; the bytes
+ * 47) and the v2 tree (BEP 52). For metainfo.c and fileindex.c; the bytes
  * walked have passed ben_next.
  */
 #ifndef WIRE_FILELIST_H

@@ -17,6 +17,7 @@ struct hashes_tree {
 	uint32_t piece_blocks;	/* a power of two */
 	struct span layer;	/* the piece layer, if the torrent has it */
 };
+/* Of a v2 file; spans into the torrent. */
 struct hashes_tree hashes_tree(const struct metainfo *mi,
     const struct mi_file *f);
 

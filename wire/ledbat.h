@@ -36,6 +36,7 @@ void ledbat_ack(struct ledbat *l, uint32_t acked, uint32_t in_flight,
 void ledbat_loss(struct ledbat *l);
 void ledbat_timeout(struct ledbat *l);
 
+/* A round trip took so long: of a packet that was sent once only (Karn). */
 void ledbat_rtt(struct ledbat *l, uint64_t sample_us);
 
 /* BEP 29: 1 s until known, never below 0.5 s. */

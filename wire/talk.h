@@ -101,15 +101,16 @@ void talk_pieces(struct talk *t, uint32_t pieces);
 /*
  * The next event of one side. OK: *ev is filled (spans point into *in) and *in
  * moved past it. MORE: *in moved past what needs no keeping; offer the rest
- * again with more behind it. Never BAD: malformed input is an event. A frame
- * of wrong content but sound length (a bitfield of wrong size or with spare
- * bits set, a short extended dict, a PEX message that is no dict) is malformed and not fatal; one that loses
- * the framing is fatal, and all later bytes of that side are swallowed.
- * Messages before the handshake are malformed, fatal. A piece index that the
- * torrent does not have is malformed, not fatal; of such a piece message only
- * the head is told. Events do not depend on how the bytes were cut, but for
- * the parts of a block. An extended message is read with what the other side
- * had announced by then: offer the two sides' bytes in the order of arrival.
+ * again with more behind it. Never BAD: malformed input is an event. A frame of
+ * wrong content but sound length (a bitfield of wrong size or with spare bits
+ * set, a short extended dict, a PEX message that is no dict) is malformed and
+ * not fatal; one that loses the framing is fatal, and all later bytes of that
+ * side are swallowed. Messages before the handshake are malformed, fatal. A
+ * piece index that the torrent does not have is malformed, not fatal; of such a
+ * piece message only the head is told. Events do not depend on how the bytes
+ * were cut, but for the parts of a block. An extended message is read with what
+ * the other side had announced by then: offer the two sides' bytes in the order
+ * of arrival.
  */
 enum wire_status talk_next(struct talk *t, enum side by, struct cur *in,
     struct event *ev);

@@ -129,12 +129,6 @@ void utp_accept(struct utp *u, const struct utp_conf *conf,
     const struct utp_memory *m, const struct utp_packet *syn, uint16_t seq,
     uint64_t now_us);
 
-/* The id under which the caller finds it. */
-static inline uint16_t utp_id(const struct utp *u)
-{
-	return u->recv_id;
-}
-
 /* Whether a packet from the right address and port belongs to it. */
 bool utp_takes(const struct utp *u, const struct utp_packet *p);
 
@@ -180,6 +174,7 @@ static inline bool utp_proven(const struct utp *u)
 	return u->proven;
 }
 
+/* "refused", "timeout": as records say it. */
 const char *utp_end_name(enum utp_end e);
 
 #endif

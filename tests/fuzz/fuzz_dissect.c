@@ -1,9 +1,9 @@
 /*
  * What flows tell, to records. The input is steps: conversations open, say
- * bytes of the input or messages that make sense, lose bytes and end; datagrams;
- * time. Two dissectors get them, one with its bytes in small cuts and digests on
- * threads. Both must write the same records, of printable ASCII only, each of a
- * conversation that is open, and nothing of it after `closed`.
+ * bytes of the input or messages that make sense, lose bytes and end;
+ * datagrams; time. Two dissectors get them, one with its bytes in small cuts
+ * and digests on threads. Both must write the same records, of printable ASCII
+ * only, each of a conversation that is open, and nothing of it after `closed`.
  */
 #include "capture/dissect.h"
 #include "capture/lineup.h"

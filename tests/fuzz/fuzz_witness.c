@@ -2,9 +2,9 @@
  * A whole conversation, both ends hostile. The input is steps: raw bytes,
  * messages that make sense, gaps, time. Two witnesses get it, one of them in
  * small cuts. Both must write the same records, of printable ASCII only, in
- * bounded memory, and nothing after `closed`. The first byte says which torrent,
- * whether the swarm is known from the start, whether its metadata comes later,
- * and whether all of it is encrypted, and how.
+ * bounded memory, and nothing after `closed`. The first byte says which
+ * torrent, whether the swarm is known from the start, whether its metadata
+ * comes later, and whether all of it is encrypted, and how.
  */
 #include "schema/assembly.h"
 #include "schema/burst.h"

@@ -237,6 +237,7 @@ int main(int argc, char **argv)
 	struct witness_hooks hooks = { .ctx = &k, .add = add, .event = event,
 		.piece = piece, .skey = skey };
 	static uint8_t in[65536];
+	struct swarmref ref;
 	bool dial, ended = false;
 	time_t end;
 
@@ -244,7 +245,8 @@ int main(int argc, char **argv)
 		return 2;
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	dial = argv[1][0] == 'd';
-	k.w = witness_new(&hooks, k.t, 1, &who);
+	swarmref_init(&ref, k.t);
+	k.w = witness_begin(&hooks, &ref, 1, &who);
 	k.fd = meet(dial, (uint16_t)strtoul(argv[2], NULL, 10));
 	begin(&k, dial, (unsigned)strtoul(argv[4], NULL, 10));
 	flush(&k);

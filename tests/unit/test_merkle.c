@@ -162,42 +162,6 @@ static void inclusion(void **state)
 	assert_false(merkle_check_inclusion(&leaves[0], 0, 0, path, 0, &root));
 }
 
-static void consistency(void **state)
-{
-	struct hash path[64];
-
-	(void)state;
-	for (uint64_t size = 1; size < 70; size++) {
-		struct hash root = slow(leaves, size);
-
-		for (uint64_t old = 0; old <= size; old++) {
-			struct hash was = slow(leaves, old);
-			int n = merkle_consistency(node, &size, old, size,
-			    path, 64);
-			size_t k = (size_t)n;
-
-			assert_in_range(n, 0, 8);
-			assert_true(merkle_check_consistency(old, size, &was,
-			    &root, path, k));
-			assert_false(merkle_check_consistency(old, size,
-			    &leaves[MOST - 1], &root, path, k));
-			assert_false(merkle_check_consistency(old, size,
-			    &was, &leaves[MOST - 1], path, k) && old > 0);
-			assert_false(merkle_check_consistency(old, size, &was,
-			    &root, path, k + 1));
-			if (n == 0)
-				continue;
-			assert_false(merkle_check_consistency(old, size, &was,
-			    &root, path, k - 1));
-			path[(size_t)rand() % k].b[rand() % 32] ^= 1;
-			assert_false(merkle_check_consistency(old, size, &was,
-			    &root, path, k));
-		}
-		assert_int_equal(merkle_consistency(node, &size, size + 1,
-		    size, path, 64), -1);
-	}
-}
-
 /* --- tiles ----------------------------------------------------------------- */
 
 struct kept {
@@ -266,7 +230,6 @@ int main(void)
 		cmocka_unit_test(known_roots),
 		cmocka_unit_test(grows_like_the_definition),
 		cmocka_unit_test(inclusion),
-		cmocka_unit_test(consistency),
 		cmocka_unit_test(tiles),
 	};
 

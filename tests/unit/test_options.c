@@ -35,23 +35,6 @@ static enum options_result read_line(struct options *o, const char *line)
 	return options_read(o, argc, argv);
 }
 
-static void test_times(void **state)
-{
-	static const struct {
-		const char *text;
-		int64_t s;
-	} cases[] = {
-		{ "90", 90 }, { "90s", 90 }, { "30m", 1800 }, { "12h", 43200 },
-		{ "2d", 172800 }, { "0", 0 }, { "", -1 }, { "m", -1 },
-		{ "1.5h", -1 }, { "-1", -1 }, { "10x", -1 }, { "1 0", -1 },
-		{ "99999999999999999999", -1 }, { "5000000000", -1 },
-	};
-
-	(void)state;
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-		assert_int_equal(options_time(cases[i].text), cases[i].s);
-}
-
 static void test_defaults(void **state)
 {
 	struct options o;
@@ -181,7 +164,6 @@ static void test_misuse(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_times),
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_everywhere),
 		cmocka_unit_test(test_nodes),
