@@ -212,17 +212,18 @@ static void write_row(FILE *f, const struct audit *a, size_t i)
 	page_name(i, name);
 	if (i < AUDIT_PAGES)
 		fprintf(f, "<tr><th scope=row><a href=\"%s\">line %lld</a>"
-		    "</th><td>", name, (long long)c->line);
+		    "</th>", name, (long long)c->line);
 	else
-		fprintf(f, "<tr><th scope=row>line %lld</th><td>",
+		fprintf(f, "<tr><th scope=row>line %lld</th>",
 		    (long long)c->line);
+	fprintf(f, "<td><strong>%s</strong></td><td>",
+	    verdict_name(j->verdict));
 	address(f, c);
 	fputs("</td><td class=n>", f);
 	port(f, c);
 	fputs("</td><td>", f);
 	claimed_time(f, c);
-	fprintf(f, "</td><td><strong>%s</strong></td><td>",
-	    verdict_name(j->verdict));
+	fputs("</td><td>", f);
 	if (j->level >= 0)
 		markup_level(f, j->level);
 	else
@@ -254,8 +255,8 @@ static void write_rows(FILE *f, const struct audit *a)
 		html_number(f, AUDIT_PAGES);
 	}
 	fputs(".</caption>\n<thead><tr><th scope=col>Claim</th>"
-	    "<th scope=col>Address</th><th scope=col class=n>Port</th>"
-	    "<th scope=col>Claimed time (UTC)</th><th scope=col>Verdict</th>"
+	    "<th scope=col>Verdict</th><th scope=col>Address</th><th scope=col "
+	    "class=n>Port</th><th scope=col>Claimed time (UTC)</th>"
 	    "<th scope=col>Level within reach</th><th scope=col>Nearest "
 	    "observation</th></tr></thead>\n<tbody>\n", f);
 	for (size_t i = 0; i < shown; i++)

@@ -341,10 +341,15 @@ static void page_reference(FILE *f, const struct references *refs, size_t i)
 	html_count(f, (long long)r->bytes[REFERENCE_DIFFERS], "byte", "bytes");
 	fputs("), and ", f);
 	html_number(f, r->count[REFERENCE_OPEN]);
-	fputs(" are open (", f);
-	html_count(f, (long long)r->bytes[REFERENCE_OPEN], "byte", "bytes");
-	fputs("): they also hold bytes of a file of which no copy was given, "
-	    "or the torrent’s hash of them is not known.</p>\n", f);
+	fputs(" are open", f);
+	if (r->count[REFERENCE_OPEN]) {
+		fputs(" (", f);
+		html_count(f, (long long)r->bytes[REFERENCE_OPEN], "byte",
+		    "bytes");
+		fputs("): they also hold bytes of a file of which no copy was "
+		    "given, or the torrent’s hash of them is not known", f);
+	}
+	fputs(".</p>\n", f);
 	markup_table(f, NULL, "Pieces of copy %zu", i);
 	fputs("<thead><tr><th scope=col class=n>From piece</th><th scope=col "
 	    "class=n>To piece</th><th scope=col class=n>From byte</th>"
@@ -407,7 +412,7 @@ static int page_received(FILE *f, const struct subject *s)
 	    "<p>Pieces that came whole over one connection and matched the "
 	    "torrent’s hash, and which bytes of which files they are. Where "
 	    "the verdict is “agrees”, those bytes are the copy’s.</p>\n", f);
-	markup_table(f, NULL, "Delivered pieces");
+	markup_table(f, "delivered", "Delivered pieces");
 	fputs("<thead><tr><th scope=col>Case: record</th><th scope=col>"
 	    "Address, port</th><th scope=col>Time (UTC)</th><th scope=col "
 	    "class=n>Piece</th><th scope=col>File</th><th scope=col>By its "

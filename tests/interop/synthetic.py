@@ -6,6 +6,8 @@ import json
 import os
 import sqlite3
 
+from content import bencode
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
 	os.path.abspath(__file__))))
 S = 10 ** 9
@@ -279,3 +281,24 @@ def two_sources(folder):
 					"gen_utc_ns": None, "accuracy_ns": None})
 	c.end()
 	return len(set(a)), len(set(b)), len(set(a) & set(b))
+
+
+def copied(folder, name, announce="http://10.77.0.9/announce"):
+	"""One file of that name, a piece of which a seed delivered, its metainfo
+	in the ledger. The file's bytes."""
+	data = hashlib.shake_256(b"copy").digest(70000)
+	info = {"name": name, "length": len(data), "piece length": 32768,
+			"pieces": b"".join(hashlib.sha1(data[i:i + 32768]).digest()
+							   for i in range(0, len(data), 32768))}
+	swarm = hashlib.sha1(bencode(info)).hexdigest()
+	c = Case(folder)
+	c.run()
+	c.torrent(swarm, name)
+	c.db.execute("INSERT INTO raw VALUES (?, ?)", (c.seq - 1, bencode(
+		{"announce": announce, "info": info})))
+	conn = c.dial(swarm, "10.77.1.1", 6881)
+	c.handshake(conn, swarm, "10.77.1.1", 6881, "qBittorrent")
+	c.piece(conn, swarm, "10.77.1.1", 6881, 1)
+	c.close(conn, swarm, "10.77.1.1", 6881)
+	c.end()
+	return data

@@ -20,7 +20,6 @@ sys.path[:0] = [HERE, os.path.join(HERE, "../geo")]
 
 import lab_mmdb			# noqa: E402
 import synthetic		# noqa: E402
-from content import bencode	# noqa: E402
 from tap import Tap		# noqa: E402
 
 PROGRAM = os.environ.get("SWARMWITNESS") or \
@@ -256,21 +255,7 @@ def places(case):
 
 def copies():
 	"""--reference: compared as ever; names with addresses replaced."""
-	data = hashlib.shake_256(b"copy").digest(70000)
-	info = {"name": "10.77.1.1 film.mkv", "piece length": 32768,
-	    "length": len(data), "pieces": b"".join(hashlib.sha1(
-	    data[i:i + 32768]).digest() for i in range(0, 70000, 32768))}
-	raw = bencode({"announce": "http://10.77.0.9/announce", "info": info})
-	swarm = hashlib.sha1(bencode(info)).hexdigest()
-	c = synthetic.Case(at("copied"))
-	c.run()
-	c.torrent(swarm, "10.77.1.1 film.mkv")
-	c.db.execute("INSERT INTO raw VALUES (?, ?)", (c.seq - 1, raw))
-	conn = c.dial(swarm, "10.77.1.1", 6881)
-	c.handshake(conn, swarm, "10.77.1.1", 6881, "qBittorrent")
-	c.piece(conn, swarm, "10.77.1.1", 6881, 1)
-	c.close(conn, swarm, "10.77.1.1", 6881)
-	c.end()
+	data = synthetic.copied(at("copied"), "10.77.1.1 film.mkv")
 	with open(at("10.77.1.1.copy"), "wb") as f:
 		f.write(data)
 	for more in ((), ("--ip", "10.77.1.1")):

@@ -431,14 +431,25 @@ def accessible(scratch):
 	tap.claim({"image-alt", "color-contrast"} <= {f[0] for f in found},
 	    "the accessibility checker finds planted faults")
 	dark = "--blink-settings=preferredColorScheme=0"
-	for name, args in (("out/index.html", []), ("out/index.html", [dark]),
+	looks = ([], [dark], ["--window-size=400,900"])
+	every = [(name, args) for name in ("out/index.html",
+	    "out/swarm-1.html", "out/swarm-1-endpoints-1.html",
+	    "out/certificate-902-13.html", "out/certificate-902-14.html",
+	    "out/checklist.html", "address/address.html",
+	    "refer/reference.html", "audit/index.html",
+	    "audit/claim-0001.html", "veiled/index.html",
+	    "veiled/swarm-1.html", "imported/index.html") for args in looks]
+	for name, args in every if "SHOTS" in os.environ else (
+	    ("out/index.html", []), ("out/index.html", [dark]),
 	    ("out/swarm-1.html", []), ("out/swarm-1.html", [dark]),
 	    ("out/swarm-1-endpoints-1.html", []),
 	    ("out/swarm-1-endpoints-1.html", ["--window-size=400,900"]),
 	    ("out/certificate-902-13.html", []),
 	    ("out/certificate-902-14.html", []), ("out/checklist.html", []),
 	    ("address/address.html", []),
-	    ("address/address.html", ["--window-size=400,900"])):
+	    ("address/address.html", ["--window-size=400,900"]),
+	    ("refer/reference.html", [dark]), ("audit/index.html", []),
+	    ("audit/claim-0001.html", [])):
 		with open(at(name), encoding="utf-8") as f:
 			found = axe(f.read(), scratch, *args)
 		tap.claim(found == [], "%s is accessible %s" % (name,
@@ -461,8 +472,15 @@ def golden(first, case, geo):
 	pages = {n: first[n].decode() for n in ("index.html", "swarm-1.html",
 	    "swarm-1-endpoints-1.html", "certificate-902-13.html",
 	    "certificate-902-14.html")}
-	with open(at("liar/address.html"), encoding="utf-8") as f:
-		pages["address.html"] = f.read()
+	for name, file in (("address.html", "liar/address.html"),
+	    ("address.csv", "liar/address.csv"),
+	    ("checklist.html", "out/checklist.html"),
+	    ("audit.html", "audit/index.html"), ("audit.csv", "audit/audit.csv"),
+	    ("claim-0001.html", "audit/claim-0001.html"),
+	    ("claim-0002.html", "audit/claim-0002.html"),
+	    ("reference.html", "refer/reference.html")):
+		with open(at(file), encoding="utf-8", newline="") as f:
+			pages[name] = f.read().replace(tmp, "TMP")
 	for name, text in pages.items():
 		text = re.sub(r"<style>.*?</style>", "", text, flags=re.S)
 		text = text.replace(commit, "COMMIT").replace(digest, "DIGEST")
@@ -472,9 +490,10 @@ def golden(first, case, geo):
 		file = os.path.join(GOLDEN, name)
 		if os.environ.get("GOLDEN") == "write":
 			os.makedirs(GOLDEN, exist_ok=True)
-			with open(file, "w", encoding="utf-8") as f:
+			with open(file, "w", encoding="utf-8",
+			    newline="") as f:
 				f.write(text)
-		with open(file, encoding="utf-8") as f:
+		with open(file, encoding="utf-8", newline="") as f:
 			want = f.read()
 		tap.claim(text == want, "%s is golden/%s, byte for byte" %
 		    (name, name))
@@ -483,6 +502,39 @@ def golden(first, case, geo):
 			    text.split("\n"), "golden", "now", n=0,
 			    lineterm=""))[:12]:
 				print("# " + line[:300])
+
+
+def others_to_look_at(case, geo):
+	"""Copies held against a torrent with a hostile name, claims with
+	hostile words, and a report under pseudonyms."""
+	data = synthetic.copied(at("copied"), synthetic.HOSTILE)
+	with open(at("copy.mkv"), "wb") as f:
+		f.write(data)
+	report(at("copied"), "--reference", synthetic.HOSTILE + "=" +
+	    at("copy.mkv"), "-o", at("refer"))
+	with open(at("claims.csv"), "w", encoding="utf-8") as f:
+		f.write("ip,port,time,infohash,client,file\n")
+		for ip, port in (("10.77.1.1", 6881), ("10.77.1.3", 6883),
+		    ("10.77.1.66", 9), ("10.77.9.9", 1), ("nobody", "x")):
+			f.write('%s,%s,2026-01-01T23:59:03Z,%s,"%s","%s"\n' % (
+			    ip, port, synthetic.A, synthetic.FORMULA.replace(
+			    '"', '""'), synthetic.HOSTILE.replace('"', '""')))
+	made = []
+	for _ in range(2):
+		subprocess.run([PROGRAM, "audit", case, at("claims.csv"), "-o",
+		    at("audit")], capture_output=True)
+		made.append(files(at("audit")))
+	tap.claim(made[0] == made[1] and len(made[0]) > 6,
+	    "an audit made again is the same, byte for byte")
+	made = {n: Page(d.decode()) for n, d in (*made[0].items(),
+	    *files(at("refer")).items()) if n.endswith(".html")}
+	tap.claim(len(made) > 8 and not set().union(*(p.tags for p in
+	    made.values())) & {"script", "img", "iframe", "link"} and
+	    not any(ODD.search(p.text.replace("\t", "")) for p in
+	    made.values()), "hostile names and claims stay inert")
+	if "SHOTS" in os.environ:
+		report("--pseudonymise", at("veil"), "--geo", geo, case, "-o",
+		    at("veiled"))
 
 
 def printed(shots, case, geo):
@@ -497,7 +549,15 @@ def printed(shots, case, geo):
 	    "copies": at("out/certificate-902-14.html"),
 	    "process": at("out/certificate-902-13.html"),
 	    "checklist": at("out/checklist.html"),
-	    "address": at("address/address.html")}
+	    "address": at("address/address.html"),
+	    "reference": at("refer/reference.html"),
+	    "audit": at("audit/index.html"),
+	    "claim": at("audit/claim-0001.html")}
+	if looked:
+		pages |= {"veiled": at("veiled/swarm-1.html"),
+		    "crowd": at("many/swarm-1-endpoints-3.html"),
+		    "crowded": at("many/swarm-1.html"),
+		    "imported": at("imported/index.html")}
 	for name, file in pages.items():
 		with open(file, encoding="utf-8") as f:
 			source = f.read()
@@ -561,6 +621,7 @@ def main():
 	pass_keys()
 	sizes()
 	crowd()
+	others_to_look_at(case, geo)
 	golden(first, case, geo)
 	printed(shots, case, geo)
 	accessible(tmp)
