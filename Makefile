@@ -193,12 +193,14 @@ deps:
 	$(Q)tests/deps
 
 install: all
-	install -D -m 755 build/release/swarmwitness \
-		$(DESTDIR)$(PREFIX)/bin/swarmwitness
-	install -D -m 644 docs/swarmwitness@.service \
-		$(DESTDIR)$(PREFIX)/lib/systemd/system/swarmwitness@.service
-	install -D -m 644 docs/swarmwitness.1 \
-		$(DESTDIR)$(PREFIX)/share/man/man1/swarmwitness.1
+	$(Q)install -D -m 755 build/release/swarmwitness \
+		"$(DESTDIR)$(PREFIX)/bin/swarmwitness"
+	$(Q)sed 's|/usr/local/|$(PREFIX)/|' docs/swarmwitness@.service | \
+		install -D -m 644 /dev/stdin \
+		"$(DESTDIR)$(PREFIX)/lib/systemd/system/swarmwitness@.service"
+	$(Q)install -D -m 644 docs/swarmwitness.1 \
+		"$(DESTDIR)$(PREFIX)/share/man/man1/swarmwitness.1"
+	@echo "  INSTALL $(DESTDIR)$(PREFIX)"
 
 clean:
 	$(Q)rm -rf build

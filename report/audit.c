@@ -250,10 +250,11 @@ static int audit(const struct options *o, const char *case_path,
 	if (r == 0)
 		log_info("audit: %zu claims: %zu supported, %zu contradicted, "
 		    "%zu not supported, %zu outside coverage, %zu unreadable; "
-		    "%s/index.html", a.claims.n, a.over[VERDICT_SUPPORTED],
+		    "%s%sindex.html", a.claims.n, a.over[VERDICT_SUPPORTED],
 		    a.over[VERDICT_CONTRADICTED],
 		    a.over[VERDICT_NOT_SUPPORTED], a.over[VERDICT_OUTSIDE],
-		    a.over[VERDICT_UNREADABLE], o->out);
+		    a.over[VERDICT_UNREADABLE], o->out,
+		    manifest_slash(o->out));
 	audit_free(&a);
 	facts_close(&facts);
 	return r == 0 ? 0 : 1;

@@ -13,11 +13,19 @@
 
 #define MANIFEST "MANIFEST.sha256"
 
+const char *manifest_slash(const char *folder)
+{
+	size_t n = strlen(folder);
+
+	return n > 0 && folder[n - 1] == '/' ? "" : "/";
+}
+
 static char *path_of(const struct manifest *m, const char *name)
 {
 	char *s;
 
-	if (asprintf(&s, "%s/%s", m->folder, name) < 0)
+	if (asprintf(&s, "%s%s%s", m->folder, manifest_slash(m->folder),
+	    name) < 0)
 		log_die("out of memory");
 	return s;
 }

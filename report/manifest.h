@@ -29,6 +29,10 @@ int manifest_open(struct manifest *m, const char *folder);
 FILE *manifest_file(struct manifest *m, const char *name, const char *what);
 int manifest_put(struct manifest *m);
 
+/* What stands between the folder and a file's name: "/", or "" where it ends in
+ * one. */
+const char *manifest_slash(const char *folder);
+
 /* Writes MANIFEST.sha256, in order of names; the last call but the close. */
 int manifest_write(struct manifest *m);
 void manifest_close(struct manifest *m);

@@ -8,6 +8,7 @@
 #include "report/address.h"
 #include "report/bundle.h"
 #include "report/endpoints.h"
+#include "report/manifest.h"
 #include "report/pseudonym.h"
 #include "report/reference.h"
 #include "report/select.h"
@@ -300,8 +301,8 @@ int report_main(int argc, char **argv)
 		r = o.csv ? bundle_table(stdout, &s, o.csv) :
 		    bundle_write(o.out, &s);
 	if (r == 0 && !o.csv)
-		log_info("report: %s/%s.html", o.out, s.of.ip ? "address" :
-		    "index");
+		log_info("report: %s%s%s.html", o.out, manifest_slash(o.out),
+		    s.of.ip ? "address" : "index");
 	references_free(&references);
 	for (size_t i = 0; i < s.n; i++)
 		facts_close(&cases[i]);

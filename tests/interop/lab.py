@@ -39,10 +39,12 @@ PR_SET_PDEATHSIG = 1
 
 def as_root():
 	"""Namespaces need root: runs this program again through sudo."""
-	if os.geteuid() != 0:
-		print("network namespaces need root; asking sudo",
-		    file=sys.stderr)
-		os.execvp("sudo", ["sudo", "--", sys.executable] + sys.argv)
+	if os.geteuid() == 0:
+		return
+	if shutil.which("sudo") is None:
+		sys.exit("network namespaces need root, and there is no sudo")
+	print("network namespaces need root; asking sudo", file=sys.stderr)
+	os.execvp("sudo", ["sudo", "--", sys.executable] + sys.argv)
 
 
 def ip(ns, *lines):

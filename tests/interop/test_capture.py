@@ -438,7 +438,7 @@ def check_halves(folder, torrent, path):
 # --- the command line ------------------------------------------------------------
 
 def check_command(folder, path):
-	p = subprocess.run("%s capture --print '%s' | head -1" %
+	p = subprocess.run("'%s' capture --print '%s' | head -1" %
 	    (laboratory.PROGRAM, path), shell=True, capture_output=True,
 	    text=True, timeout=60)
 	tap.equal((p.stdout.count("\n"), p.stderr), (1, ""),

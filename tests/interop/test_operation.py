@@ -203,7 +203,7 @@ def unit(folder):
 		text = f.read()
 	with open(copy, "w") as f:
 		f.write(text.replace("/usr/local/bin/swarmwitness",
-		    laboratory.PROGRAM))
+		    '"%s"' % laboratory.PROGRAM))
 	r = subprocess.run(["systemd-analyze", "verify", "--man=no", copy],
 	    capture_output=True, text=True)
 	about = [line for line in r.stderr.splitlines() if "swarmwitness" in
