@@ -25,7 +25,7 @@ MANY := $(patsubst %,build/release/bench/%,manypeers shaker)
 # Objects that may call nothing outside PURE_ALLOW: wire/, and the state
 # machines and arithmetic of the other rooms.
 PURE := $(wildcard wire/*.c) \
-	$(patsubst %,schema/%.c,merkle sparse) \
+	$(patsubst %,schema/%.c,merkle sparse utf8) \
 	$(patsubst %,capture/%.c,guess httpmsg packet) \
 	$(patsubst %,monitor/%.c,asks book budget due extend hosts jump meter \
 		sample session tier vote) \

@@ -56,14 +56,16 @@ static void tell_text(struct check *c, bool wrong, const char *text)
 
 void check_tell(struct check *c, bool wrong, const char *fmt, ...)
 {
-	char text[640];
+	char text[640], safe[2048];
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	/* SQLite's words and the names of files may be a stranger's. */
+	log_safe(span_str(text), safe, sizeof(safe));
 	pthread_mutex_lock(&telling);
-	tell_text(c, wrong, text);
+	tell_text(c, wrong, safe);
 	pthread_mutex_unlock(&telling);
 }
 

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "schema/utf8.h"
+
 void json_init(struct json *j, size_t most)
 {
 	*j = (struct json){ .most = most };
@@ -79,33 +81,6 @@ static void put_unit(struct json *j, uint32_t unit)
 	put(j, esc, sizeof(esc));
 }
 
-/*
- * The code point that starts at p (RFC 3629: shortest form, no surrogates, at
- * most U+10FFFF) and its length; length 0 if the bytes are none.
- */
-static size_t utf8(const uint8_t *p, size_t left, uint32_t *point)
-{
-	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	size_t n = p[0] < 0x80 ? 1 : p[0] >> 5 == 6 ? 2 : p[0] >> 4 == 14 ? 3 :
-	    p[0] >> 3 == 30 ? 4 : 0;
-	uint32_t v;
-
-	if (n < 2 || n > left) {
-		*point = p[0];
-		return n == 1;
-	}
-	v = p[0] & (0x7fu >> n);
-	for (size_t i = 1; i < n; i++) {
-		if (p[i] >> 6 != 2)
-			return 0;
-		v = v << 6 | (p[i] & 0x3fu);
-	}
-	if (v < least[n] || v > 0x10ffff || (v >= 0xd800 && v < 0xe000))
-		return 0;
-	*point = v;
-	return n;
-}
-
 static bool plain(uint8_t c)
 {
 	return c >= ' ' && c <= '~' && c != '"' && c != '\\';
@@ -125,7 +100,7 @@ static void put_quoted(struct json *j, struct span s)
 			i += n;
 			continue;
 		}
-		n = utf8(s.p + i, s.n - i, &v);
+		n = utf8_next(span_of(s.p + i, s.n - i), &v);
 		if (n == 0 || v == 0)
 			put_unit(j, 0xfffd);
 		else if (v == '"' || v == '\\')

@@ -2,8 +2,11 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+
+#include "schema/utf8.h"
 
 /* Guarded by stderr's own lock: the writer thread logs too. */
 static int status_rows;
@@ -37,13 +40,43 @@ static void put_rows(const char *text)
 	}
 }
 
+/* What moves a terminal's cursor, or what stands on it: controls, and the
+ * characters that break lines, turn the direction of text or have no width. */
+static bool moves(uint32_t v)
+{
+	return v < ' ' || (v >= 0x7f && v < 0xa0) || v == 0xad ||
+	    (v >= 0x200b && v <= 0x200f) || (v >= 0x2028 && v <= 0x202e) ||
+	    (v >= 0x2060 && v <= 0x206f) || v == 0x61c || v == 0xfeff ||
+	    (v >= 0xfff9 && v <= 0xfffb) || v >= 0xe0000;
+}
+
+static void put_text(struct span s)
+{
+	for (size_t i = 0, n; i < s.n; i += n) {
+		uint32_t v;
+
+		n = utf8_next(span_of(s.p + i, s.n - i), &v);
+		if (n && !moves(v)) {
+			fwrite(s.p + i, 1, n, stderr);
+			continue;
+		}
+		n = n ? n : 1;
+		for (size_t k = 0; k < n; k++)
+			fprintf(stderr, "\\x%02x", s.p[i + k]);
+	}
+}
+
 __attribute__((format(printf, 1, 0)))
 static void line(const char *fmt, va_list ap)
 {
+	char *text = NULL;
+	int n = vasprintf(&text, fmt, ap);
+
 	flockfile(stderr);
 	wipe();
 	fputs("swarmwitness: ", stderr);
-	vfprintf(stderr, fmt, ap);
+	put_text(n < 0 ? span_str("out of memory") : span_of(text, (size_t)n));
+	free(text);
 	fputc('\n', stderr);
 	fflush(stderr);
 	funlockfile(stderr);

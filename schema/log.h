@@ -1,6 +1,9 @@
 /*
  * Lines for operators, on standard error. Evidence never depends on them.
- * Hostile text is escaped by whoever writes it: log_safe does.
+ * Whatever text is put into one, it stays one line and moves no cursor: bytes
+ * that are no UTF-8, control characters and those that turn text around are
+ * written as \xNN. Text of strangers that must also be short, or that goes
+ * elsewhere, is escaped by log_safe.
  */
 #ifndef SCHEMA_LOG_H
 #define SCHEMA_LOG_H
