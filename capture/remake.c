@@ -135,14 +135,9 @@ static int read_file(struct remake *m, struct reading *reading,
     const char *path, const char *name, bool last)
 {
 	struct read_file f = { .file = name, .last = last };
-	struct source *src;
-	char *file;
+	struct source *src = source_of_case(path, name, NULL);
 	int rc;
 
-	if (asprintf(&file, "%s/%s", path, name) < 0)
-		log_die("out of memory for a replay");
-	src = source_open(file, NULL);
-	free(file);
 	if (!src)
 		return -1;
 	rc = reading_source(reading, src, &f, NULL);

@@ -301,14 +301,9 @@ static int hear_file(struct hear *h, struct reading *reading,
     const char *path, const struct saved *f)
 {
 	struct read_file rf = { .file = f->file };
-	struct source *src;
-	char *file;
+	struct source *src = source_of_case(path, f->file, NULL);
 	int rc;
 
-	if (asprintf(&file, "%s/%s", path, f->file) < 0)
-		log_die("out of memory for a replay");
-	src = source_open(file, NULL);
-	free(file);
 	if (!src)
 		return -1;
 	rc = reading_source(reading, src, &rf, NULL);

@@ -191,20 +191,18 @@ static int one_savefile(struct slice *s, const char *file, const char *sha256)
 	struct source_conf conf = { .digest = true, .copy = -1 };
 	struct source_item item = { .kind = SOURCE_WAIT };
 	struct source *src;
-	char *path = NULL, got[65];
+	char got[65];
 	uint64_t bytes;
 	int rc = 0;
 
 	/* A name that an altered ledger could point elsewhere. */
-	if (strncmp(file, "packets/", 8) != 0 || strchr(file + 8, '/') ||
-	    asprintf(&path, "%s/%s", s->conf->case_path, file) < 0) {
+	if (!casedir_is_savefile(file)) {
 		if (s->out)
 			fault(s, "evidence.db", "a `packets` record names no "
 			    "savefile of this case");
 		return 0;
 	}
-	src = access(path, F_OK) < 0 ? NULL : source_open(path, &conf);
-	free(path);
+	src = source_of_case(s->conf->case_path, file, &conf);
 	if (src == NULL) {
 		if (s->out)
 			fault(s, file, "the savefile cannot be read");

@@ -2,9 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "schema/casedir.h"
 #include "schema/log.h"
 
 #define HEADER 24u
@@ -235,6 +237,30 @@ struct source *source_open(const char *path, const struct source_conf *conf)
 		return NULL;
 	}
 	return source_of(fd, path, conf);
+}
+
+struct source *source_of_case(const char *case_path, const char *name,
+    const struct source_conf *conf)
+{
+	struct source *s = NULL;
+	char *path;
+	int fd;
+
+	if (!casedir_is_savefile(name)) {
+		log_warn("%s: \"%.200s\" is no savefile of this case", case_path,
+		    name);
+		return NULL;
+	}
+	if (asprintf(&path, "%s/%s", case_path, name) < 0)
+		log_die("out of memory");
+	fd = casedir_fd(path);
+	if (fd >= 0)
+		s = source_of(fd, path, conf);
+	else
+		log_warn("%s: %s", path, errno == EINVAL || errno == ELOOP ?
+		    "not a regular file" : strerror(errno));
+	free(path);
+	return s;
 }
 
 /* There is no more: of the file, or for now. */

@@ -64,6 +64,12 @@ struct source *source_open(const char *path, const struct source_conf *conf);
 struct source *source_of(int fd, const char *path,
     const struct source_conf *conf);
 
+/* The same for a savefile of a case, by the name that its `packets` record
+ * gives it: NULL, logged, also if that is not "packets/NAME" or what lies there
+ * is no regular file. */
+struct source *source_of_case(const char *case_path, const char *name,
+    const struct source_conf *conf);
+
 /* The next item; 0, or -1 (logged) when reading or copying failed. After END it
  * is END again. */
 int source_next(struct source *s, struct source_item *item);

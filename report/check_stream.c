@@ -10,6 +10,7 @@
 
 #include "capture/flow.h"
 #include "capture/packet.h"
+#include "capture/source.h"
 #include "schema/json.h"
 #include "schema/log.h"
 
@@ -199,12 +200,13 @@ static void on_datagram(void *ctx, const struct endpoint *from,
 	(void)at;
 }
 
-static bool read_packets(struct streams *x, const char *file)
+static bool read_packets(struct streams *x, const char *path)
 {
 	struct flow_sink sink = { .ctx = x, .open = on_open, .bytes = on_bytes,
 		.gap = on_gap, .differs = on_differs, .closed = on_closed,
 		.datagram = on_datagram };
-	struct source *src = source_open(file, NULL);
+	struct source *src = source_of_case(path, "packets/excerpt.pcap",
+	    NULL);
 	struct source_item item = { .kind = SOURCE_WAIT };
 	struct flows *f = flows_new(&sink);
 	int rc = 0;
@@ -252,7 +254,7 @@ void check_streams(struct check *c, sqlite3 *db, const char *path,
 		goto out;
 	find_targets(&x, db);
 	c->savefiles++;
-	if (!read_packets(&x, file))
+	if (!read_packets(&x, path))
 		check_tell(c, true, "packets/excerpt.pcap cannot be read");
 	for (size_t i = 0; i < x.n; i++) {
 		const struct target *t = &x.target[i];

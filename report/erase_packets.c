@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "capture/pcapout.h"
+#include "capture/source.h"
 #include "report/withhold.h"
 #include "schema/log.h"
 
@@ -42,7 +43,7 @@ static int find_senders(struct sifting *f)
 		    endpoint_parse_ip(span_str(ip), &at)) {
 			at.port = (uint16_t)sqlite3_column_int(s, 1);
 			/* A tracker's may be compressed on the wire. */
-			withhold_message(f->withhold, &at,
+			withhold_message(f->withhold, &at, -1,
 			    sqlite3_column_int(s, 3) ? (struct span){ 0 } :
 			    span_of(sqlite3_column_blob(s, 2),
 			    (size_t)sqlite3_column_bytes(s, 2)));
@@ -110,10 +111,10 @@ static void one_packet(struct sifting *f, const struct source_packet *k)
 	}
 }
 
-static int read_file(struct sifting *f, const char *path)
+static int read_file(struct sifting *f, const char *file)
 {
 	struct source_item item = { .kind = SOURCE_WAIT };
-	struct source *src = source_open(path, NULL);
+	struct source *src = source_of_case(f->x->e.path, file, NULL);
 	int rc = src ? 0 : -1;
 
 	while (rc == 0 && item.kind != SOURCE_END) {
@@ -160,7 +161,7 @@ static int rewrite(struct sifting *f, const char *file, const char *path)
 	f->pass = 2;
 	f->out = pcapout_open(hidden, f->mixed ? LINK_RAW : f->link);
 	if (f->out) {
-		rc = read_file(f, path);
+		rc = read_file(f, file);
 		if (pcapout_close(f->out, p->now, &p->bytes, &p->packets) < 0 ||
 		    casedir_digest(path, p->was, NULL) < 0)
 			rc = -1;
@@ -175,7 +176,7 @@ static int one_savefile(struct sifting *f, const char *file)
 	char *path;
 	int rc;
 
-	if (strncmp(file, "packets/", 8) != 0 || strchr(file + 8, '/') ||
+	if (!casedir_is_savefile(file) ||
 	    strlen(file) >= sizeof(f->x->file->file))
 		return 0;
 	path = path_of(f->x, file);
@@ -185,7 +186,7 @@ static int one_savefile(struct sifting *f, const char *file)
 	}
 	f->found = f->mixed = false;
 	f->drops = 0;
-	rc = read_file(f, path);
+	rc = read_file(f, file);
 	if (rc == 0 && f->pass == 1 && f->drops)
 		rc = rewrite(f, file, path);
 	free(path);
@@ -247,7 +248,7 @@ int erase_settle(struct erase *x)
 		const char *now = (const char *)sqlite3_column_text(s, 2);
 		char *path, *hidden, hex[65];
 
-		if (!file || !was || !now || strncmp(file, "packets/", 8) != 0)
+		if (!file || !was || !now || !casedir_is_savefile(file))
 			continue;
 		path = path_of(x, file);
 		hidden = hidden_of(x, file);

@@ -449,6 +449,10 @@ static int put_notes(const struct excerpt *e)
 			fprintf(f, "\n--witnesses: records in which other "
 			    "peers name this address are here, and bear those "
 			    "peers' addresses.\n");
+		if (e->all_packets)
+			fprintf(f, "\n--all-packets: all packets of the "
+			    "address are here, also those that carry other "
+			    "peers' addresses.\n");
 		if (e->uncovered)
 			fprintf(f, "\nThe case's last %" PRId64 " records are "
 			    "in no index yet; whether any is of this address "

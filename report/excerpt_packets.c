@@ -11,6 +11,7 @@
 #include "report/withhold.h"
 #include "schema/json.h"
 #include "schema/log.h"
+#include "wire/utppacket.h"
 
 struct cutting {
 	struct excerpt *e;
@@ -29,6 +30,13 @@ struct cutting {
 static bool is_me(const struct cutting *c, const struct endpoint *e)
 {
 	return endpoint_same_ip(e, &c->me);
+}
+
+/* Also where a detail is no JSON: then nothing is shown by halves. */
+static int failed(sqlite3 *db)
+{
+	log_warn("its packets cannot be chosen: %s", sqlite3_errmsg(db));
+	return -1;
 }
 
 /* --- conversations ------------------------------------------------------------- */
@@ -53,11 +61,10 @@ static int find_ports(struct cutting *c)
 	sqlite3_stmt *s = NULL;
 
 	if (sqlite3_prepare_v2(c->e->out, "SELECT kind = 'flow', port, "
-	    "json_extract(detail, '$.responder'), "
-	    "json_extract(detail, '$.transport') = 'utp', "
-	    "json_extract(detail, '$.initiator') FROM record WHERE "
-	    "conn = seq", -1, &s, NULL) != SQLITE_OK)
-		return -1;
+	    "detail ->> 'responder', detail ->> 'transport' = 'utp', "
+	    "detail ->> 'initiator' FROM record WHERE conn = seq", -1, &s,
+	    NULL) != SQLITE_OK)
+		return failed(c->e->out);
 	while (sqlite3_step(s) == SQLITE_ROW) {
 		uint16_t port = own_port(c, s);
 
@@ -65,28 +72,89 @@ static int find_ports(struct cutting *c)
 		if (sqlite3_column_int(s, 0))
 			c->flow[port] = true;
 	}
-	sqlite3_finalize(s);
-	return 0;
+	return sqlite3_finalize(s) == SQLITE_OK ? 0 : failed(c->e->out);
+}
+
+static void add_talk(struct cutting *c, const struct endpoint *from,
+    sqlite3_stmt *s, int bytes, int digest)
+{
+	const char *hex = (const char *)sqlite3_column_text(s, digest);
+	uint8_t sum[32];
+
+	if (sqlite3_column_type(s, bytes) == SQLITE_INTEGER &&
+	    sqlite3_column_int64(s, bytes) >= 0 && hex &&
+	    hex_read(span_str(hex), sum, sizeof(sum)))
+		withhold_talk(c->withhold, from, sqlite3_column_int64(s, 5),
+		    (uint64_t)sqlite3_column_int64(s, bytes), sum);
+}
+
+/* Bytes are shown only of conversations whose `closed` says, by a digest, which
+ * they are: other bytes of the same ports may be anything. */
+static int find_talks(struct cutting *c)
+{
+	sqlite3_stmt *s = NULL;
+	struct endpoint at;
+
+	if (sqlite3_prepare_v2(c->e->out, "SELECT o.kind = 'flow', o.port, "
+	    "o.detail ->> 'responder', NULL, o.detail ->> 'initiator', o.seq, "
+	    "r.detail ->> 'rx_bytes', r.detail ->> 'rx_sha256', "
+	    "r.detail ->> 'responder_bytes', r.detail ->> 'responder_sha256', "
+	    "r.detail ->> 'initiator_bytes', r.detail ->> 'initiator_sha256' "
+	    "FROM record AS r JOIN record AS o ON o.seq = r.conn WHERE "
+	    "r.kind = 'closed'", -1, &s, NULL) != SQLITE_OK)
+		return failed(c->e->out);
+	withhold_strict(c->withhold);
+	while (sqlite3_step(s) == SQLITE_ROW) {
+		if (sqlite3_column_int(s, 0) == 0) {
+			at = c->me;
+			at.port = own_port(c, s);
+			add_talk(c, &at, s, 6, 7);
+			continue;
+		}
+		for (int i = 2; i < 5; i += 2) {
+			const char *end = (const char *)
+			    sqlite3_column_text(s, i);
+
+			if (end && endpoint_parse(span_str(end), &at))
+				add_talk(c, &at, s, 6 + i, 7 + i);
+		}
+	}
+	return sqlite3_finalize(s) == SQLITE_OK ? 0 : failed(c->e->out);
+}
+
+/* The end that sent a record of a conversation. */
+static struct endpoint sender(const struct cutting *c, sqlite3_stmt *r)
+{
+	const char *ip = (const char *)sqlite3_column_text(r, 7);
+	struct endpoint at = c->me;
+
+	if (sqlite3_column_int(r, 0) && ip &&
+	    endpoint_parse_ip(span_str(ip), &at))
+		at.port = (uint16_t)sqlite3_column_int(r, 8);
+	else
+		at.port = own_port(c, r);
+	return at;
 }
 
 /* What the excerpt leaves out of conversations is left out of packets too. */
 static int find_withheld(struct cutting *c)
 {
 	sqlite3_stmt *s = NULL, *r = NULL;
+	int rc = 0;
 
 	if (sqlite3_prepare_v2(c->e->out, "SELECT DISTINCT seq FROM omitted "
 	    "WHERE what IN ('raw', 'record')", -1, &s, NULL) != SQLITE_OK)
-		return -1;
+		return failed(c->e->out);
 	if (sqlite3_prepare_v2(c->e->db, "SELECT o.kind = 'flow', "
-	    "o.port, json_extract(o.detail, '$.responder'), "
-	    "r.kind = 'malformed', json_extract(o.detail, '$.initiator'), "
-	    "w.bytes FROM record AS r JOIN record AS o ON "
-	    "o.seq = r.conn LEFT JOIN raw AS w ON w.seq = r.seq WHERE "
+	    "o.port, o.detail ->> 'responder', "
+	    "r.kind = 'malformed', o.detail ->> 'initiator', "
+	    "w.bytes, r.conn, r.ip, r.port FROM record AS r JOIN record AS o "
+	    "ON o.seq = r.conn LEFT JOIN raw AS w ON w.seq = r.seq WHERE "
 	    "r.seq = ?", -1, &r, NULL) != SQLITE_OK) {
 		sqlite3_finalize(s);
-		return -1;
+		return failed(c->e->db);
 	}
-	while (sqlite3_step(s) == SQLITE_ROW) {
+	while (rc == 0 && sqlite3_step(s) == SQLITE_ROW) {
 		sqlite3_bind_int64(r, 1, sqlite3_column_int64(s, 0));
 		if (sqlite3_step(r) == SQLITE_ROW) {
 			/* Of what is malformed only the beginning is kept. */
@@ -94,17 +162,18 @@ static int find_withheld(struct cutting *c)
 			    (struct span){ 0 } :
 			    span_of(sqlite3_column_blob(r, 5),
 			    (size_t)sqlite3_column_bytes(r, 5));
+			struct endpoint at = sender(c, r);
 
-			struct endpoint at = c->me;
-
-			at.port = own_port(c, r);
-			withhold_message(c->withhold, &at, raw);
+			withhold_message(c->withhold, &at,
+			    sqlite3_column_int64(r, 6), raw);
 		}
-		sqlite3_reset(r);
+		if (sqlite3_reset(r) != SQLITE_OK)
+			rc = failed(c->e->db);
 	}
-	sqlite3_finalize(s);
 	sqlite3_finalize(r);
-	return 0;
+	if (sqlite3_finalize(s) != SQLITE_OK && rc == 0)
+		rc = failed(c->e->out);
+	return rc;
 }
 
 /* --- packets --------------------------------------------------------------------- */
@@ -113,10 +182,10 @@ static int find_withheld(struct cutting *c)
 static const char *leaves_out(struct cutting *c, const struct packet *p)
 {
 	uint16_t port = is_me(c, &p->from) ? p->from.port : p->to.port;
-	struct endpoint own = c->me;
-	bool utp = p->kind == PACKET_UDP && c->utp[port];
+	struct utp_packet u;
+	bool utp = p->kind == PACKET_UDP && c->utp[port] &&
+	    utp_packet_plausible(p->payload, &u);
 
-	own.port = port;
 	if (c->e->all_packets)
 		return NULL;
 	if (p->kind != PACKET_TCP && !utp)
@@ -126,12 +195,12 @@ static const char *leaves_out(struct cutting *c, const struct packet *p)
 		    "a fragment, or no TCP or UDP: what it holds is not known";
 	if (p->kind == PACKET_TCP && !c->tcp[port])
 		return "of no conversation in the excerpt";
-	if (c->flow[port] && withhold_at(c->withhold, &own) && p->payload.n)
-		return "of an observed conversation that holds addresses of "
-		    "other peers";
-	if (is_me(c, &p->from) && withhold_is(c->withhold, p))
+	/* Of what we sent ourselves we know that it names nobody. */
+	if ((is_me(c, &p->from) || c->flow[port]) &&
+	    withhold_is(c->withhold, p))
 		return "it carries a message that can hold addresses of other "
-		    "peers, or may";
+		    "peers, or bytes that no record of a conversation shown "
+		    "accounts for";
 	return NULL;
 }
 
@@ -149,8 +218,7 @@ static int one_packet(struct cutting *c, const struct source_packet *k)
 		c->mixed = c->mixed || (c->found && c->link != k->link);
 		c->link = k->link;
 		c->found = true;
-		if (is_me(c, &p.from))
-			withhold_look(c->withhold, &p);
+		withhold_look(c->withhold, &p);
 		return 0;
 	}
 	why = leaves_out(c, &p);
@@ -167,18 +235,12 @@ static int one_packet(struct cutting *c, const struct source_packet *k)
 static int one_savefile(struct cutting *c, const char *file)
 {
 	struct source_item item = { .kind = SOURCE_WAIT };
-	struct source *src;
-	char *path;
+	struct source *src = source_of_case(c->e->path, file, NULL);
 	int rc = 0;
 
-	if (strncmp(file, "packets/", 8) != 0 || strchr(file + 8, '/'))
-		return 0;
-	if (asprintf(&path, "%s/%s", c->e->path, file) < 0)
-		log_die("out of memory");
-	src = access(path, R_OK) == 0 ? source_open(path, NULL) : NULL;
 	if (src == NULL && c->pass == 0)
-		log_warn("%s: the savefile cannot be read", path);
-	free(path);
+		log_warn("%s/%s: its packets are not in the excerpt",
+		    c->e->path, file);
 	while (src && rc == 0 && item.kind != SOURCE_END) {
 		rc = source_next(src, &item);
 		if (rc == 0 && item.kind == SOURCE_PACKET)
@@ -193,17 +255,18 @@ static int pass(struct cutting *c)
 	sqlite3_stmt *s = NULL;
 	int rc = 0;
 
-	if (sqlite3_prepare_v2(c->e->out, "SELECT seq, json_extract(detail, "
-	    "'$.file') FROM record WHERE kind = 'packets' ORDER BY seq", -1, &s,
-	    NULL) != SQLITE_OK)
-		return -1;
+	if (sqlite3_prepare_v2(c->e->out, "SELECT seq, detail ->> 'file' "
+	    "FROM record WHERE kind = 'packets' ORDER BY seq", -1, &s, NULL) !=
+	    SQLITE_OK)
+		return failed(c->e->out);
 	while (rc == 0 && sqlite3_step(s) == SQLITE_ROW) {
 		c->seq = sqlite3_column_int64(s, 0);
 		if (sqlite3_column_text(s, 1))
 			rc = one_savefile(c, (const char *)
 			    sqlite3_column_text(s, 1));
 	}
-	sqlite3_finalize(s);
+	if (sqlite3_finalize(s) != SQLITE_OK && rc == 0)
+		rc = failed(c->e->out);
 	return rc;
 }
 
@@ -242,7 +305,8 @@ int excerpt_packets(struct excerpt *e)
 	c->e = e;
 	endpoint_parse_ip(span_str(e->ip), &c->me);
 	c->withhold = withhold_new();
-	if (find_ports(c) == 0 && find_withheld(c) == 0 && pass(c) == 0)
+	if (find_ports(c) == 0 && find_talks(c) == 0 &&
+	    find_withheld(c) == 0 && pass(c) == 0)
 		rc = c->found ? write_out(c) : 0;
 	withhold_free(c->withhold);
 	free(c);

@@ -1,41 +1,17 @@
-#include "report/withhold.h"
+#include "report/withhold_part.h"
 
 #include <stdlib.h>
 
 #include "schema/log.h"
 
-#define STREAM_MOST (64u << 20)		/* bytes of one direction */
-#define ALL_MOST (256u << 20)		/* of all that are held */
+static unsigned bucket_of(const struct endpoint *e)
+{
+	unsigned h = e->port;
 
-struct message {
-	struct endpoint from;
-	struct span raw;	/* ours; p NULL: not known */
-	bool found;
-};
-
-struct range {
-	size_t from, to;
-};
-
-/* One direction of one connection. */
-struct stream {
-	struct endpoint from, to;
-	uint32_t base;		/* sequence number of its first byte */
-	uint8_t *bytes;
-	size_t n, room;
-	bool lost;		/* it cannot be put together: all of it */
-	struct range *hidden;
-	size_t hides;
-};
-
-struct withhold {
-	struct message *message;
-	size_t messages, message_room;
-	struct stream *stream;
-	size_t streams, stream_room;
-	size_t held;
-	bool again;		/* the second pass */
-};
+	for (size_t i = 0; i < sizeof(e->addr); i++)
+		h = h * 31 + e->addr[i];
+	return h % WITHHOLD_BUCKETS;
+}
 
 struct withhold *withhold_new(void)
 {
@@ -46,54 +22,101 @@ struct withhold *withhold_new(void)
 	return w;
 }
 
+static void end_free(struct end *e)
+{
+	for (struct message *m = e->message, *next; m; m = next) {
+		next = m->next;
+		free((void *)m->raw.p);
+		free(m);
+	}
+	for (struct talk *t = e->talk, *next; t; t = next) {
+		next = t->next;
+		free(t);
+	}
+	free(e);
+}
+
 void withhold_free(struct withhold *w)
 {
 	if (w == NULL)
 		return;
-	for (size_t i = 0; i < w->messages; i++)
-		free((void *)w->message[i].raw.p);
-	for (size_t i = 0; i < w->streams; i++) {
-		free(w->stream[i].bytes);
-		free(w->stream[i].hidden);
+	for (unsigned i = 0; i < WITHHOLD_BUCKETS; i++) {
+		for (struct end *e = w->end[i], *next; e; e = next) {
+			next = e->next;
+			end_free(e);
+		}
+		for (struct stream *s = w->stream[i], *next; s; s = next) {
+			next = s->next;
+			stream_free(s);
+		}
 	}
-	free(w->message);
-	free(w->stream);
 	free(w);
 }
 
-static void *grow(void *p, size_t n, size_t *room, size_t size)
+/* --- what is known ----------------------------------------------------------- */
+
+struct end *withhold_end(const struct withhold *w, const struct endpoint *at)
 {
-	if (n < *room)
-		return p;
-	*room = 2 * *room + 16;
-	p = realloc(p, *room * size);
-	if (p == NULL)
-		log_die("out of memory");
-	return p;
+	struct end *e = w->end[bucket_of(at)];
+
+	while (e && endpoint_cmp(&e->at, at) != 0)
+		e = e->next;
+	return e;
 }
 
-static void add_message(struct withhold *w, const struct endpoint *from,
-    struct span raw)
+static struct end *end_of(struct withhold *w, const struct endpoint *at)
 {
-	uint8_t *copy = NULL;
+	struct end *e = withhold_end(w, at), **bucket;
 
-	w->message = grow(w->message, w->messages, &w->message_room,
-	    sizeof(*w->message));
-	if (raw.p) {
-		copy = malloc(raw.n + 1);
-		if (copy == NULL)
-			log_die("out of memory");
+	if (e)
+		return e;
+	e = malloc(sizeof(*e));
+	if (e == NULL)
+		log_die("out of memory");
+	bucket = &w->end[bucket_of(at)];
+	*e = (struct end){ .next = *bucket, .at = *at };
+	return *bucket = e;
+}
+
+void withhold_strict(struct withhold *w)
+{
+	w->strict = true;
+}
+
+void withhold_talk(struct withhold *w, const struct endpoint *from,
+    int64_t conn, uint64_t n, const uint8_t sha256[32])
+{
+	struct end *e = end_of(w, from);
+	struct talk *t = malloc(sizeof(*t));
+
+	if (t == NULL)
+		log_die("out of memory");
+	*t = (struct talk){ .next = e->talk, .conn = conn, .n = n };
+	memcpy(t->sha256, sha256, sizeof(t->sha256));
+	e->talk = t;
+	w->strict = true;
+}
+
+static void add_message(struct end *e, int64_t conn, struct span raw)
+{
+	struct message *m = malloc(sizeof(*m));
+	uint8_t *copy = raw.p ? malloc(raw.n + 1) : NULL;
+
+	if (m == NULL || (raw.p && copy == NULL))
+		log_die("out of memory");
+	if (copy)
 		memcpy(copy, raw.p, raw.n);
-	}
-	w->message[w->messages++] = (struct message){ .from = *from,
+	*m = (struct message){ .next = e->message, .conn = conn,
 		.raw = span_of(copy, raw.n) };
+	e->message = m;
 }
 
 /* Messages that share a record need not be neighbours in the stream: each is
  * looked for by itself. */
 void withhold_message(struct withhold *w, const struct endpoint *from,
-    struct span raw)
+    int64_t conn, struct span raw)
 {
+	struct end *e = end_of(w, from);
 	size_t at = 0;
 
 	while (raw.p && raw.n - at >= 4) {
@@ -102,135 +125,72 @@ void withhold_message(struct withhold *w, const struct endpoint *from,
 
 		if (len == 0 || len > raw.n - at - 4)
 			break;
-		add_message(w, from, span_of(raw.p + at, len + 4));
+		add_message(e, conn, span_of(raw.p + at, len + 4));
 		at += len + 4;
 	}
 	if (raw.p == NULL || at != raw.n || raw.n == 0)
-		add_message(w, from, (struct span){ 0 });
+		add_message(e, conn, (struct span){ 0 });
 }
 
 bool withhold_at(const struct withhold *w, const struct endpoint *from)
 {
-	for (size_t i = 0; i < w->messages; i++)
-		if (endpoint_cmp(&w->message[i].from, from) == 0)
-			return true;
-	return false;
+	const struct end *e = withhold_end(w, from);
+
+	return e && e->message;
 }
 
-/* --- streams ----------------------------------------------------------------- */
+/* --- the passes -------------------------------------------------------------- */
 
-/* The newest of these two ends: a SYN with another number begins one more. In
- * both passes the same packets come in the same order, so the second finds, by
- * the number, what the first made. */
-static struct stream *stream_of(struct withhold *w, const struct packet *p)
+static struct stream *stream_for(struct withhold *w, struct end *e,
+    const struct packet *p)
 {
-	uint32_t base = p->flags & PACKET_SYN ? p->seq + 1 : p->seq;
-	struct stream *s = NULL;
-
-	for (size_t i = w->streams; i-- > 0 && s == NULL;) {
-		struct stream *k = &w->stream[i];
-
-		if (endpoint_cmp(&k->from, &p->from) != 0 ||
-		    endpoint_cmp(&k->to, &p->to) != 0)
-			continue;
-		if (p->flags & PACKET_SYN ? k->base == base :
-		    base - k->base < STREAM_MOST)
-			s = k;
-	}
-	if (s || w->again)
-		return s;
-	w->stream = grow(w->stream, w->streams, &w->stream_room,
-	    sizeof(*w->stream));
-	s = &w->stream[w->streams++];
-	*s = (struct stream){ .from = p->from, .to = p->to, .base = base };
-	/* Without a SYN what came before is not known. */
-	s->lost = (p->flags & PACKET_SYN) == 0;
-	return s;
+	if (p->kind != PACKET_TCP && !(w->strict && p->kind == PACKET_UDP))
+		return NULL;
+	return stream_of(w, e, p);
 }
 
 void withhold_look(struct withhold *w, const struct packet *p)
 {
-	struct stream *s;
-	size_t at, end;
+	struct end *e = withhold_end(w, &p->from);
+	struct stream *s = e && (e->message || w->strict) ?
+	    stream_for(w, e, p) : NULL;
 
-	if (p->kind != PACKET_TCP || !withhold_at(w, &p->from))
-		return;
-	s = stream_of(w, p);
-	if (p->payload.n == 0 || s->lost)
-		return;
-	at = p->flags & PACKET_SYN ? 0 : p->seq - s->base;
-	end = at + p->payload.n;
-	if (end > s->room) {
-		size_t room = 2 * end;
-
-		if (end > STREAM_MOST || w->held - s->room + room > ALL_MOST) {
-			s->lost = true;
-			return;
-		}
-		s->bytes = realloc(s->bytes, room);
-		if (s->bytes == NULL)
-			log_die("out of memory");
-		w->held += room - s->room;
-		s->room = room;
-	}
-	if (at > s->n)
-		memset(s->bytes + s->n, 0, at - s->n);
-	memcpy(s->bytes + at, p->payload.p, p->payload.n);
-	if (end > s->n)
-		s->n = end;
+	if (s)
+		stream_add(w, s, p);
 }
 
-static void hide(struct stream *s, size_t from, size_t n)
+/* Where a message that is to be hidden was not found: any stream that may have
+ * been its. */
+static void lose(struct withhold *w, const struct end *e,
+    const struct message *m)
 {
-	s->hidden = realloc(s->hidden, (s->hides + 1) * sizeof(*s->hidden));
-	if (s->hidden == NULL)
-		log_die("out of memory");
-	s->hidden[s->hides++] = (struct range){ from, from + n };
-}
-
-static void find_in(struct stream *s, struct message *m)
-{
-	const uint8_t *p = s->bytes, *hit;
-	size_t left = s->n;
-
-	while (left && (hit = memmem(p, left, m->raw.p, m->raw.n)) != NULL) {
-		hide(s, (size_t)(hit - s->bytes), m->raw.n);
-		m->found = true;
-		left -= (size_t)(hit - p) + 1;
-		p = hit + 1;
-	}
+	for (unsigned i = 0; i < WITHHOLD_BUCKETS; i++)
+		for (struct stream *s = w->stream[i]; s; s = s->next)
+			if (s->end == e && (m->conn < 0 || s->talk == NULL ||
+			    s->talk->conn == m->conn))
+				s->lost = true;
 }
 
 void withhold_find(struct withhold *w)
 {
-	for (size_t i = 0; i < w->messages; i++) {
-		struct message *m = &w->message[i];
-
-		for (size_t k = 0; m->raw.p && k < w->streams; k++)
-			if (endpoint_cmp(&w->stream[k].from, &m->from) == 0 &&
-			    !w->stream[k].lost)
-				find_in(&w->stream[k], m);
-		for (size_t k = 0; !m->found && k < w->streams; k++)
-			if (endpoint_cmp(&w->stream[k].from, &m->from) == 0)
-				w->stream[k].lost = true;
-	}
+	for (unsigned i = 0; i < WITHHOLD_BUCKETS; i++)
+		for (struct stream *s = w->stream[i]; s; s = s->next)
+			stream_settle(w, s);
+	for (unsigned i = 0; i < WITHHOLD_BUCKETS; i++)
+		for (struct end *e = w->end[i]; e; e = e->next)
+			for (struct message *m = e->message; m; m = m->next)
+				if (!m->found)
+					lose(w, e, m);
 	w->again = true;
 }
 
 bool withhold_is(struct withhold *w, const struct packet *p)
 {
-	const struct stream *s;
-	size_t at;
+	struct end *e = withhold_end(w, &p->from);
+	struct stream *s;
 
-	if (p->payload.n == 0 || !withhold_at(w, &p->from))
+	if (p->payload.n == 0 || (!w->strict && (!e || !e->message)))
 		return false;
-	s = p->kind == PACKET_TCP ? stream_of(w, p) : NULL;
-	if (s == NULL || s->lost)
-		return true;
-	at = p->flags & PACKET_SYN ? 0 : p->seq - s->base;
-	for (size_t i = 0; i < s->hides; i++)
-		if (at < s->hidden[i].to &&
-		    at + p->payload.n > s->hidden[i].from)
-			return true;
-	return false;
+	s = e ? stream_for(w, e, p) : NULL;
+	return s == NULL || stream_hides(w, s, p);
 }

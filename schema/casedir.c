@@ -268,10 +268,64 @@ int casedir_put_all(const struct casedir *c, const char *folder, size_t n,
 	return got < 0 ? -1 : 0;
 }
 
+/* No pipe is waited for; and none is read. */
+static int regular(const char *file, int flags)
+{
+	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | flags);
+	struct stat st;
+
+	if (fd >= 0 && (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))) {
+		close(fd);
+		errno = EINVAL;
+		return -1;
+	}
+	return fd;
+}
+
+int casedir_fd(const char *file)
+{
+	return regular(file, O_NOFOLLOW);
+}
+
+bool casedir_plain(const char *file)
+{
+	struct stat st;
+
+	return lstat(file, &st) < 0 ? errno == ENOENT : S_ISREG(st.st_mode);
+}
+
+ssize_t casedir_slurp(const char *file, void *buf, size_t room)
+{
+	int fd = casedir_fd(file), err;
+	size_t n = 0;
+	ssize_t got = 0;
+
+	if (fd < 0)
+		return -1;
+	while (n < room && (got = read(fd, (char *)buf + n, room - n)) != 0) {
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			break;
+		n += (size_t)got;
+	}
+	err = errno;
+	close(fd);
+	errno = err;
+	return got < 0 ? -1 : (ssize_t)n;
+}
+
+bool casedir_is_savefile(const char *name)
+{
+	return strncmp(name, "packets/", 8) == 0 && name[8] &&
+	    strcmp(name + 8, ".") != 0 && strcmp(name + 8, "..") != 0 &&
+	    strchr(name + 8, '/') == NULL;
+}
+
 int casedir_digest(const char *file, char hex[65], int64_t *bytes)
 {
 	static const size_t room = 1 << 16;
-	int fd = open(file, O_RDONLY | O_CLOEXEC);
+	int fd = regular(file, 0);
 	uint8_t *buf = malloc(room), sum[32];
 	int64_t all = 0;
 	SHA256_CTX ctx;
@@ -326,7 +380,7 @@ static bool beside(const char *db, const char *end)
 static bool locked(const char *path)
 {
 	char *file = join(path, ".lock");
-	int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	int fd = casedir_fd(file);
 	bool held = false;
 
 	if (fd >= 0) {
@@ -341,12 +395,13 @@ static bool locked(const char *path)
  * journal and 2 for WAL. */
 static enum state state_of(const char *path, const char *db)
 {
-	int fd = open(db, O_RDONLY | O_CLOEXEC);
+	int fd = casedir_fd(db);
 	uint8_t head[20];
 	ssize_t n;
 
 	if (fd < 0) {
-		log_warn("%s: %s", db, strerror(errno));
+		log_warn("%s: %s", db, errno == EINVAL || errno == ELOOP ?
+		    "not a regular file" : strerror(errno));
 		return CASE_NONE;
 	}
 	n = pread(fd, head, sizeof(head), 0);
@@ -446,6 +501,16 @@ static sqlite3 *open_as(const char *file, enum state state)
 	return NULL;
 }
 
+bool casedir_tables(sqlite3 *db, const char *schema)
+{
+	char sql[160];
+
+	snprintf(sql, sizeof(sql), "SELECT count(*) FROM %s.sqlite_schema "
+	    "WHERE type = 'view' OR (type = 'table' AND rootpage IS NOT NULL "
+	    "AND rootpage < 1)", schema);
+	return pragma_is(db, sql, 0);
+}
+
 sqlite3 *casedir_read(const char *path)
 {
 	char *file = join(path, "evidence.db");
@@ -461,6 +526,12 @@ sqlite3 *casedir_read(const char *path)
 	if (db && !pragma_is(db, "PRAGMA user_version", EVIDENCE_VERSION)) {
 		log_warn("%s: another version of the evidence format "
 		    "(user_version)", file);
+		sqlite3_close(db);
+		db = NULL;
+	}
+	if (db && !casedir_tables(db, "main")) {
+		log_warn("%s: a view or a virtual table is in it: none is in "
+		    "any case", file);
 		sqlite3_close(db);
 		db = NULL;
 	}

@@ -5,6 +5,7 @@
 #define SCHEMA_CASEDIR_H
 
 #include <sqlite3.h>
+#include <sys/types.h>
 
 #include "schema/note.h"
 
@@ -47,7 +48,25 @@ int casedir_put_all(const struct casedir *c, const char *folder, size_t n,
  */
 sqlite3 *casedir_read(const char *path);
 
-/* Hex SHA-256 of a file as it lies; -1 logged. bytes may be NULL. */
+/*
+ * Whoever made a case may have put anything into it: a pipe that never ends, a
+ * link to a file of the reader's. casedir_fd opens a file of one for reading, -1
+ * with errno set if it is not there, or is no regular file (EINVAL; a link:
+ * ELOOP). casedir_plain: whether it is one, or nothing is there at all, so that
+ * SQLite may be given its name. casedir_slurp reads at most room bytes of one;
+ * -1 with errno set.
+ */
+int casedir_fd(const char *file);
+bool casedir_plain(const char *file);
+ssize_t casedir_slurp(const char *file, void *buf, size_t room);
+/* Whether name is one that a `packets` record may give: "packets/NAME". */
+bool casedir_is_savefile(const char *name);
+
+/* False if schema ("main", "evidence") has a view or a virtual table, which a
+ * query could run into for ever: every table of ours is a plain one. */
+bool casedir_tables(sqlite3 *db, const char *schema);
+
+/* Hex SHA-256 of a regular file as it lies; -1 logged. bytes may be NULL. */
 int casedir_digest(const char *file, char hex[65], int64_t *bytes);
 
 #define EVIDENCE_APPLICATION_ID 0x53574531	/* "SWE1" */

@@ -4,7 +4,10 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include <openssl/sha.h>
+
 #include "report/withhold.h"
+#include "wire/utppacket.h"
 
 #define PEX "\0\0\0\7\24\1secre"	/* length 7, five letters */
 
@@ -38,7 +41,7 @@ static struct withhold *hiding(const char *raw, size_t n)
 {
 	struct withhold *w = withhold_new();
 
-	withhold_message(w, &me, span_of(raw, n));
+	withhold_message(w, &me, -1, span_of(raw, n));
 	return w;
 }
 
@@ -106,12 +109,107 @@ static void more_than_one(void **state)
 	assert_string_equal(ask(hiding(PEX, 11), twice, 4), "...x");
 }
 
+/* Strict: what no conversation is proved to have carried is not shown. */
+static struct withhold *talking(const char *bytes, size_t n, const char *raw,
+    size_t raw_n)
+{
+	struct withhold *w = withhold_new();
+	uint8_t sum[32];
+
+	SHA256((const uint8_t *)bytes, n, sum);
+	withhold_talk(w, &me, 7, n, sum);
+	if (raw)
+		withhold_message(w, &me, 7, span_of(raw, raw_n));
+	return w;
+}
+
+static void what_nobody_accounts_for(void **state)
+{
+	const struct packet stream[] = { tcp(99, "", 0, PACKET_SYN),
+		tcp(100, "hello", 5, PACKET_ACK),
+		tcp(105, PEX, 11, PACKET_ACK),
+		tcp(116, "end", 3, PACKET_ACK),
+		tcp(119, "unread", 6, PACKET_ACK),
+		tcp(119, "", 0, PACKET_ACK | PACKET_FIN) };
+	const struct packet mixed[] = { tcp(99, "", 0, PACKET_SYN),
+		tcp(105, PEX "end", 14, PACKET_ACK),	/* early */
+		tcp(100, "hello", 5, PACKET_ACK),
+		tcp(100, "HELLO", 5, PACKET_ACK),	/* again, and other */
+		tcp(100, "hello", 5, PACKET_ACK) };
+	const struct packet over[] = { tcp(99, "", 0, PACKET_SYN),
+		tcp(100, "hel", 3, PACKET_ACK),
+		tcp(103, "lo, and", 7, PACKET_ACK),
+		tcp(900000009, "", 0, PACKET_SYN),
+		tcp(900000010, "hello", 5, PACKET_ACK) };
+	struct withhold *w = withhold_new();
+
+	(void)state;
+	assert_string_equal(ask(talking("hello" PEX "end", 19, PEX, 11),
+	    stream, 6), "..x.x.");
+	/* It is not found, though it should be: all of the conversation. */
+	assert_string_equal(ask(talking("hello" PEX "end", 19, "\0\0\0\1q", 5),
+	    stream, 6), ".xxxx.");
+	/* Other bytes than it read; less than it read; nothing at all. */
+	assert_string_equal(ask(talking("hallo", 5, NULL, 0), stream, 6),
+	    ".xxxx.");
+	assert_string_equal(ask(talking("hello" PEX "end, and more", 29, NULL,
+	    0), stream, 6), ".xxxx.");
+	withhold_strict(w);
+	assert_string_equal(ask(w, stream, 6), ".xxxx.");
+	/* A segment that is read in part; the next of the same ports. */
+	assert_string_equal(ask(talking("hello", 5, NULL, 0), over, 3), "..x");
+	assert_string_equal(ask(talking("hello", 5, NULL, 0), over, 5),
+	    ".xx..");
+	assert_string_equal(ask(talking("hello, and", 10, NULL, 0), over, 5),
+	    "....x");
+	/* What comes again is held against what came first, or withheld. */
+	assert_string_equal(ask(talking("hello" PEX "en", 18, PEX, 11), mixed,
+	    5), ".x.x.");
+	assert_string_equal(ask(talking("hello" PEX "end", 19, PEX, 11), mixed,
+	    5), ".x.xx");
+}
+
+static struct packet utp(unsigned type, uint16_t seq, const char *p, size_t n,
+    uint8_t out[64])
+{
+	struct utp_packet u = { .type = (enum utp_type)type, .conn_id = 77,
+		.seq = seq, .close_reason = -1 };
+	size_t at = utp_packet_put(out, 64, &u);
+
+	memcpy(out + at, p, n);
+	return (struct packet){ .kind = PACKET_UDP, .from = me, .to = us,
+		.payload = span_of(out, at + n) };
+}
+
+static void over_utp(void **state)
+{
+	uint8_t b[7][64];
+	const struct packet stream[] = { utp(UTP_ST_STATE, 65534, "", 0, b[0]),
+		utp(UTP_ST_DATA, 65534, "hello", 5, b[1]),
+		utp(UTP_ST_DATA, 0, "end", 3, b[2]),	/* early */
+		utp(UTP_ST_DATA, 65535, PEX, 11, b[3]),
+		utp(UTP_ST_DATA, 0, "end", 3, b[4]),	/* again */
+		utp(UTP_ST_DATA, 1, "unread", 6, b[5]),
+		{ .kind = PACKET_UDP, .from = me, .to = us,
+		    .payload = span_of("d1:ad2:id20:", 12) } };
+
+	(void)state;
+	assert_string_equal(ask(talking("hello" PEX "end", 19, PEX, 11),
+	    stream, 7), "...x.xx");
+	assert_string_equal(ask(talking("hello", 5, NULL, 0), stream, 7),
+	    "..xxxxx");
+	assert_string_equal(ask(talking("hallo", 5, NULL, 0), stream, 7),
+	    ".xxxxxx");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(where_it_is),
 		cmocka_unit_test(where_it_cannot_be_found),
 		cmocka_unit_test(more_than_one),
+		cmocka_unit_test(what_nobody_accounts_for),
+		cmocka_unit_test(over_utp),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
