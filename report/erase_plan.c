@@ -120,9 +120,12 @@ static int find_mentions(struct erase *x)
 {
 	sqlite3_stmt *s = NULL;
 
-	if (sqlite3_prepare_v2(x->e.db, "SELECT seq, detail, kind, "
+	/* Only the text of an IPv6 address has letters. */
+	if (sqlite3_prepare_v2(x->e.db, strchr(x->e.ip, ':') ? "SELECT seq, "
+	    "detail, kind, conn IS NOT NULL, ip IS NOT NULL FROM record WHERE "
+	    "instr(lower(detail), ?1)" : "SELECT seq, detail, kind, "
 	    "conn IS NOT NULL, ip IS NOT NULL FROM record WHERE "
-	    "instr(lower(detail), ?1)", -1, &s, NULL) != SQLITE_OK)
+	    "instr(detail, ?1)", -1, &s, NULL) != SQLITE_OK)
 		return sql_fails(x);
 	sqlite3_bind_text(s, 1, x->e.ip, -1, SQLITE_STATIC);
 	while (sqlite3_step(s) == SQLITE_ROW) {
@@ -273,57 +276,82 @@ static bool has_list(const struct erase *x, int64_t seq, const char *subject)
 	return has;
 }
 
-static void end_list(struct erase *x, int64_t seq, const char *subject,
-    struct seqs *list, bool *hit)
+static void add_list(struct erase *x, int64_t seq, const char *subject,
+    char *seqs)
 {
-	if (*hit && subject[0] && !goes(x, seq, subject) &&
-	    !has_list(x, seq, subject)) {
-		struct erase_list *l;
+	struct erase_list *l;
 
-		if (x->lists == x->lists_room) {
-			x->lists_room = 2 * x->lists_room + 64;
-			x->list = realloc(x->list,
-			    x->lists_room * sizeof(*x->list));
-			if (x->list == NULL)
-				log_die("out of memory");
-		}
-		l = &x->list[x->lists++];
-		l->seq = seq;
-		memcpy(l->subject, subject, sizeof(l->subject));
-		l->seqs = seqs_text(list);
+	if (x->lists == x->lists_room) {
+		x->lists_room = 2 * x->lists_room + 64;
+		x->list = realloc(x->list, x->lists_room * sizeof(*x->list));
+		if (x->list == NULL)
+			log_die("out of memory");
 	}
-	list->n = 0;
-	*hit = false;
+	l = &x->list[x->lists++];
+	l->seq = seq;
+	memcpy(l->subject, subject, sizeof(l->subject));
+	l->seqs = seqs;
+}
+
+/* Of a narrowed erasure the address's own subjects stay. */
+static void plan_own(struct erase *x, const struct index_said *said)
+{
+	for (size_t i = 0; i < x->e.subjects; i++) {
+		const struct excerpt_subject *s = &x->e.subject[i];
+		char *seqs;
+
+		if (s->seq != said->seq || !s->seqs || goes(x, s->seq,
+		    s->subject) || has_list(x, s->seq, s->subject))
+			continue;
+		seqs = strdup(s->seqs);
+		if (seqs == NULL)
+			log_die("out of memory");
+		add_list(x, s->seq, s->subject, seqs);
+	}
+}
+
+/* What goes of an index's records, and whose it is. */
+static int gather(const struct erase *x, const struct index_said *said,
+    struct indexer *pairs)
+{
+	const int64_t *seq = x->records.seq;
+	size_t n = x->records.n;
+	int got = 0;
+
+	for (size_t i = 0, k; i < n && got == 0; i = k) {
+		for (k = i + 1; k < n && seq[k] == seq[k - 1] + 1 &&
+		    seq[k] != said->to && seq[k] != said->from; k++)
+			;
+		if (seq[i] >= said->from && seq[i] < said->to)
+			got = indexer_read(pairs, seq[i], seq[k - 1] + 1);
+	}
+	return got == 0 ? indexer_rewind(pairs) : got;
 }
 
 /* Whose lists hold, besides, what goes, or lose a line of named. */
 static int plan_lists(struct erase *x, const struct index_said *said)
 {
 	struct indexer *pairs = indexer_new(NULL, x->e.db);
-	char subject[SUBJECT_MAX] = "";
-	struct seqs list = { 0 };
-	struct index_pair p;
-	bool hit = false, bad = false, own;
-	int got = -1;
+	char subject[SUBJECT_MAX] = "", *seqs;
 	size_t n = strlen(x->e.ip);
+	struct index_pair p;
+	bool bad = false;
+	int got = gather(x, said, pairs);
 
-	if (indexer_read(pairs, said->from, said->to) == 0 &&
-	    indexer_rewind(pairs) == 0) {
-		while (indexer_next(pairs, &p, &bad)) {
-			if (strcmp(p.subject, subject) != 0)
-				end_list(x, said->seq, subject, &list, &hit);
-			memcpy(subject, p.subject, sizeof(subject));
-			own = strncmp(p.subject, x->e.ip, n) == 0 &&
-			    p.subject[n] == '|';
-			seqs_add(&list, p.seq);
-			hit = hit || seqs_has(&x->records, p.seq) || own;
-		}
-		end_list(x, said->seq, subject, &list, &hit);
-		got = bad ? -1 : 0;
+	plan_own(x, said);
+	while (got == 0 && indexer_next(pairs, &p, &bad)) {
+		if (strcmp(p.subject, subject) == 0)
+			continue;
+		memcpy(subject, p.subject, sizeof(subject));
+		if ((strncmp(subject, x->e.ip, n) == 0 && subject[n] == '|') ||
+		    has_list(x, said->seq, subject))
+			continue;
+		got = excerpt_list(&x->e, said, subject, &seqs);
+		if (got == 0 && seqs)
+			add_list(x, said->seq, subject, seqs);
 	}
-	seqs_free(&list);
 	indexer_free(pairs);
-	return got;
+	return bad ? -1 : got;
 }
 
 static bool touched(const struct erase *x, const struct index_said *said)

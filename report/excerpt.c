@@ -163,6 +163,7 @@ void excerpt_close_case(struct excerpt *e)
 	sqlite3_finalize(e->known);
 	sqlite3_close(e->db);
 	sqlite3_close(e->out);
+	sqlite3_close(e->lists);
 	for (size_t i = 0; i < e->subjects; i++) {
 		free(e->subject[i].seqs);
 		free(e->subject[i].path);
@@ -175,7 +176,7 @@ void excerpt_close_case(struct excerpt *e)
 	seqs_free(&e->context);
 	e->tree = NULL;
 	e->known = NULL;
-	e->db = e->out = NULL;
+	e->db = e->out = e->lists = NULL;
 	e->subject = NULL;
 	e->index = NULL;
 	e->allowed = NULL;

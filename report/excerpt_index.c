@@ -257,6 +257,34 @@ static int find_lists(struct excerpt *e)
 	return got < 0 ? -1 : 0;
 }
 
+int excerpt_list(struct excerpt *e, const struct index_said *said,
+    const char *subject, char **out)
+{
+	struct excerpt_subject s = { .seq = said->seq };
+	bool proved = false;
+
+	memcpy(s.subject, subject, sizeof(s.subject));
+	for (int i = 0; i < 2 && !proved; i++) {
+		if (i && make_again(e, said) < 0)
+			return -1;
+		if (e->lists == NULL)
+			e->lists = indexfile_read(shelf(e));
+		proved = e->lists && prove(e, e->lists, said, &s);
+		if (proved)
+			break;
+		forget(&s);
+		sqlite3_close(e->lists);
+		e->lists = NULL;
+	}
+	*out = s.seqs;
+	free(s.path);
+	if (proved)
+		return 0;
+	log_warn("%s: the list of a subject of index record %" PRId64
+	    " cannot be proved; run verify", e->path, said->seq);
+	return -1;
+}
+
 /* --- the records ------------------------------------------------------------ */
 
 /* What came after the newest index: about the run, or of nobody shown. */

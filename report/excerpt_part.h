@@ -33,6 +33,7 @@ struct excerpt {
 	int64_t size;
 	int64_t to;			/* the newest index covers up to here */
 	struct treeread *tree;
+	sqlite3 *lists;			/* index.db, once excerpt_list asked */
 	/* Found. */
 	struct excerpt_subject *subject;
 	size_t subjects, subjects_room;
@@ -55,6 +56,11 @@ int excerpt_open_case(struct excerpt *e);
 void excerpt_close_case(struct excerpt *e);	/* twice is no harm */
 /* Finds subject, index, common, mine, context. -1 logged. */
 int excerpt_find(struct excerpt *e);
+
+/* The list of any subject of an index, proved against its root: *out is NULL if
+ * the index does not have it, else to be freed. -1 logged. */
+int excerpt_list(struct excerpt *e, const struct index_said *said,
+    const char *subject, char **out);
 
 /* --- what may be shown ------------------------------------------------------ */
 

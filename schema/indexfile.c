@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "schema/casedir.h"
 #include "schema/log.h"
 
 #define VERSION 1
@@ -51,6 +52,16 @@ static uint8_t *grow(struct bytes *b, size_t n)
 	return b->p + b->n - n;
 }
 
+static void put_node(struct bytes *b, const struct sparse_node *n)
+{
+	uint8_t *p = grow(b, NODE);
+
+	for (int k = 0; k < 8; k++)
+		p[k] = (uint8_t)(n->key >> (56 - 8 * k));
+	p[8] = (uint8_t)n->depth;
+	memcpy(p + 9, n->hash.b, 32);
+}
+
 static char *path_of(const char *case_path)
 {
 	char *file;
@@ -78,7 +89,7 @@ static bool ready(struct indexfile *f, const char *file)
 {
 	char drop[160];
 
-	if (sqlite3_open_v2(file, &f->db, SQLITE_OPEN_READWRITE |
+	if (!casedir_plain(file) || sqlite3_open_v2(file, &f->db, SQLITE_OPEN_READWRITE |
 	    SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
 		return false;
 	sqlite3_busy_timeout(f->db, 60000);
@@ -190,7 +201,6 @@ void indexfile_node(void *ctx, const struct sparse_node *n)
 {
 	struct indexfile *f = ctx;
 	int64_t part = (int64_t)(n->key >> (SPARSE_DEPTH - FLOOR));
-	uint8_t *p;
 
 	put_list(f);
 	if (n->depth < FLOOR) {
@@ -204,11 +214,7 @@ void indexfile_node(void *ctx, const struct sparse_node *n)
 		sparse_init(&f->tree, &f->empty);
 	}
 	sparse_put(&f->tree, n);
-	p = grow(&f->bytes, NODE);
-	for (int k = 0; k < 8; k++)
-		p[k] = (uint8_t)(n->key >> (56 - 8 * k));
-	p[8] = (uint8_t)n->depth;
-	memcpy(p + 9, n->hash.b, 32);
+	put_node(&f->bytes, n);
 }
 
 void indexfile_end(struct indexfile *f, bool keep)
@@ -237,7 +243,8 @@ sqlite3 *indexfile_read(const char *case_path)
 	char *file = path_of(case_path);
 	sqlite3 *db = NULL;
 
-	if (sqlite3_open_v2(file, &db, SQLITE_OPEN_READONLY, NULL) !=
+	if (!casedir_plain(file) ||
+	    sqlite3_open_v2(file, &db, SQLITE_OPEN_READONLY, NULL) !=
 	    SQLITE_OK || version(db) != VERSION) {
 		sqlite3_close(db);
 		db = NULL;
@@ -281,6 +288,10 @@ int indexfile_list(sqlite3 *file, int64_t seq, const char *subject,
 		shift += 7;
 		if (p[i] & 128)
 			continue;
+		if (v > (uint64_t)(INT64_MAX - last)) {
+			sqlite3_finalize(s);
+			return -1;
+		}
 		last += (int64_t)v;
 		seqs_add(out, last);
 		v = 0;
@@ -377,5 +388,125 @@ out:
 	sqlite3_finalize(s);
 	free(nodes);
 	free(e);
+	return got;
+}
+
+/* --- forgetting ------------------------------------------------------------ */
+
+static bool below(const struct sparse_node *n, const struct sparse_node *top)
+{
+	return n->depth >= top->depth &&
+	    (n->key ^ top->key) >> (SPARSE_DEPTH - top->depth) == 0;
+}
+
+/* One node stands for all that its part has below it. */
+static int replace(sqlite3_stmt *get, sqlite3_stmt *set, int64_t seq,
+    const struct sparse_node *top)
+{
+	struct sparse_node *nodes = NULL;
+	struct bytes b = { 0 };
+	size_t n = 0, i = 0;
+	int got = -1;
+
+	if (top->depth < FLOOR)
+		return -1;
+	sqlite3_bind_int64(get, 1, seq);
+	sqlite3_bind_int64(get, 2, (int64_t)(top->key >>
+	    (SPARSE_DEPTH - FLOOR)));
+	if (sqlite3_step(get) == SQLITE_ROW &&
+	    part_nodes(get, &nodes, &n) == 0) {
+		for (; i < n && nodes[i].key < top->key &&
+		    !below(&nodes[i], top); i++)
+			put_node(&b, &nodes[i]);
+		put_node(&b, top);
+		for (; i < n; i++)
+			if (!below(&nodes[i], top))
+				put_node(&b, &nodes[i]);
+		sqlite3_bind_int64(set, 1, seq);
+		sqlite3_bind_int64(set, 2, (int64_t)(top->key >>
+		    (SPARSE_DEPTH - FLOOR)));
+		sqlite3_bind_blob64(set, 3, b.p, b.n, SQLITE_STATIC);
+		got = sqlite3_step(set) == SQLITE_DONE ? 0 : -1;
+		sqlite3_reset(set);
+	}
+	sqlite3_reset(get);
+	free(nodes);
+	free(b.p);
+	return got;
+}
+
+static int replace_all(sqlite3 *db)
+{
+	sqlite3_stmt *gone = NULL, *get = NULL, *set = NULL;
+	struct sparse_node n;
+	int got = -1;
+
+	if (sqlite3_prepare_v2(db, "SELECT g.seq, g.n, g.hash FROM e.gone AS g "
+	    "WHERE g.what = 'subject' AND g.seq IN (SELECT seq FROM part)", -1,
+	    &gone, NULL) == SQLITE_OK && sqlite3_prepare_v2(db, "SELECT nodes "
+	    "FROM part WHERE seq = ? AND part = ?", -1, &get, NULL) ==
+	    SQLITE_OK && sqlite3_prepare_v2(db, "UPDATE part SET nodes = ?3 "
+	    "WHERE seq = ?1 AND part = ?2", -1, &set, NULL) == SQLITE_OK)
+		got = 0;
+	while (got == 0 && sqlite3_step(gone) == SQLITE_ROW) {
+		if (!sparse_place(sqlite3_column_int64(gone, 1), &n) ||
+		    sqlite3_column_bytes(gone, 2) != (int)sizeof(n.hash)) {
+			got = -1;
+			break;
+		}
+		memcpy(n.hash.b, sqlite3_column_blob(gone, 2),
+		    sizeof(n.hash));
+		got = replace(get, set, sqlite3_column_int64(gone, 0), &n);
+	}
+	sqlite3_finalize(set);
+	sqlite3_finalize(get);
+	return sqlite3_finalize(gone) == SQLITE_OK ? got : -1;
+}
+
+static int attach(sqlite3 *db, const char *case_path)
+{
+	sqlite3_stmt *s = NULL;
+	char *file;
+	int got = -1;
+
+	if (asprintf(&file, "%s/evidence.db", case_path) < 0)
+		log_die("out of memory");
+	if (sqlite3_prepare_v2(db, "ATTACH ? AS e", -1, &s, NULL) ==
+	    SQLITE_OK) {
+		sqlite3_bind_text(s, 1, file, -1, SQLITE_STATIC);
+		got = sqlite3_step(s) == SQLITE_DONE ? 0 : -1;
+	}
+	sqlite3_finalize(s);
+	free(file);
+	return got;
+}
+
+int indexfile_forget(const char *case_path)
+{
+	static const char sql[] = "PRAGMA secure_delete = on;"
+	    "BEGIN IMMEDIATE;"
+	    "DELETE FROM list WHERE subject <> '' AND NOT EXISTS (SELECT 1 "
+	    "FROM e.subject AS s WHERE s.seq = list.seq AND "
+	    "s.subject = list.subject)";
+	char *file = path_of(case_path);
+	sqlite3 *db = NULL;
+	int got = -1;
+
+	if (access(file, F_OK) < 0) {
+		free(file);
+		return 0;
+	}
+	if (casedir_plain(file) && sqlite3_open_v2(file, &db,
+	    SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK &&
+	    sqlite3_busy_timeout(db, 60000) == SQLITE_OK &&
+	    sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL) ==
+	    SQLITE_OK && version(db) == VERSION &&
+	    casedir_tables(db, "main") && attach(db, case_path) == 0 &&
+	    sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK &&
+	    replace_all(db) == 0 &&
+	    sqlite3_exec(db, "COMMIT", NULL, NULL, NULL) == SQLITE_OK)
+		got = 0;
+	sqlite3_close(db);
+	free(file);
 	return got;
 }
