@@ -8,6 +8,7 @@
 
 #include "report/check_stream.h"
 #include "report/check_subject.h"
+#include "schema/casedir.h"
 #include "schema/index.h"
 #include "schema/json.h"
 #include "schema/log.h"
@@ -83,17 +84,12 @@ static const char *signed_by(struct check *c, sqlite3 *db, struct span note)
 static void check_txt(struct check *c, const char *path, struct span note)
 {
 	char *file, now[NOTE_MAX + 1];
-	size_t n = 0;
-	FILE *f;
+	ssize_t n;
 
 	if (asprintf(&file, "%s/checkpoint.txt", path) < 0)
 		log_die("out of memory");
-	f = fopen(file, "rb");
-	if (f) {
-		n = fread(now, 1, sizeof(now), f);
-		fclose(f);
-	}
-	if (!span_eq(span_of(now, n), note))
+	n = casedir_slurp(file, now, sizeof(now));
+	if (n < 0 || !span_eq(span_of(now, (size_t)n), note))
 		check_tell(c, true, "checkpoint.txt is not the checkpoint");
 	free(file);
 }

@@ -33,13 +33,15 @@ static void check_savefile(struct check *c, sqlite3 *db, const char *path,
 	char *file, hex[65], now[65], was[65];
 	int64_t bytes = 0, now_bytes;
 
-	if (!name || !stated || strstr(name, "..") ||
-	    strncmp(name, "packets/", 8) != 0) {
+	if (!name || !stated || !casedir_is_savefile(name)) {
 		check_wrong(c, seq, "its file is not in packets/");
 		return;
 	}
 	file = file_of(path, name, "");
-	if (casedir_digest(file, hex, &bytes) < 0)
+	if (!casedir_plain(file))
+		check_tell(c, true, "%s (record %" PRId64 "): is a link or no "
+		    "file", name, seq);
+	else if (casedir_digest(file, hex, &bytes) < 0)
 		check_tell(c, true, "%s (record %" PRId64 "): cannot be read",
 		    name, seq);
 	else if (c->erasures &&
@@ -122,7 +124,8 @@ static void check_torrents(struct check *c, sqlite3 *db, const char *path)
 		char *file = file_of(path, name, ""), hex[65];
 
 		if (access(file, F_OK) == 0 &&
-		    (casedir_digest(file, hex, NULL) < 0 ||
+		    (!casedir_plain(file) ||
+		    casedir_digest(file, hex, NULL) < 0 ||
 		    strcmp(hex, text(s, 2)) != 0))
 			check_tell(c, true, "%s: is not what record %lld "
 			    "recorded", name,

@@ -322,16 +322,12 @@ static int read_seal(struct facts *c, bool whole)
 {
 	char *file;
 	unsigned char head[20] = { 0 };
-	FILE *f;
 	int r = 0;
 
 	if (asprintf(&file, "%s/evidence.db", c->path) < 0)
 		log_die("out of memory");
-	f = fopen(file, "rbe");
-	if (f && fread(head, 1, sizeof(head), f) == sizeof(head))
+	if (casedir_slurp(file, head, sizeof(head)) == sizeof(head))
 		c->sealed = head[18] == 1;
-	if (f)
-		fclose(f);
 	if (c->sealed && whole)
 		r = casedir_digest(file, c->digest, NULL);
 	free(file);

@@ -103,13 +103,8 @@ static void read_file(struct frames *f, const struct facts *c,
     const struct endpoint *who, uint32_t file)
 {
 	struct source_item item;
-	struct source *s;
-	char *path;
+	struct source *s = source_of_case(c->path, f->file[file], NULL);
 
-	if (asprintf(&path, "%s/%s", c->path, f->file[file]) < 0)
-		log_die("out of memory");
-	s = source_open(path, NULL);
-	free(path);
 	if (s == NULL) {
 		f->unread++;
 		return;

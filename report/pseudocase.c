@@ -162,13 +162,9 @@ done:
 static bool sealed(const char *file)
 {
 	unsigned char head[20] = { 0 };
-	FILE *f = fopen(file, "rbe");
-	bool is = f && fread(head, 1, sizeof(head), f) == sizeof(head) &&
-	    head[18] == 1;
 
-	if (f)
-		fclose(f);
-	return is;
+	return casedir_slurp(file, head, sizeof(head)) == sizeof(head) &&
+	    head[18] == 1;
 }
 
 static char *beside(const char *folder, const char *name)

@@ -142,8 +142,9 @@ static int attach(sqlite3 *db, const char *file)
 	char *wal = text("%s-wal", file);
 	int r;
 
-	if (access(file, R_OK) < 0) {
-		log_warn("%s: %s", file, strerror(errno));
+	if (access(file, R_OK) < 0 || !casedir_plain(file)) {
+		log_warn("%s: %s", file, casedir_plain(file) ?
+		    strerror(errno) : "not a regular file");
 		free(wal);
 		return -1;
 	}
@@ -164,6 +165,11 @@ static int attach(sqlite3 *db, const char *file)
 		log_warn("%s: evidence format %d, this program reads %d", file,
 		    (int)number(db, "PRAGMA evidence.user_version", 0),
 		    EVIDENCE_VERSION);
+		return -1;
+	}
+	if (!casedir_tables(db, "evidence")) {
+		log_warn("%s: a view or a virtual table is in it: none is in "
+		    "any case", file);
 		return -1;
 	}
 	return 0;
@@ -242,6 +248,8 @@ static bool stale(sqlite3 *db)
 	sqlite3_stmt *st = NULL;
 	bool same = false;
 
+	if (!casedir_tables(db, "main"))
+		return true;
 	if (sqlite3_prepare_v2(db, sql, -1, &st, NULL) == SQLITE_OK) {
 		sqlite3_bind_text(st, 1, script_digest(), -1, SQLITE_STATIC);
 		same = sqlite3_step(st) == SQLITE_ROW &&
@@ -316,8 +324,13 @@ static sqlite3 *update(const char *case_path, bool small)
 {
 	char *file = text("%s/derived.db", case_path);
 	char *evidence = text("%s/evidence.db", case_path);
-	sqlite3 *db = open_with(file, evidence, small);
+	sqlite3 *db = NULL;
 
+	/* What stands in for it could be a database of the reader's. */
+	if (casedir_plain(file))
+		db = open_with(file, evidence, small);
+	else
+		log_warn("%s: not a regular file", file);
 	if (db && stale(db) && reset(db)) {
 		sqlite3_close(db);
 		db = NULL;
@@ -354,7 +367,8 @@ int derive_update_small(const char *case_path)
 static bool writable(const char *case_path)
 {
 	char *file = text("%s/derived.db", case_path);
-	int fd = open(file, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	int fd = casedir_plain(file) ? open(file, O_RDWR | O_CREAT |
+	    O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
 
 	if (fd >= 0)
 		close(fd);
@@ -467,10 +481,15 @@ enum derived derive_check(const char *case_path, char *why, size_t n)
 
 	if (access(file, F_OK) < 0) {
 		r = DERIVED_NONE;
+	} else if (!casedir_plain(file)) {
+		snprintf(why, n, "it is not a regular file");
 	} else if (!empty(wal)) {	/* opening it would change the case */
 		snprintf(why, n, "a run is writing, or was cut short");
 	} else if ((found = open_found(file, evidence)) == NULL) {
 		snprintf(why, n, "it cannot be opened");
+	} else if (!casedir_tables(found, "main")) {
+		snprintf(why, n, "a view or a virtual table stands in it");
+		r = DERIVED_OTHER;
 	} else if (stale(found)) {
 		r = DERIVED_NONE;
 	} else if ((made = build_first(evidence, "", number(found,
