@@ -207,7 +207,7 @@ static int put_swarms(struct manifest *m, const struct subject *s)
 	for (size_t i = 0; i < s->n && r == 0; i++) {
 		struct rows q;
 
-		r = composition_prepare(&s->cases[i], s->geo);
+		r = composition_prepare(&s->cases[i], s->geo, s->swarm);
 		rows_open(&q, s->cases[i].db, SUBJECT_SWARMS,
 		    s->swarm ? s->swarm : "");
 		while (r == 0 && rows_next(&q))

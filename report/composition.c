@@ -95,7 +95,29 @@ static void network(sqlite3_context *ctx, int n, sqlite3_value **v)
 	sqlite3_result_text(ctx, text, -1, SQLITE_TRANSIENT);
 }
 
-int composition_prepare(const struct facts *c, const struct geo *geo)
+/* Those of all swarms, in one pass over the case's contacts. */
+static int read_answered(const struct facts *c, const char *swarm)
+{
+	struct rows q;
+
+	if (sqlite3_exec(c->db, "CREATE TEMP TABLE answered (swarm TEXT, "
+	    "ip TEXT, port INTEGER, conn INTEGER, level INTEGER, "
+	    "direction TEXT, transport TEXT, encryption TEXT, client TEXT, "
+	    "pieces_claimed INTEGER, pieces_total INTEGER, PRIMARY KEY (swarm, "
+	    "ip, port, conn)) WITHOUT ROWID", NULL, NULL, NULL) != SQLITE_OK) {
+		log_warn("report: %s", sqlite3_errmsg(c->db));
+		return -1;
+	}
+	rows_open(&q, c->db, "INSERT INTO temp.answered SELECT swarm, "
+	    HERE_COLUMNS " FROM contact WHERE level > 0 AND swarm IS NOT NULL "
+	    "AND ?1 IN ('', swarm) ORDER BY swarm, ip, port, conn",
+	    swarm ? swarm : "");
+	rows_next(&q);
+	return rows_close(&q);
+}
+
+int composition_prepare(const struct facts *c, const struct geo *geo,
+    const char *swarm)
 {
 	if (sqlite3_create_function(c->db, "geo_country", 1, SQLITE_UTF8,
 	    (void *)geo, country, NULL, NULL) != SQLITE_OK ||
@@ -104,7 +126,7 @@ int composition_prepare(const struct facts *c, const struct geo *geo)
 		log_warn("report: %s", sqlite3_errmsg(c->db));
 		return -1;
 	}
-	return 0;
+	return read_answered(c, swarm);
 }
 
 /* --- lists ------------------------------------------------------------------------- */
@@ -464,8 +486,7 @@ static int read_size(struct composition *m, const struct facts *c,
 
 /* --- all ------------------------------------------------------------------------------ */
 
-/* The swarm's conversations that completed a connection, by endpoint: one pass
- * over all of the case's instead of one for each view. */
+/* The swarm's conversations that completed a connection, by endpoint. */
 static int read_here(const struct facts *c, const char *swarm)
 {
 	struct rows q;
@@ -480,8 +501,7 @@ static int read_here(const struct facts *c, const char *swarm)
 		return -1;
 	}
 	rows_open(&q, c->db, "INSERT INTO temp.here SELECT " HERE_COLUMNS " FROM "
-	    "contact WHERE swarm = ?1 AND level > 0 ORDER BY ip, port, conn",
-	    swarm);
+	    "temp.answered WHERE swarm = ?1", swarm);
 	rows_next(&q);
 	return rows_close(&q);
 }

@@ -36,8 +36,10 @@ struct composition {
 	char refusal[300];		/* why there is no estimate */
 };
 
-/* Once for a case with these databases, before the rest. -1 logged. */
-int composition_prepare(const struct facts *c, const struct geo *geo);
+/* Once for a case with these databases, before the rest; of one swarm, or of
+ * all (NULL). -1 logged. */
+int composition_prepare(const struct facts *c, const struct geo *geo,
+    const char *swarm);
 
 /* Of one swarm; fini in any case. -1 logged. */
 int composition_read(struct composition *m, const struct subject *s,

@@ -2,8 +2,10 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,6 +14,9 @@
 #include "schema/log.h"
 
 #define MANIFEST "MANIFEST.sha256"
+/* Stands in a folder from before its first file until all are written, locked
+ * by whoever writes. What a run that was cut short leaves is known by it. */
+#define MARK "UNFINISHED-REPORT"
 
 const char *manifest_slash(const char *folder)
 {
@@ -51,7 +56,7 @@ static bool ours(const char *name)
 	    "address.html", "address.json", "address.csv", "audit.csv",
 	    "audit.json", "certificate-902-13.html", "certificate-902-14.html",
 	    "checklist.html", "reference.html", "reference.csv",
-	    "reference-received.csv", "case-uco.jsonld", MANIFEST };
+	    "reference-received.csv", "case-uco.jsonld", MANIFEST, MARK };
 	const char *swarm = of_swarm(name);
 	size_t n = strspn(name, "0123456789");
 
@@ -76,7 +81,8 @@ static bool ours(const char *name)
 	return false;
 }
 
-/* remove: those names; else only counts them, -1 at one that is not ours. */
+/* removing: all but the mark; else only counts them, -1 at one that is not
+ * ours. */
 static int each(struct manifest *m, bool removing)
 {
 	DIR *d = opendir(m->folder);
@@ -94,7 +100,7 @@ static int each(struct manifest *m, bool removing)
 			continue;
 		n++;
 		path = path_of(m, e->d_name);
-		if (removing && unlink(path) < 0) {
+		if (removing && strcmp(e->d_name, MARK) && unlink(path) < 0) {
 			log_warn("%s: %s", path, strerror(errno));
 			n = -1;
 		} else if (!removing && !ours(e->d_name)) {
@@ -108,31 +114,84 @@ static int each(struct manifest *m, bool removing)
 	return n;
 }
 
+static bool holds(const struct manifest *m, const char *name)
+{
+	char *path = path_of(m, name);
+	bool there = access(path, F_OK) == 0;
+
+	free(path);
+	return there;
+}
+
+/* Puts the mark there, or takes over the one of a run that is no more. */
+static int begin(struct manifest *m)
+{
+	static const char says[] = "The report in this folder is not whole: "
+	    "it is being written, or the program was stopped.\n";
+	char *path = path_of(m, MARK);
+	bool busy = false;
+	struct stat st;
+	int r = -1;
+
+	do {	/* until it is the one that stands there: its owner may end */
+		if (m->mark >= 0)
+			close(m->mark);
+		m->mark = open(path, O_RDWR | O_CREAT | O_NOFOLLOW |
+		    O_CLOEXEC, 0666);
+		busy = m->mark >= 0 &&
+		    flock(m->mark, LOCK_EX | LOCK_NB) < 0 &&
+		    errno == EWOULDBLOCK;
+	} while (m->mark >= 0 && !busy && fstat(m->mark, &st) == 0 &&
+	    st.st_nlink == 0);
+	if (busy)
+		log_warn("%s: another report is being written into it",
+		    m->folder);
+	else if (m->mark < 0 || write(m->mark, says, sizeof(says) - 1) < 0)
+		log_warn("%s: %s", path, strerror(errno));
+	else
+		r = 0;
+	free(path);
+	return r;
+}
+
+static int end(struct manifest *m)
+{
+	char *path = path_of(m, MARK);
+	int r = unlink(path);
+
+	if (r < 0)
+		log_warn("%s: %s", path, strerror(errno));
+	free(path);
+	return r;
+}
+
 int manifest_open(struct manifest *m, const char *folder)
 {
-	char *path;
-	int n, former;
+	bool cut_short;
+	int n;
 
-	*m = (struct manifest){ .folder = strdup(folder) };
+	*m = (struct manifest){ .folder = strdup(folder), .mark = -1 };
 	if (m->folder == NULL)
 		log_die("out of memory");
 	if (mkdir(folder, 0777) == 0)
-		return 0;
+		return begin(m);
 	if (errno != EEXIST) {
 		log_warn("%s: %s", folder, strerror(errno));
 		return -1;
 	}
 	n = each(m, false);
-	if (n <= 0)
-		return n;
-	path = path_of(m, MANIFEST);
-	former = access(path, F_OK);
-	free(path);
-	if (former < 0) {
+	if (n < 0)
+		return -1;
+	cut_short = holds(m, MARK);
+	if (n > 0 && !cut_short && !holds(m, MANIFEST)) {
 		log_warn("%s: not empty, and no former report (no " MANIFEST
 		    ")", folder);
 		return -1;
 	}
+	if (begin(m))
+		return -1;
+	if (cut_short)
+		log_info("%s: a report that was cut short is replaced", folder);
 	return each(m, true) < 0 ? -1 : 0;
 }
 
@@ -214,13 +273,15 @@ int manifest_write(struct manifest *m)
 		free(line[i]);
 	}
 	free(line);
-	return f ? manifest_put(m) : -1;
+	return f == NULL || manifest_put(m) ? -1 : end(m);
 }
 
 void manifest_close(struct manifest *m)
 {
 	if (m->f)
 		fclose(m->f);
+	if (m->mark >= 0)
+		close(m->mark);
 	for (size_t i = 0; i < m->names; i++) {
 		free(m->name[i]);
 		free(m->digest[i]);

@@ -15,12 +15,15 @@ struct manifest {
 	char **what;		/* what it is, for a list of exhibits */
 	size_t names;
 	FILE *f;		/* the file being written */
+	int mark;		/* locked while the folder is being written */
 };
 
 /*
  * Makes the folder, or takes one that is empty or holds a former report and
- * nothing else: its MANIFEST.sha256 and files named as reports name them,
- * which are removed. Anything else in it: refused. -1 logged.
+ * nothing else: its MANIFEST.sha256, or UNFINISHED-REPORT, with which a run
+ * that was cut short left it, and files named as reports name them, which are
+ * removed. Anything else in it, or another run that writes there: refused.
+ * -1 logged.
  */
 int manifest_open(struct manifest *m, const char *folder);
 
@@ -33,7 +36,8 @@ int manifest_put(struct manifest *m);
  * one. */
 const char *manifest_slash(const char *folder);
 
-/* Writes MANIFEST.sha256, in order of names; the last call but the close. */
+/* Writes MANIFEST.sha256, in order of names, and takes UNFINISHED-REPORT away;
+ * the last call but the close. */
 int manifest_write(struct manifest *m);
 void manifest_close(struct manifest *m);
 

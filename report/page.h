@@ -55,11 +55,15 @@ void page_list_name(char name[PAGE_NAME_MAX], int swarm, int page);
 /* The columns of table swarm for the swarms of the subject; ?1 is s->swarm or
  * an empty text. */
 #define SUBJECT_SWARMS \
-	"SELECT swarm, name, total_bytes, piece_bytes, pieces, version, " \
-	"private FROM swarm WHERE ?1 IN ('', swarm) UNION " \
-	"SELECT DISTINCT swarm, NULL, NULL, NULL, NULL, NULL, NULL " \
-	"FROM endpoint WHERE ?1 IN ('', swarm) AND swarm NOT IN " \
+	SWARM_STEPS " SELECT swarm, name, total_bytes, piece_bytes, pieces, " \
+	"version, private FROM swarm WHERE ?1 IN ('', swarm) UNION " \
+	"SELECT swarm, NULL, NULL, NULL, NULL, NULL, NULL " \
+	"FROM s WHERE ?1 IN ('', swarm) AND swarm NOT IN " \
 	"(SELECT swarm FROM swarm) ORDER BY swarm"
+/* Those of one that is known to be there. */
+#define SUBJECT_SWARM \
+	"SELECT ?1, name, total_bytes, piece_bytes, pieces, version, private " \
+	"FROM (SELECT 1) LEFT JOIN swarm ON swarm = ?1"
 
 /* What each source named, what of that was tried and answered, and for how
  * many decoys it named peers of how many: ?1 the swarm. */

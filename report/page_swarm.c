@@ -343,7 +343,7 @@ int page_swarm(FILE *f, const struct subject *s, const struct facts *c,
 	fputs("<dl>\n", f);
 	if (s->n > 1)
 		markup_given(f, "Case", c->name);
-	rows_open(&q, c->db, SUBJECT_SWARMS, swarm);
+	rows_open(&q, c->db, SUBJECT_SWARM, swarm);
 	if (rows_next(&q))
 		write_torrent(f, &q, &cited);
 	r = rows_close(&q);

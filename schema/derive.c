@@ -1,235 +1,15 @@
 #include "schema/derive.h"
 
-#include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include <openssl/sha.h>
-
-#include "derived_sql.h"
 #include "schema/casedir.h"
-#include "schema/json.h"
+#include "schema/derivation.h"
+#include "schema/derivedb.h"
 #include "schema/log.h"
-
-/* Few large steps, for each goes through the tables anew; what does not fit
- * into TEMPORARY's cache stands in a file of SQLite's, already unlinked. */
-#define STEP_RECORDS 2500000
-#define TEMPORARY "PRAGMA temp_store = FILE; PRAGMA temp.cache_size = -65536;" \
-	"PRAGMA threads = 1"
-/* SQLite sorts in as much memory as main's cache may take. */
-#define SMALL "PRAGMA main.cache_size = -16384; PRAGMA temp.cache_size = -8192"
-#define BUSY_MS 60000
-
-/* "FOLDER/NAME" or any other few strings, to be freed. */
-__attribute__((format(printf, 1, 2)))
-static char *text(const char *fmt, ...)
-{
-	va_list ap;
-	char *s;
-
-	va_start(ap, fmt);
-	if (vasprintf(&s, fmt, ap) < 0)
-		log_die("out of memory");
-	va_end(ap);
-	return s;
-}
-
-static int fail(sqlite3 *db, const char *what)
-{
-	log_warn("%s: %s", what, sqlite3_errmsg(db));
-	return -1;
-}
-
-static int run(sqlite3 *db, const char *sql)
-{
-	return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 :
-	    fail(db, "derived tables");
-}
-
-/* The one integer that sql selects, or otherwise if there is none. */
-static int64_t number(sqlite3 *db, const char *sql, int64_t otherwise)
-{
-	sqlite3_stmt *st = NULL;
-
-	if (sqlite3_prepare_v2(db, sql, -1, &st, NULL) == SQLITE_OK &&
-	    sqlite3_step(st) == SQLITE_ROW)
-		otherwise = sqlite3_column_int64(st, 0);
-	sqlite3_finalize(st);
-	return otherwise;
-}
-
-static const char *script_digest(void)
-{
-	static char hex[65];
-	uint8_t md[32];
-
-	SHA256(derived_sql, sizeof(derived_sql) - 1, md);
-	return hex_of(md, sizeof(md), hex);
-}
-
-/* The documented way to empty a database whatever it holds, garbage too. */
-static int reset(sqlite3 *db)
-{
-	int r;
-
-	sqlite3_db_config(db, SQLITE_DBCONFIG_RESET_DATABASE, 1, 0);
-	r = sqlite3_exec(db, "VACUUM", NULL, NULL, NULL);
-	sqlite3_db_config(db, SQLITE_DBCONFIG_RESET_DATABASE, 0, 0);
-	return r == SQLITE_OK ? 0 : fail(db, "derived tables");
-}
-
-/* --- evidence, read-only --------------------------------------------------- */
-
-/* A file name as a URI for sqlite3_open and ATTACH. */
-static char *uri(const char *file, const char *query)
-{
-	static const char digits[] = "0123456789ABCDEF";
-	size_t n = strlen(file), at = 5;
-	char *s = malloc(n * 3 + strlen(query) + at + 1);
-
-	if (s == NULL)
-		log_die("out of memory");
-	memcpy(s, "file:", at);
-	for (size_t i = 0; i < n; i++) {
-		unsigned char c = (unsigned char)file[i];
-
-		if (strchr("%?#", c)) {
-			s[at++] = '%';
-			s[at++] = digits[c >> 4];
-			s[at++] = digits[c & 15];
-		} else {
-			s[at++] = (char)c;
-		}
-	}
-	memcpy(s + at, query, strlen(query) + 1);
-	return s;
-}
-
-static int attach_as(sqlite3 *db, const char *file, const char *query)
-{
-	char *name = uri(file, query);
-	sqlite3_stmt *st = NULL;
-	int r = sqlite3_prepare_v2(db, "ATTACH ? AS evidence", -1, &st, NULL);
-
-	if (r == SQLITE_OK) {
-		sqlite3_bind_text(st, 1, name, -1, SQLITE_STATIC);
-		sqlite3_step(st);
-		r = sqlite3_finalize(st);
-	}
-	free(name);
-	if (r == SQLITE_OK)	/* the file is only read now */
-		r = sqlite3_exec(db, "SELECT 1 FROM evidence.sqlite_schema",
-		    NULL, NULL, NULL);
-	return r;
-}
-
-static bool empty(const char *file)
-{
-	struct stat st;
-
-	return stat(file, &st) < 0 || st.st_size == 0;
-}
-
-/* Where a case that a writer left in WAL mode lies on a medium that cannot be
- * written, nobody changes it either; but then its WAL must hold nothing. */
-static int attach(sqlite3 *db, const char *file)
-{
-	char *wal = text("%s-wal", file);
-	int r;
-
-	if (access(file, R_OK) < 0 || !casedir_plain(file)) {
-		log_warn("%s: %s", file, casedir_plain(file) ?
-		    strerror(errno) : "not a regular file");
-		free(wal);
-		return -1;
-	}
-	r = attach_as(db, file, "?mode=ro");
-	if (r == SQLITE_CANTOPEN && empty(wal)) {
-		sqlite3_exec(db, "DETACH evidence", NULL, NULL, NULL);
-		r = attach_as(db, file, "?mode=ro&immutable=1");
-	}
-	free(wal);
-	if (r != SQLITE_OK)
-		return fail(db, file);
-	if (number(db, "PRAGMA evidence.application_id", 0) !=
-	    EVIDENCE_APPLICATION_ID) {
-		log_warn("%s: not an evidence database", file);
-		return -1;
-	}
-	if (number(db, "PRAGMA evidence.user_version", 0) != EVIDENCE_VERSION) {
-		log_warn("%s: evidence format %d, this program reads %d", file,
-		    (int)number(db, "PRAGMA evidence.user_version", 0),
-		    EVIDENCE_VERSION);
-		return -1;
-	}
-	if (!casedir_tables(db, "evidence")) {
-		log_warn("%s: a view or a virtual table is in it: none is in "
-		    "any case", file);
-		return -1;
-	}
-	return 0;
-}
-
-/* --- building -------------------------------------------------------------- */
-
-static int set_step(sqlite3 *db, int64_t most)
-{
-	sqlite3_stmt *st = NULL;
-	int r;
-
-	if (run(db, "CREATE TEMP TABLE IF NOT EXISTS step (most INTEGER NOT "
-	    "NULL); DELETE FROM temp.step"))
-		return -1;
-	r = sqlite3_prepare_v2(db, "INSERT INTO temp.step VALUES (?)", -1, &st,
-	    NULL);
-	if (r == SQLITE_OK) {
-		sqlite3_bind_int64(st, 1, most);
-		sqlite3_step(st);
-		r = sqlite3_finalize(st);
-	}
-	return r == SQLITE_OK ? 0 : fail(db, "derived tables");
-}
-
-int derive_step(sqlite3 *db, int64_t most)
-{
-	if (set_step(db, most) || run(db, (const char *)derived_sql))
-		return -1;
-	return number(db, "SELECT size < (SELECT coalesce(max(seq) + 1, 0) "
-	    "FROM evidence.record) FROM built", 0) != 0;
-}
-
-static int sign(sqlite3 *db)
-{
-	sqlite3_stmt *st = NULL;
-	int r = sqlite3_prepare_v2(db, "UPDATE built SET script = ?", -1, &st,
-	    NULL);
-
-	if (r == SQLITE_OK) {
-		sqlite3_bind_text(st, 1, script_digest(), -1, SQLITE_STATIC);
-		sqlite3_step(st);
-		r = sqlite3_finalize(st);
-	}
-	return r == SQLITE_OK ? 0 : fail(db, "derived tables");
-}
-
-/* The first `size` records, or all if there are fewer, within the caller's
- * transaction: one snapshot of the evidence. */
-static int build(sqlite3 *db, int64_t size)
-{
-	int64_t left = size;
-	int r;
-
-	do {
-		r = derive_step(db, left < STEP_RECORDS ? left : STEP_RECORDS);
-		left = size - number(db, "SELECT size FROM built", 0);
-	} while (r > 0 && left > 0);
-	return r < 0 ? -1 : sign(db);
-}
 
 /*
  * Whether the tables were made from the first records of this very ledger, and
@@ -251,7 +31,7 @@ static bool stale(sqlite3 *db)
 	if (!casedir_tables(db, "main"))
 		return true;
 	if (sqlite3_prepare_v2(db, sql, -1, &st, NULL) == SQLITE_OK) {
-		sqlite3_bind_text(st, 1, script_digest(), -1, SQLITE_STATIC);
+		sqlite3_bind_text(st, 1, derivation_digest(), -1, SQLITE_STATIC);
 		same = sqlite3_step(st) == SQLITE_ROW &&
 		    sqlite3_column_int(st, 0) == 1;
 	}
@@ -259,49 +39,28 @@ static bool stale(sqlite3 *db)
 	return !same;
 }
 
-/* A connection to name with the evidence attached. The evidence may come from
- * a stranger: nothing in its schema is trusted to run. */
-static sqlite3 *open_with(const char *name, const char *evidence, bool small)
+int derive_step(sqlite3 *db, int64_t most)
 {
-	char *file = *name && strcmp(name, ":memory:") ? uri(name, "") : NULL;
-	sqlite3 *db = NULL;
-	int r = sqlite3_open_v2(file ? file : name, &db, SQLITE_OPEN_URI |
-	    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
+	return derivation_step(db, most);
+}
 
-	free(file);
-	if (r != SQLITE_OK) {
-		log_warn("%s: %s", name, db ? sqlite3_errmsg(db) :
-		    "out of memory");
-		goto bad;
-	}
-	sqlite3_busy_timeout(db, BUSY_MS);
-	sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, 0);
-	sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, 0);
-	r = sqlite3_exec(db, "SELECT 1 FROM main.sqlite_schema", NULL, NULL,
-	    NULL);
-	if (((r == SQLITE_NOTADB || r == SQLITE_CORRUPT) && reset(db)) ||
-	    attach(db, evidence) || run(db, "PRAGMA main.synchronous = NORMAL;"
-	    "PRAGMA main.cache_size = -131072;" TEMPORARY) ||
-	    (small && run(db, SMALL)))
-		goto bad;
-	return db;
-bad:
+/* Closes db if it cannot be made; NULL then. */
+static sqlite3 *make(sqlite3 *db, const struct derivation *d)
+{
+	if (db == NULL || derivation_make(db, d) == 0)
+		return db;
 	sqlite3_close(db);
 	return NULL;
 }
 
-static sqlite3 *build_first(const char *evidence_path, const char *into,
+static sqlite3 *build_first(const char *evidence, const char *into,
     int64_t size)
 {
-	sqlite3 *db = open_with(into, evidence_path, false);
+	const char *tmp = getenv("TMPDIR");
+	struct derivation d = { .evidence = evidence, .size = size,
+		.folder = tmp && *tmp ? tmp : "/var/tmp" };
 
-	if (db == NULL)
-		return NULL;
-	if (run(db, "BEGIN") || build(db, size) || run(db, "COMMIT")) {
-		sqlite3_close(db);
-		return NULL;
-	}
-	return db;
+	return make(derivedb_open(into, evidence, DERIVEDB_LARGE), &d);
 }
 
 sqlite3 *derive_build(const char *evidence_path, const char *into)
@@ -322,25 +81,24 @@ static void temporary_in(const char *folder)
 
 static sqlite3 *update(const char *case_path, bool small)
 {
-	char *file = text("%s/derived.db", case_path);
-	char *evidence = text("%s/evidence.db", case_path);
+	char *file = derivedb_text("%s/derived.db", case_path);
+	char *evidence = derivedb_text("%s/evidence.db", case_path);
+	struct derivation d = { .evidence = evidence, .folder = case_path,
+		.size = INT64_MAX, .small = small };
 	sqlite3 *db = NULL;
 
 	/* What stands in for it could be a database of the reader's. */
 	if (casedir_plain(file))
-		db = open_with(file, evidence, small);
+		db = derivedb_open(file, evidence, small ? DERIVEDB_SMALL :
+		    DERIVEDB_LARGE);
 	else
 		log_warn("%s: not a regular file", file);
-	if (db && stale(db) && reset(db)) {
+	if (db && stale(db) && derivedb_reset(db)) {
 		sqlite3_close(db);
 		db = NULL;
 	}
 	temporary_in(case_path);
-	if (db && (run(db, "BEGIN IMMEDIATE") ||
-	    build(db, INT64_MAX) || run(db, "COMMIT"))) {
-		sqlite3_close(db);
-		db = NULL;
-	}
+	db = make(db, &d);
 	temporary_in(NULL);
 	free(file);
 	free(evidence);
@@ -366,7 +124,7 @@ int derive_update_small(const char *case_path)
 /* Asked by opening, for a read-only medium refuses root too. */
 static bool writable(const char *case_path)
 {
-	char *file = text("%s/derived.db", case_path);
+	char *file = derivedb_text("%s/derived.db", case_path);
 	int fd = casedir_plain(file) ? open(file, O_RDWR | O_CREAT |
 	    O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
 
@@ -378,7 +136,7 @@ static bool writable(const char *case_path)
 
 sqlite3 *derive_open(const char *case_path, bool *temporary)
 {
-	char *evidence = text("%s/evidence.db", case_path);
+	char *evidence = derivedb_text("%s/evidence.db", case_path);
 	sqlite3 *db = NULL;
 	bool here = access(evidence, R_OK) == 0 && writable(case_path);
 
@@ -453,29 +211,11 @@ static enum derived compare(sqlite3 *made, sqlite3 *found, char *why, size_t n)
 	return r;
 }
 
-static sqlite3 *open_found(const char *file, const char *evidence)
-{
-	char *name = uri(file, "?mode=ro&immutable=1");
-	sqlite3 *db = NULL;
-	int r = sqlite3_open_v2(name, &db, SQLITE_OPEN_URI |
-	    SQLITE_OPEN_READONLY, NULL);
-
-	free(name);
-	if (r == SQLITE_OK) {
-		sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, 0);
-		sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, 0);
-		if (attach(db, evidence) == 0)
-			return db;
-	}
-	sqlite3_close(db);
-	return NULL;
-}
-
 enum derived derive_check(const char *case_path, char *why, size_t n)
 {
-	char *file = text("%s/derived.db", case_path);
-	char *evidence = text("%s/evidence.db", case_path);
-	char *wal = text("%s-wal", evidence);
+	char *file = derivedb_text("%s/derived.db", case_path);
+	char *evidence = derivedb_text("%s/evidence.db", case_path);
+	char *wal = derivedb_text("%s-wal", evidence);
 	enum derived r = DERIVED_UNCHECKED;
 	sqlite3 *found = NULL, *made = NULL;
 
@@ -483,16 +223,16 @@ enum derived derive_check(const char *case_path, char *why, size_t n)
 		r = DERIVED_NONE;
 	} else if (!casedir_plain(file)) {
 		snprintf(why, n, "it is not a regular file");
-	} else if (!empty(wal)) {	/* opening it would change the case */
+	} else if (!derivedb_empty(wal)) {	/* opening it would change the case */
 		snprintf(why, n, "a run is writing, or was cut short");
-	} else if ((found = open_found(file, evidence)) == NULL) {
+	} else if ((found = derivedb_read(file, evidence)) == NULL) {
 		snprintf(why, n, "it cannot be opened");
 	} else if (!casedir_tables(found, "main")) {
 		snprintf(why, n, "a view or a virtual table stands in it");
 		r = DERIVED_OTHER;
 	} else if (stale(found)) {
 		r = DERIVED_NONE;
-	} else if ((made = build_first(evidence, "", number(found,
+	} else if ((made = build_first(evidence, "", derivedb_number(found,
 	    "SELECT size FROM built", 0))) == NULL) {
 		snprintf(why, n, "tables could not be made");
 	} else {

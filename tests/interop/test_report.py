@@ -120,8 +120,8 @@ def tables(first, case):
 def plain_sql(case, db):
 	"""docs/derived-tables.md's command, without the program."""
 	subprocess.run(["sqlite3", at("plain.db"), "ATTACH 'file:%s/evidence.db"
-	    "?mode=ro' AS evidence" % case, ".read " +
-	    os.path.join(synthetic.ROOT, "schema/derived.sql")], check=True)
+	    "?mode=ro' AS evidence" % case, ".read schema/derived.sql"],
+	    cwd=synthetic.ROOT, check=True)
 	plain = sqlite3.connect(at("plain.db"))
 	same = all(sorted(plain.execute("SELECT * FROM " + t), key=repr) ==
 	    sorted(db.execute("SELECT * FROM " + t), key=repr) for t in TABLES)

@@ -19,8 +19,20 @@ from contextlib import closing
 from caseview import Case
 
 LIMIT_S = 300
-SQL = os.path.join(os.path.dirname(os.path.abspath(__file__)),
-    "../../schema/derived.sql")
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
+
+
+def script():
+	"""schema/derived.sql, with the files that it reads in their places."""
+	with open(os.path.join(ROOT, "schema/derived.sql"),
+	    encoding="utf-8") as f:
+		lines = f.readlines()
+	for i, line in enumerate(lines):
+		if line.startswith(".read "):
+			with open(os.path.join(ROOT, line.split()[1]),
+			    encoding="utf-8") as f:
+				lines[i] = f.read()
+	return "".join(lines)
 
 
 class Watch:
@@ -50,13 +62,15 @@ class Watch:
 		except sqlite3.Error:
 			return []
 		try:
-			with open(SQL, encoding="utf-8") as f:
-				self.tables.executescript(f.read())
+			self.tables.executescript(script())
 			return self.tables.execute(sql, values).fetchall()
 		except sqlite3.Error:
 			return []
 		finally:
-			self.tables.execute("DETACH evidence")
+			for _, name, _ in self.tables.execute(
+			    "PRAGMA database_list").fetchall():
+				if name in ("evidence", "work"):
+					self.tables.execute("DETACH " + name)
 
 	def until(self, what, held, seconds=LIMIT_S):
 		"""Waits until held(case); what it gave, or None if the limit

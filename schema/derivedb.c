@@ -1,0 +1,253 @@
+#include "schema/derivedb.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "schema/casedir.h"
+#include "schema/log.h"
+
+#define BUSY_MS 60000
+/* What does not fit into a temporary database's cache stands in a file of
+ * SQLite's, already unlinked. What is dropped there is not overwritten. */
+#define TEMPORARY "PRAGMA main.synchronous = NORMAL;" \
+	"PRAGMA temp_store = FILE; PRAGMA temp.secure_delete = OFF"
+#define WORK "PRAGMA work.journal_mode = MEMORY; " \
+	"PRAGMA work.secure_delete = OFF"
+
+/* SQLite sorts in as much memory as main's cache may take, and twice that with
+ * a thread for sorting. */
+static const struct {
+	const char *own, *work;
+} rooms[] = {
+	[DERIVEDB_LARGE] = {
+		"PRAGMA main.cache_size = -131072; PRAGMA temp.cache_size = "
+		"-65536; PRAGMA threads = 1",
+		"PRAGMA work.cache_size = -65536" },
+	[DERIVEDB_HALF] = {
+		"PRAGMA main.cache_size = -65536; PRAGMA temp.cache_size = "
+		"-49152; PRAGMA threads = 0",
+		"PRAGMA work.cache_size = -65536" },
+	[DERIVEDB_SMALL] = {
+		"PRAGMA main.cache_size = -16384; PRAGMA temp.cache_size = "
+		"-8192; PRAGMA threads = 0",
+		"PRAGMA work.cache_size = -8192" },
+};
+
+char *derivedb_text(const char *fmt, ...)
+{
+	va_list ap;
+	char *s;
+
+	va_start(ap, fmt);
+	if (vasprintf(&s, fmt, ap) < 0)
+		log_die("out of memory");
+	va_end(ap);
+	return s;
+}
+
+static int fail(sqlite3 *db, const char *what)
+{
+	log_warn("%s: %s", what, sqlite3_errmsg(db));
+	return -1;
+}
+
+int derivedb_run(sqlite3 *db, const char *sql)
+{
+	return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 :
+	    fail(db, "derived tables");
+}
+
+int64_t derivedb_number(sqlite3 *db, const char *sql, int64_t otherwise)
+{
+	sqlite3_stmt *st = NULL;
+
+	if (sqlite3_prepare_v2(db, sql, -1, &st, NULL) == SQLITE_OK &&
+	    sqlite3_step(st) == SQLITE_ROW)
+		otherwise = sqlite3_column_int64(st, 0);
+	sqlite3_finalize(st);
+	return otherwise;
+}
+
+/* The documented way to empty a database whatever it holds, garbage too. */
+int derivedb_reset(sqlite3 *db)
+{
+	int r;
+
+	sqlite3_db_config(db, SQLITE_DBCONFIG_RESET_DATABASE, 1, 0);
+	r = sqlite3_exec(db, "VACUUM", NULL, NULL, NULL);
+	sqlite3_db_config(db, SQLITE_DBCONFIG_RESET_DATABASE, 0, 0);
+	return r == SQLITE_OK ? 0 : fail(db, "derived tables");
+}
+
+/* A file name as a URI for sqlite3_open and ATTACH. */
+static char *uri_of(const char *file, const char *query)
+{
+	static const char digits[] = "0123456789ABCDEF";
+	size_t n = strlen(file), at = 5;
+	char *s = malloc(n * 3 + strlen(query) + at + 1);
+
+	if (s == NULL)
+		log_die("out of memory");
+	memcpy(s, "file:", at);
+	for (size_t i = 0; i < n; i++) {
+		unsigned char c = (unsigned char)file[i];
+
+		if (strchr("%?#", c)) {
+			s[at++] = '%';
+			s[at++] = digits[c >> 4];
+			s[at++] = digits[c & 15];
+		} else {
+			s[at++] = (char)c;
+		}
+	}
+	memcpy(s + at, query, strlen(query) + 1);
+	return s;
+}
+
+static int attach(sqlite3 *db, const char *file, const char *query,
+    const char *as)
+{
+	char *name = *file ? uri_of(file, query) : NULL;
+	sqlite3_stmt *st = NULL;
+	int r = sqlite3_prepare_v2(db, "ATTACH ? AS ?", -1, &st, NULL);
+
+	if (r == SQLITE_OK) {
+		sqlite3_bind_text(st, 1, name ? name : "", -1, SQLITE_STATIC);
+		sqlite3_bind_text(st, 2, as, -1, SQLITE_STATIC);
+		sqlite3_step(st);
+		r = sqlite3_finalize(st);
+	}
+	free(name);
+	return r;
+}
+
+static int attach_evidence(sqlite3 *db, const char *file, const char *query)
+{
+	int r = attach(db, file, query, "evidence");
+
+	return r != SQLITE_OK ? r :	/* the file is only read now */
+	    sqlite3_exec(db, "SELECT 1 FROM evidence.sqlite_schema", NULL,
+	    NULL, NULL);
+}
+
+bool derivedb_empty(const char *file)
+{
+	struct stat st;
+
+	return stat(file, &st) < 0 || st.st_size == 0;
+}
+
+/* Where a case that a writer left in WAL mode lies on a medium that cannot be
+ * written, nobody changes it either; but then its WAL must hold nothing. */
+static int evidence_of(sqlite3 *db, const char *file)
+{
+	char *wal = derivedb_text("%s-wal", file);
+	int64_t version;
+	int r;
+
+	if (access(file, R_OK) < 0 || !casedir_plain(file)) {
+		log_warn("%s: %s", file, casedir_plain(file) ?
+		    strerror(errno) : "not a regular file");
+		free(wal);
+		return -1;
+	}
+	r = attach_evidence(db, file, "?mode=ro");
+	if (r == SQLITE_CANTOPEN && derivedb_empty(wal)) {
+		sqlite3_exec(db, "DETACH evidence", NULL, NULL, NULL);
+		r = attach_evidence(db, file, "?mode=ro&immutable=1");
+	}
+	free(wal);
+	if (r != SQLITE_OK)
+		return fail(db, file);
+	if (derivedb_number(db, "PRAGMA evidence.application_id", 0) !=
+	    EVIDENCE_APPLICATION_ID) {
+		log_warn("%s: not an evidence database", file);
+		return -1;
+	}
+	version = derivedb_number(db, "PRAGMA evidence.user_version", 0);
+	if (version != EVIDENCE_VERSION) {
+		log_warn("%s: evidence format %d, this program reads %d", file,
+		    (int)version, EVIDENCE_VERSION);
+		return -1;
+	}
+	if (!casedir_tables(db, "evidence")) {
+		log_warn("%s: a view or a virtual table is in it: none is in "
+		    "any case", file);
+		return -1;
+	}
+	return 0;
+}
+
+int derivedb_room(sqlite3 *db, enum derivedb_room room)
+{
+	return derivedb_run(db, rooms[room].own);
+}
+
+int derivedb_work(sqlite3 *db, const char *file, enum derivedb_room room)
+{
+	if (attach(db, file, "", "work") != SQLITE_OK)
+		return fail(db, "derived tables");
+	/* It can be said only between transactions. */
+	if (sqlite3_get_autocommit(db) &&
+	    derivedb_run(db, "PRAGMA work.synchronous = OFF"))
+		return -1;
+	return derivedb_run(db, WORK) || derivedb_run(db, rooms[room].work) ?
+	    -1 : 0;
+}
+
+static void trust_nothing(sqlite3 *db)
+{
+	sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, 0);
+	sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, 0);
+}
+
+sqlite3 *derivedb_open(const char *name, const char *evidence,
+    enum derivedb_room room)
+{
+	char *file = *name && strcmp(name, ":memory:") ? uri_of(name, "") :
+	    NULL;
+	sqlite3 *db = NULL;
+	int r = sqlite3_open_v2(file ? file : name, &db, SQLITE_OPEN_URI |
+	    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
+
+	free(file);
+	if (r != SQLITE_OK) {
+		log_warn("%s: %s", name, db ? sqlite3_errmsg(db) :
+		    "out of memory");
+		goto bad;
+	}
+	sqlite3_busy_timeout(db, BUSY_MS);
+	trust_nothing(db);
+	r = sqlite3_exec(db, "SELECT 1 FROM main.sqlite_schema", NULL, NULL,
+	    NULL);
+	if (((r == SQLITE_NOTADB || r == SQLITE_CORRUPT) &&
+	    derivedb_reset(db)) || evidence_of(db, evidence) ||
+	    derivedb_run(db, TEMPORARY) || derivedb_room(db, room))
+		goto bad;
+	return db;
+bad:
+	sqlite3_close(db);
+	return NULL;
+}
+
+sqlite3 *derivedb_read(const char *name, const char *evidence)
+{
+	char *file = uri_of(name, "?mode=ro&immutable=1");
+	sqlite3 *db = NULL;
+	int r = sqlite3_open_v2(file, &db, SQLITE_OPEN_URI |
+	    SQLITE_OPEN_READONLY, NULL);
+
+	free(file);
+	if (r == SQLITE_OK) {
+		trust_nothing(db);
+		if (evidence_of(db, evidence) == 0)
+			return db;
+	}
+	sqlite3_close(db);
+	return NULL;
+}
