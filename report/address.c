@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "report/queries.h"
 #include "schema/log.h"
 
 #define DAY_NS 86400000000000LL
@@ -91,6 +92,7 @@ static int read_swarm(struct address *a, const struct endpoints_of *of,
 		snprintf(a->at[a->n].swarm, sizeof(a->at[a->n].swarm), "%s",
 		    swarm);
 		a->at[a->n].name = name ? strdup(name) : NULL;
+		a->at[a->n].rows_sql = queries_text(e.rows.st);
 		bad = fill(&a->at[a->n++], a->facts, &r);
 	}
 	free(name);
@@ -126,6 +128,7 @@ void address_free(struct address *a)
 		received_free(&a->at[i].received);
 		free(a->at[i].talk);
 		free(a->at[i].name);
+		free(a->at[i].rows_sql);
 	}
 	free(a->at);
 	frames_free(&a->frames);

@@ -21,6 +21,7 @@ struct finding {
 	int64_t from_utc_ns, to_utc_ns;	/* the day; to: exclusive */
 	struct talk *talk;
 	size_t talks;
+	char *rows_sql;			/* the query that row came from */
 	struct statements said;
 	struct received received;
 };

@@ -93,7 +93,7 @@ static void cell_packet(FILE *f, const struct address *a,
 }
 
 static int write_told(FILE *f, const struct subject *s,
-    const struct address *a)
+    const struct address *a, struct queries *cited)
 {
 	const struct facts *c = a->facts;
 	struct tell t;
@@ -120,6 +120,10 @@ static int write_told(FILE *f, const struct subject *s,
 		fprintf(f, "<p>Savefiles that could not be read here: %lld."
 		    "</p>\n", (long long)a->frames.unread);
 	tell_open(&t, c, &s->of, s->swarm);
+	fputs("<p>The query (report/told.sql):", f);
+	queries_cite_st(cited, f, "The records of the address in order, each "
+	    "with its sentence", t.rows.st);
+	fputs("</p>\n", f);
 	while (tell_next(&t, &r)) {
 		if (n++ >= TOLD_SHOWN)
 			continue;
@@ -301,13 +305,13 @@ int page_address(FILE *f, const struct subject *s, const struct address *a)
 	for (size_t i = 0; i < s->n; i++)
 		for (size_t k = 0; k < a[i].n; k++) {
 			if (page_finding(f, &a[i], &a[i].at[k], ++number,
-			    id))
-				return -1;
+			    id, &cited))
+				goto fail;
 			id += (int)a[i].at[k].said.n;
 		}
 	for (size_t i = 0; i < s->n; i++)
-		if (write_told(f, s, &a[i]))
-			return -1;
+		if (write_told(f, s, &a[i], &cited))
+			goto fail;
 	write_network(f, s);
 	write_who(f);
 	for (size_t i = 0; i < s->n; i++)
@@ -317,4 +321,7 @@ int page_address(FILE *f, const struct subject *s, const struct address *a)
 	queries_write(&cited, f, s);
 	markup_foot(f);
 	return 0;
+fail:
+	queries_free(&cited);
+	return -1;
 }

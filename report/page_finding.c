@@ -40,15 +40,73 @@ static void write_side(FILE *f, const struct finding *w, enum side side,
 			write_statement(f, &w->said.at[i], first + (int)i);
 }
 
+/* --- what the level rests on ----------------------------------------------------- */
+
+/* The endpoint's own conversations of the day; ?1 swarm, ?2 address, ?3 port,
+ * ?4 the day, ?5 and ?6 its bounds. */
+#define TALKS "contact AS c JOIN extent AS x ON x.conn = c.conn"
+#define TODAY "c.swarm = ?1 AND c.ip = ?2 AND c.port = ?3 AND c.opened_utc_ns " \
+	"< ?6 AND (c.closed_utc_ns IS NULL OR c.closed_utc_ns >= ?5)"
+#define PIECES "FROM " TALKS " CROSS JOIN piece_check AS p ON p.seq BETWEEN " \
+	"c.conn AND x.last_seq AND p.conn = c.conn AND p.ip = c.ip AND p.port " \
+	"= c.port WHERE " TODAY " AND p.utc_ns >= ?5 AND p.utc_ns < ?6"
+#define RUNGS "FROM contact AS c JOIN rung AS g ON g.conn = c.conn AND g.ip = " \
+	"c.ip AND g.port = c.port WHERE " TODAY
+
+static const char level_sql[] =
+    "SELECT e.level, e.first_utc_ns, e.last_utc_ns, e.pieces_matched, "
+    "e.pieces_failed, CASE e.level "
+    "WHEN 5 THEN (SELECT group_concat(p.seq) " PIECES " AND p.ok = 1) "
+    "WHEN 4 THEN (SELECT group_concat(p.seq) " PIECES " AND p.ok IS NULL AND "
+    "p.bytes > 0) "
+    "WHEN 3 THEN (SELECT group_concat(g.claimed_seq) " RUNGS " AND "
+    "g.claimed_utc_ns >= ?5 AND g.claimed_utc_ns < ?6) "
+    "WHEN 2 THEN (SELECT group_concat(g.greeted_seq) " RUNGS ") "
+    "WHEN 1 THEN (SELECT group_concat(c.conn) FROM contact AS c WHERE " TODAY
+    " AND c.level > 0) "
+    "ELSE (SELECT group_concat(g.first_seq) FROM sighting AS g WHERE g.swarm = "
+    "?1 AND g.ip = ?2 AND g.port = ?3 AND g.source <> 'incoming') END AS "
+    "records FROM endpoint AS e WHERE e.swarm = ?1 AND e.ip = ?2 AND e.port = "
+    "?3 AND e.utc_day = ?4 AND e.port_kind IN ('remote', 'listed') "
+    "ORDER BY e.port_kind DESC LIMIT 1";
+
+static int write_grounds(FILE *f, const struct address *a,
+    const struct finding *w, int number, struct queries *cited)
+{
+	char what[64];
+	struct rows q;
+
+	snprintf(what, sizeof(what), "Finding %d: its level", number);
+	rows_open(&q, a->facts->db, level_sql, w->swarm);
+	if (!q.failed) {
+		sqlite3_bind_text(q.st, 2, w->ip, -1, SQLITE_STATIC);
+		sqlite3_bind_int(q.st, 3, w->row.port);
+		sqlite3_bind_text(q.st, 4, w->utc_day, -1, SQLITE_STATIC);
+		sqlite3_bind_int64(q.st, 5, w->from_utc_ns);
+		sqlite3_bind_int64(q.st, 6, w->to_utc_ns);
+	}
+	if (rows_next(&q) && !rows_null(&q, 5)) {
+		fputs(" <span class=recs>Records ", f);
+		markup_records(f, rows_text(&q, 5), 8);
+		fputs("</span>", f);
+	}
+	queries_cite_st(cited, f, what, q.st);
+	return rows_close(&q);
+}
+
 /* Both sides: columns of the same width, the same type. */
-static void write_scales(FILE *f, const struct finding *w, int first)
+static int write_scales(FILE *f, const struct address *a,
+    const struct finding *w, int number, int first, struct queries *cited)
 {
 	const struct ladder *l = ladder_at(w->row.level);
 
 	fputs("<div class=scales>\n<div>\n<h3>What was observed</h3>\n<ul>\n",
 	    f);
-	fprintf(f, "<li>Level <strong>%d, %s</strong>: %s</li>\n",
-	    w->row.level, l->name, l->observed);
+	fprintf(f, "<li>Level <strong>%d, %s</strong>: %s", w->row.level,
+	    l->name, l->observed);
+	if (write_grounds(f, a, w, number, cited))
+		return -1;
+	fputs("</li>\n", f);
 	write_side(f, w, SIDE_OBSERVED, first);
 	fputs("</ul>\n</div>\n<div>\n<h3>What speaks against it, or limits it"
 	    "</h3>\n<ul>\n", f);
@@ -61,10 +119,22 @@ static void write_scales(FILE *f, const struct finding *w, int first)
 			    caution_mark((enum caution)i),
 			    caution_meaning((enum caution)i));
 	fputs("</ul>\n</div>\n</div>\n", f);
+	if (w->row.cautions) {
+		fputs("<p class=how>Cautions follow from the row of the "
+		    "endpoint", f);
+		queries_cite(cited, f, "Endpoints of the address in the "
+		    "torrent, as cautions are told by them", w->rows_sql);
+		fputs(", its conversations below, and the case’s clocks, stalls "
+		    "and packet drops.</p>\n", f);
+	}
+	return 0;
 }
 
-static void write_received(FILE *f, const struct finding *w, int number)
+static void write_received(FILE *f, const struct finding *w, int number,
+    struct queries *cited)
 {
+	char what[64];
+
 	const struct received *r = &w->received;
 
 	if (r->n == 0)
@@ -72,7 +142,11 @@ static void write_received(FILE *f, const struct finding *w, int number)
 	markup_table(f, NULL, "Received, finding %d", number);
 	fputs("<caption>What it delivered in pieces that matched, by "
 	    "file. Whether these bytes alone can be played or read is not "
-	    "said here.</caption>\n<thead><tr><th scope=col>File, as the "
+	    "said here.", f);
+	snprintf(what, sizeof(what), "Finding %d: pieces that matched",
+	    number);
+	queries_cite(cited, f, what, r->sql);
+	fputs("</caption>\n<thead><tr><th scope=col>File, as the "
 	    "torrent names it</th><th scope=col class=n>Bytes received</th>"
 	    "<th scope=col class=n>Size of file</th><th scope=col class=n>"
 	    "Share</th><th scope=col>Which bytes (from 0)</th></tr></thead>\n"
@@ -172,8 +246,9 @@ static void write_conversation(FILE *f, const struct address *a,
 }
 
 static int write_conversations(FILE *f, const struct address *a,
-    const struct finding *w, int number)
+    const struct finding *w, int number, struct queries *cited)
 {
+	char what[64];
 	struct rows q;
 	bool any = false;
 
@@ -196,8 +271,12 @@ static int write_conversations(FILE *f, const struct address *a,
 			markup_table(f, NULL, "Conversations, finding %d",
 			    number);
 			fputs("<caption>Conversations. The client’s "
-			    "name and its peer id are what it says of itself."
-			    "</caption>\n<thead><tr><th scope=col>Record</th>"
+			    "name and its peer id are what it says of itself.",
+			    f);
+			snprintf(what, sizeof(what), "Finding %d: its "
+			    "conversations", number);
+			queries_cite_st(cited, f, what, q.st);
+			fputs("</caption>\n<thead><tr><th scope=col>Record</th>"
 			    "<th scope=col>How</th><th scope=col>From, to "
 			    "(UTC)</th><th scope=col>How it ended</th>"
 			    "<th scope=col>Client and peer id, as it says</th>"
@@ -214,7 +293,7 @@ static int write_conversations(FILE *f, const struct address *a,
 }
 
 int page_finding(FILE *f, const struct address *a,
-    const struct finding *w, int number, int first)
+    const struct finding *w, int number, int first, struct queries *cited)
 {
 	fprintf(f, "<section class=finding>\n<h2 id=finding%d>%d. ", number,
 	    number);
@@ -250,9 +329,10 @@ int page_finding(FILE *f, const struct address *a,
 		fprintf(f, "port %d</dd>\n", w->row.listen_port);
 	}
 	fputs("</dl>\n", f);
-	write_scales(f, w, first);
-	write_received(f, w, number);
-	if (write_conversations(f, a, w, number))
+	if (write_scales(f, a, w, number, first, cited))
+		return -1;
+	write_received(f, w, number, cited);
+	if (write_conversations(f, a, w, number, cited))
 		return -1;
 	fputs("</section>\n", f);
 	return 0;

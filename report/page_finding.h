@@ -8,10 +8,11 @@
 #include <stdio.h>
 
 #include "report/address.h"
+#include "report/queries.h"
 
 /* number: of the finding in the page, from 1; first: of its first statement.
  * -1 logged. */
 int page_finding(FILE *f, const struct address *a, const struct finding *w,
-    int number, int first);
+    int number, int first, struct queries *cited);
 
 #endif

@@ -17,6 +17,30 @@ static char *copy(const char *s)
 	return c;
 }
 
+/* Without comments, which no shell's command line takes at its start, tabs and
+ * empty lines. Quoted text stays. */
+static void tidy(char *sql)
+{
+	char *to = sql, quote = '\0';
+
+	for (const char *p = sql; *p; p++) {
+		if (quote == '\0' && p[0] == '-' && p[1] == '-') {
+			p += strcspn(p, "\n");
+			if (*p == '\0')
+				break;
+		}
+		if (quote == '\0' && (*p == '\t' || *p == ' '))
+			*to++ = ' ';
+		else if (*p != '\n' || quote || (to > sql && to[-1] != '\n'))
+			*to++ = *p;
+		if (quote ? *p == quote : *p == '\'' || *p == '"')
+			quote = quote ? '\0' : *p;
+	}
+	while (to > sql && (to[-1] == '\n' || to[-1] == ' '))
+		to--;
+	*to = '\0';
+}
+
 char *queries_text(sqlite3_stmt *st)
 {
 	char *text = st ? sqlite3_expanded_sql(st) : NULL, *own;
@@ -25,6 +49,7 @@ char *queries_text(sqlite3_stmt *st)
 		return NULL;
 	own = copy(text);
 	sqlite3_free(text);
+	tidy(own);
 	return own;
 }
 

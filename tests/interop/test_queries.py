@@ -330,6 +330,21 @@ KNOWN = (
 	(r"When sources were asked$", times_in("<dt>Time", "</dd>", (0, 1))),
 	(r"Rows of all pages", endpoints),
 	(r"Conversations of the swarm", conversations),
+	(r"Finding \d+: its level$", lambda a, n, rows: re.search(
+	    r"Level (\d), ", words(a.around(n, "<li>", "</li>")))[1] ==
+	    rows[0][0] and re.findall(r"#(\d+)", a.around(n, "<li>", "<a c"))
+	    == rows[0][5].split(",")[:8]),
+	(r"Finding \d+: its conversations$", lambda a, n, rows:
+	    [(c[0], c[5], c[6]) for c in a.cells(n)] == [("#" + r[0],
+	    r[10] or "0", r[11] or "0") for r in rows]),
+	(r"Finding \d+: pieces that matched$", lambda a, n, rows: sum(
+	    int(words(c[1])) for c in a.cells(n)) > 0 and rows),
+	(r"Endpoints of the address", lambda a, n, rows: all(r[3] in a.page
+	    and r[1] in a.page for r in rows) and rows),
+	(r"The records of the address in order", lambda a, n, rows:
+	    [(c[0], c[2]) for c in a.cells(n)] == [("#" + r[0], r[6])
+	    for r in rows] and all(c[5] == " ".join(r[8].split()) or
+	    "U+" in c[5] for c, r in zip(a.cells(n), rows))),
 	(r"Self-tests recorded$", of_words("<p>Self-tests", "</p>",
 	    r"(\d+) of (\d+) passed", (0, 1))),
 )
@@ -389,7 +404,11 @@ def main():
 	synthetic.two_sources(at("two"))
 	synthetic.crowd(at("crowd"), 2500)
 	n = pages(at("live"), "live", "--geo", at("lab.mmdb"))
-	n += pages(at("live"), "address", "--ip", "10.77.1.1")
+	for ip in ("10.77.1.1", "10.77.1.2", "10.77.1.3", "fd77:1::4",
+	    "10.77.1.9", "10.77.1.66"):
+		n += pages(at("live"), "address." + ip.replace(":", "_"),
+		    "--ip", ip)
+	n += pages(at("theirs"), "theirs.ip", "--ip", "10.77.3.2")
 	n += pages(at("theirs"), "imported")
 	n += pages(at("two"), "estimated")
 	n += pages(at("crowd"), "crowd")
