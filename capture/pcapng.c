@@ -100,8 +100,6 @@ static enum source_step search(struct source *s)
 	bool ends = here.n < SOURCE_BLOCK_MAX;
 	size_t at = 0, most = ends ? here.n : SOURCE_BLOCK_MAX / 4;
 
-	if (ends && s->growing)
-		return STEP_MORE;
 	while (at < most && !sound(s, span_of(here.p + at, here.n - at)))
 		at++;
 	intake_skip(s->in, at);
@@ -340,11 +338,8 @@ enum source_step pcapng_step(struct source *s, struct source_item *item)
 	if (b.total > SOURCE_BLOCK_MAX)
 		return pass_long(s, item, &b);
 	whole = intake_peek(s->in, b.total);
-	if (whole.n < b.total) {
-		if (s->growing)
-			return STEP_MORE;
+	if (whole.n < b.total)
 		return lose(s, item, 0, "the file ends within a block");
-	}
 	if (!lengths_agree(whole, &b))
 		return lose(s, item, b.total, "a block's two lengths differ");
 	s->taken = b.total;

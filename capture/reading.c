@@ -213,7 +213,6 @@ static int read_items(struct reading *r, struct read_file *f,
 			note_damage(r, f, &item);
 			break;
 		case SOURCE_SECRETS:
-		case SOURCE_WAIT:
 			break;
 		case SOURCE_END:
 			return 0;

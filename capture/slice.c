@@ -189,7 +189,7 @@ static void one_packet(struct slice *s, const struct source_packet *k)
 static int one_savefile(struct slice *s, const char *file, const char *sha256)
 {
 	struct source_conf conf = { .digest = true, .copy = -1 };
-	struct source_item item = { .kind = SOURCE_WAIT };
+	struct source_item item = { .kind = SOURCE_PACKET };
 	struct source *src;
 	char got[65];
 	uint64_t bytes;

@@ -101,8 +101,6 @@ static enum source_step search(struct source *s)
 	bool ends = here.n < window;
 	size_t at = 0, most = ends ? here.n : window / 4;
 
-	if (ends && s->growing)
-		return STEP_MORE;
 	while (at < most && !chain(s, span_of(here.p + at, here.n - at), ends))
 		at++;
 	intake_skip(s->in, at);
@@ -139,7 +137,7 @@ static enum source_step pcap_step(struct source *s, struct source_item *item)
 	whole = intake_peek(s->in, RECORD + r.kept);
 	if (whole.n < RECORD + r.kept) {
 		/* The end of the file, or a wrong length before it. */
-		if (!s->growing && whole.n > RECORD)
+		if (whole.n > RECORD)
 			return lose(s, item, "the file ends within a packet");
 		return STEP_MORE;
 	}
@@ -199,7 +197,6 @@ struct source *source_of(int fd, const char *path,
 		return NULL;
 	}
 	s->last_s = -1;
-	s->growing = conf && conf->growing;
 	s->in = intake_open(fd, conf && conf->digest, conf ? conf->copy : -1);
 	if (s->in == NULL) {
 		log_warn("%s: %s", safe, strerror(errno));
@@ -263,15 +260,11 @@ struct source *source_of_case(const char *case_path, const char *name,
 	return s;
 }
 
-/* There is no more: of the file, or for now. */
+/* There is no more of the file. */
 static enum source_step at_end(struct source *s, struct source_item *item)
 {
 	uint64_t offset = intake_offset(s->in);
 
-	if (s->growing) {
-		*item = (struct source_item){ .kind = SOURCE_WAIT };
-		return STEP_ITEM;
-	}
 	if (intake_skip(s->in, UINT64_MAX) && !s->lost &&
 	    source_damage(s, item, s->pcapng ? "the file ends within a block" :
 		"the file ends within a packet", offset) == STEP_ITEM)
@@ -305,11 +298,6 @@ int source_next(struct source *s, struct source_item *item)
 	return 0;
 }
 
-void source_whole(struct source *s)
-{
-	s->growing = false;
-}
-
 int source_digest(struct source *s, char sha256[65], uint64_t *bytes)
 {
 	int error = intake_digest(s->in, sha256, bytes);
@@ -318,11 +306,6 @@ int source_digest(struct source *s, char sha256[65], uint64_t *bytes)
 		return 0;
 	log_warn("%s: %s", s->path, strerror(error));
 	return -1;
-}
-
-const char *source_format(const struct source *s)
-{
-	return s->pcapng ? "pcapng" : "pcap";
 }
 
 uint64_t source_packets(const struct source *s)

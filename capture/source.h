@@ -33,7 +33,6 @@ enum source_kind {
 	SOURCE_SECRETS,		/* .secrets: a TLS key log (pcapng block 10) */
 	SOURCE_DAMAGE,		/* .reason, .offset: the first of its reason;
 				 * later ones are only counted */
-	SOURCE_WAIT,		/* growing: nothing more yet; call again later */
 	SOURCE_END
 };
 
@@ -47,8 +46,6 @@ struct source_item {
 
 struct source_conf {
 	bool digest;		/* SHA-256 of all bytes, in a thread */
-	bool growing;		/* a file still being written: WAIT at its end
-				 * until source_whole is called */
 	int copy;		/* a descriptor that gets all bytes, in the same
 				 * thread; -1: none. It stays the caller's. */
 };
@@ -74,16 +71,12 @@ struct source *source_of_case(const char *case_path, const char *name,
  * is END again. */
 int source_next(struct source *s, struct source_item *item);
 
-/* A growing file is complete: what is there is read, then END. */
-void source_whole(struct source *s);
-
 /* After END: the digest (conf.digest) and the length of all bytes, what follows
  * damage included. -1 (logged) if hashing or copying failed. */
 int source_digest(struct source *s, char sha256[65], uint64_t *bytes);
 
-/* "pcap" or "pcapng"; packets counted so far (pcapng's damaged ones too, since
- * their blocks are sound), damages met (of every kind). */
-const char *source_format(const struct source *s);
+/* Packets counted so far (pcapng's damaged ones too, since their blocks are
+ * sound), damages met (of every kind). */
 uint64_t source_packets(const struct source *s);
 uint64_t source_damages(const struct source *s);
 

@@ -19,7 +19,7 @@ struct source_interface {
 struct source {
 	struct intake *in;
 	char *path;
-	bool growing, ended;
+	bool ended;
 	bool big;		/* the byte order of file or section */
 	bool pcapng;
 	/* pcap */

@@ -207,7 +207,7 @@ static bool read_packets(struct streams *x, const char *path)
 		.datagram = on_datagram };
 	struct source *src = source_of_case(path, "packets/excerpt.pcap",
 	    NULL);
-	struct source_item item = { .kind = SOURCE_WAIT };
+	struct source_item item = { .kind = SOURCE_PACKET };
 	struct flows *f = flows_new(&sink);
 	int rc = 0;
 

@@ -479,7 +479,6 @@ static void settle(struct claimlist *c, struct claim *k, const struct pending *p
 	}
 	k->timed = true;
 	k->to_utc_ns = k->from_utc_ns;
-	k->zoned = p->has_zone || p->from.has_zone || p->from.epoch;
 	k->step_ns = p->from.step_ns;
 	if (!p->has_to)
 		return;

@@ -37,7 +37,6 @@ struct claim {
 	bool timed;		/* from and to are set */
 	int64_t from_utc_ns, to_utc_ns;		/* to: of a session, or from */
 	bool session, ends_first;	/* an end is given; before its start */
-	bool zoned;		/* the row says its zone */
 	int64_t step_ns;	/* how finely the time is written */
 	int64_t pieces, bytes;	/* -1: not claimed */
 	char *client, *file;	/* as written, NULL if not claimed; owned */

@@ -113,7 +113,7 @@ static void one_packet(struct sifting *f, const struct source_packet *k)
 
 static int read_file(struct sifting *f, const char *file)
 {
-	struct source_item item = { .kind = SOURCE_WAIT };
+	struct source_item item = { .kind = SOURCE_PACKET };
 	struct source *src = source_of_case(f->x->e.path, file, NULL);
 	int rc = src ? 0 : -1;
 

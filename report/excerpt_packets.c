@@ -234,7 +234,7 @@ static int one_packet(struct cutting *c, const struct source_packet *k)
 
 static int one_savefile(struct cutting *c, const char *file)
 {
-	struct source_item item = { .kind = SOURCE_WAIT };
+	struct source_item item = { .kind = SOURCE_PACKET };
 	struct source *src = source_of_case(c->e->path, file, NULL);
 	int rc = 0;
 

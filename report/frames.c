@@ -109,8 +109,7 @@ static void read_file(struct frames *f, const struct facts *c,
 		f->unread++;
 		return;
 	}
-	while (source_next(s, &item) == 0 && item.kind != SOURCE_END &&
-	    item.kind != SOURCE_WAIT)
+	while (source_next(s, &item) == 0 && item.kind != SOURCE_END)
 		if (item.kind == SOURCE_PACKET)
 			take(f, &item.packet, who, file);
 	source_close(s);

@@ -388,14 +388,13 @@ static int watched(struct sights *s, const struct claim *k, int64_t bound,
 		import = touches(k->from_utc_ns, k->to_utc_ns, bound,
 		    s->import[i].from_ns, s->import[i].to_ns);
 	v->watched = import && b->torrent_known;
-	b->time_watched = import;
 	q = (struct rows){ .st = s->live };
 	sqlite3_reset(s->live);
 	sqlite3_bind_text(s->live, 1, b->swarm, -1, SQLITE_STATIC);
 	while (rows_next(&q))
 		if (touches(k->from_utc_ns, k->to_utc_ns, bound,
 		    rows_int(&q, 0), rows_int(&q, 1)))
-			v->watched = b->time_watched = true;
+			v->watched = true;
 	return q.failed ? -1 : 0;
 }
 

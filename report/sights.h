@@ -33,7 +33,6 @@ struct sights {
 struct beside {
 	char swarm[65];			/* the case's name for the infohash */
 	bool torrent_known;		/* the case holds something of it */
-	bool time_watched;		/* something was watched then */
 	char other_hash[65];		/* of the conversation nearest, or "" */
 	int64_t other_hash_seq;
 	int64_t spoke_seq;		/* a handshake under the claimed

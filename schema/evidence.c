@@ -478,15 +478,13 @@ static int look_back(struct evidence *e, struct ledger_past *past)
 	    past->case_id);
 	sqlite3_finalize(s);
 
-	s = row(e, "SELECT coalesce(max(seq), -1), coalesce(max(utc_ns), 0), "
-	    "coalesce((SELECT utc_ns FROM record ORDER BY seq DESC LIMIT 1), 0)"
-	    " FROM (SELECT seq, utc_ns FROM record WHERE kind = 'run' "
-	    "ORDER BY seq DESC LIMIT 1)");
+	s = row(e, "SELECT coalesce(max(seq), -1), coalesce((SELECT utc_ns FROM "
+	    "record ORDER BY seq DESC LIMIT 1), 0) FROM (SELECT seq FROM "
+	    "record WHERE kind = 'run' ORDER BY seq DESC LIMIT 1)");
 	if (s == NULL)
 		return -1;
 	past->run_seq = sqlite3_column_int64(s, 0);
-	past->run_utc_ns = sqlite3_column_int64(s, 1);
-	past->last_utc_ns = sqlite3_column_int64(s, 2);
+	past->last_utc_ns = sqlite3_column_int64(s, 1);
 	sqlite3_finalize(s);
 
 	/* Stamps may follow the end. Both searches go from the back: a run is

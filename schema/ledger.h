@@ -40,7 +40,6 @@ struct ledger_conf {
 struct ledger_past {
 	int64_t size;		/* records already there */
 	int64_t run_seq;	/* newest `run`, -1 if none */
-	int64_t run_utc_ns;
 	bool ended;		/* it has its `end` */
 	int64_t last_utc_ns;	/* newest record's time, 0 if none */
 	char case_id[33];	/* hex; made on first open */

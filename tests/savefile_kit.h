@@ -223,9 +223,6 @@ static inline void say(struct source *s)
 			n += (size_t)snprintf(said + n, 100, "[%s @%llu] ",
 			    item.reason, (unsigned long long)item.offset);
 			break;
-		case SOURCE_WAIT:
-			n += (size_t)snprintf(said + n, 10, "wait ");
-			return;
 		case SOURCE_END:
 			n += (size_t)snprintf(said + n, 10, "end");
 			break;

@@ -197,7 +197,7 @@ static void measure(const char *name, struct made *m)
 	struct flow_sink sink = { &sum, on_open, on_bytes, on_gap, on_differs,
 	    on_closed, on_datagram, NULL, on_again };
 	struct flows *flows = flows_new(&sink);
-	struct source_item item = { .kind = SOURCE_WAIT };
+	struct source_item item = { .kind = SOURCE_PACKET };
 	double hash;
 	int64_t from;
 	long size;

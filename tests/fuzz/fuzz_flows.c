@@ -148,7 +148,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	    on_closed, on_datagram, NULL, on_again };
 	struct flows *flows = flows_new(&sink);
 	int fd = memfd_create("fuzz", MFD_CLOEXEC);
-	struct source_item item = { .kind = SOURCE_WAIT };
+	struct source_item item = { .kind = SOURCE_PACKET };
 	uint64_t frame = 0;
 
 	demand(f != NULL && flows != NULL && fd >= 0);

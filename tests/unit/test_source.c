@@ -214,44 +214,6 @@ static void pipes_and_copies(void **state)
 	assert_null(source_open("/nonexistent", NULL));
 }
 
-/* A file that grows is read as far as it goes, packet by packet. */
-static void growing(void **state)
-{
-	struct source_conf conf = { .growing = true, .copy = -1 };
-	struct source_item item;
-	size_t ends[3], n;
-
-	(void)state;
-	for (int ng = 0; ng < 2; ng++) {
-		unsigned packets = 0;
-
-		three(ng, false, ends);
-		n = ends[0] - 5;
-		int fd = descriptor(file.b, n), end = dup(fd);
-		struct source *s = source_of(fd, "growing", &conf);
-
-		for (; n < file.n; n++) {
-			do {
-				assert_int_equal(source_next(s, &item), 0);
-				packets += item.kind == SOURCE_PACKET;
-			} while (item.kind == SOURCE_PACKET);
-			assert_int_equal(item.kind, SOURCE_WAIT);
-			assert_int_equal(packets, (n >= ends[0]) +
-			    (n >= ends[1]));
-			assert_int_equal(pwrite(end, file.b + n, 1,
-			    (off_t)n), 1);
-		}
-		source_whole(s);
-		assert_int_equal(source_next(s, &item), 0);
-		assert_int_equal(item.kind, SOURCE_PACKET);
-		assert_int_equal(item.packet.frame, 3);
-		assert_int_equal(source_next(s, &item), 0);
-		assert_int_equal(item.kind, SOURCE_END);
-		close(end);
-		source_close(s);
-	}
-}
-
 /* Megabytes of noise between two sound parts, longer than any buffer. */
 static void much_noise(void **state)
 {
@@ -290,7 +252,6 @@ int main(void)
 		cmocka_unit_test(cut_anywhere),
 		cmocka_unit_test(each_byte_lies),
 		cmocka_unit_test(pipes_and_copies),
-		cmocka_unit_test(growing),
 		cmocka_unit_test(much_noise),
 	};
 
