@@ -37,6 +37,8 @@ struct digester {
 	pthread_cond_t progress;	/* a job is done */
 	struct digester_chunk *current;	/* the feeder's, with ... */
 	struct hashing *pending;	/* ... digests that have bytes in it */
+	unsigned pins;		/* of the current one, not among its users yet:
+				 * they need no atomic step for each packet */
 	struct digester_chunk *free;
 	unsigned chunks, workers, next;
 	bool stop;
@@ -190,8 +192,11 @@ static void make_room(struct digester *g, size_t n)
 	while (g->pending)
 		hand_over(g->pending);
 	pthread_mutex_lock(&g->lock);
-	if (c)
+	if (c) {
+		atomic_fetch_add(&c->users, g->pins);
 		release(g, c);
+	}
+	g->pins = 0;
 	while (!g->free && g->chunks == CHUNKS)
 		pthread_cond_wait(&g->progress, &g->lock);
 	c = g->free;
@@ -228,7 +233,7 @@ const uint8_t *digester_hold(struct digester *g, const uint8_t *p, size_t n,
 		return p;
 	p = copy(g, p, n);
 	*pin = g->current;
-	atomic_fetch_add(&g->current->users, 1);
+	g->pins++;
 	return p;
 }
 
@@ -236,8 +241,8 @@ void digester_unpin(struct digester *g, struct digester_chunk *pin)
 {
 	if (!pin)
 		return;
-	if (pin == g->current) {	/* the feeder's own use is left */
-		atomic_fetch_sub(&pin->users, 1);
+	if (pin == g->current) {
+		g->pins--;
 		return;
 	}
 	pthread_mutex_lock(&g->lock);
