@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,7 @@
 
 #include "capture/privilege.h"
 #include "capture/sandbox.h"
-#include "capture/savefile.h"
+#include "capture/settle.h"
 #include "schema/log.h"
 
 #define SNAPLEN 262144		/* no packet is cut */
@@ -45,11 +46,12 @@ struct child {
 	int folder, line;
 	pcap_t *live;
 	struct savefile *file;
+	struct settle *settle;	/* has those that were written */
 	int number;
 	int64_t opened_ms;
 	int64_t packets;
 	int64_t kernel, interface;	/* drops reported with files so far */
-	bool failed;
+	atomic_bool failed;
 };
 
 static volatile sig_atomic_t terminated;
@@ -84,9 +86,8 @@ static void fail(struct child *c, const char *what, const char *why)
 	struct report r = { .kind = REPORT_FAILED };
 
 	snprintf(r.text, sizeof(r.text), "%s: %.200s", what, why);
-	if (!c->failed)
+	if (!atomic_exchange(&c->failed, true))
 		tell(c, &r);
-	c->failed = true;
 }
 
 static void read_drops(struct child *c, int64_t *kernel, int64_t *interface)
@@ -114,23 +115,44 @@ static bool open_file(struct child *c)
 
 static void close_file(struct child *c)
 {
-	struct report r = { .kind = REPORT_FILE };
 	int64_t kernel, interface;
 
 	if (c->file == NULL)
 		return;
-	if (savefile_close(c->file, &r.file) < 0) {
-		fail(c, "savefile", strerror(errno));
-	} else {
-		read_drops(c, &kernel, &interface);
-		r.file.dropped_kernel = kernel - c->kernel;
-		r.file.dropped_interface = interface - c->interface;
-		c->kernel = kernel;
-		c->interface = interface;
-		tell(c, &r);
-	}
+	read_drops(c, &kernel, &interface);
+	settle_give(c->settle, c->file, kernel - c->kernel,
+	    interface - c->interface);
+	c->kernel = kernel;
+	c->interface = interface;
 	c->file = NULL;
 }
+
+/* --- on the thread that settles files ------------------------------------ */
+
+static bool confine(void *ctx)
+{
+	const struct child *c = ctx;
+	struct sandbox_path folder = { c->conf->folder, true };
+	struct sandbox sandbox;
+
+	return c->conf->no_sandbox || sandbox_enter(SANDBOX_RECORDER, &folder,
+	    1, &sandbox) == 0;
+}
+
+static void settled(void *ctx, const struct recorder_file *f, int error)
+{
+	struct child *c = ctx;
+	struct report r = { .kind = REPORT_FILE };
+
+	if (error) {
+		fail(c, "savefile", strerror(error));
+		return;
+	}
+	r.file = *f;
+	tell(c, &r);
+}
+
+/* --- packets --------------------------------------------------------------- */
 
 static void on_packet(unsigned char *ctx, const struct pcap_pkthdr *h,
     const unsigned char *bytes)
@@ -225,8 +247,6 @@ static bool activate(struct child *c)
 static bool begin(struct child *c)
 {
 	struct report r = { .kind = REPORT_ACTIVE };
-	struct sandbox_path folder = { c->conf->folder, true };
-	struct sandbox sandbox;
 	const char *link;
 
 	if (!activate(c))
@@ -237,8 +257,9 @@ static bool begin(struct child *c)
 	}
 	/* A change of user clears it, so not before. */
 	prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
-	if (!c->conf->no_sandbox && sandbox_enter(SANDBOX_RECORDER, &folder, 1,
-	    &sandbox) < 0) {
+	/* Each thread by itself; then there can be no others. */
+	c->settle = settle_new(confine, settled, c);
+	if (c->settle == NULL || !confine(c)) {
 		fail(c, "cannot confine itself", strerror(errno));
 		return false;
 	}
@@ -316,6 +337,7 @@ static void run_child(const struct recorder_conf *conf, int folder, int line)
 	if (begin(&c))
 		record(&c);
 	close_file(&c);
+	settle_free(c.settle);
 	if (c.live != NULL)
 		pcap_close(c.live);
 	_exit(c.failed);
