@@ -52,7 +52,7 @@ static int loop, tracker, datagrams, oldest, newest, slow_first, slow_last;
 static unsigned open_now, open_most = FDS - 4 * SPARE;
 static unsigned distinct, answering, announces, strangers, displaced;
 static uint64_t handshakes, pieces, accepted;
-static int64_t first_ns, last_ns, slow_ns = 300000000;
+static int64_t first_ns, most_ns, last_ns, slow_ns = 300000000;
 static bool plain, once;
 
 static int64_t now(void)
@@ -225,7 +225,9 @@ static bool greet(int fd, const uint8_t *hello)
 	if (peer[c->peer].handshakes++ > 0)
 		return true;
 	last_ns = now();
-	if (++distinct == answering)
+	if (++distinct == answering - answering / 10)
+		most_ns = last_ns;
+	if (distinct == answering)
 		printf("{\"all\":%u,\"took_s\":%.6f}\n", distinct,
 		    (double)(last_ns - first_ns) / 1e9);
 	return true;
@@ -503,11 +505,13 @@ static void tell(const char *file)
 	printf("{\"end\":true,\"peers\":%u,\"torrents\":%u,\"answering\":%u,"
 	    "\"accepted\":%llu,\"handshakes\":%llu,\"distinct\":%u,"
 	    "\"pieces\":%llu,\"announces\":%u,\"displaced\":%u,"
-	    "\"strangers\":%u,\"open\":%u,\"took_s\":%.6f}\n", m.peers,
+	    "\"strangers\":%u,\"open\":%u,\"took_s\":%.6f,"
+	    "\"most_s\":%.6f}\n", m.peers,
 	    m.torrents, answering, (unsigned long long)accepted,
 	    (unsigned long long)handshakes, distinct,
 	    (unsigned long long)pieces, announces, displaced, strangers,
-	    open_now, (double)(last_ns - first_ns) / 1e9);
+	    open_now, (double)(last_ns - first_ns) / 1e9,
+	    most_ns ? (double)(most_ns - first_ns) / 1e9 : 0);
 	if (file && !f)
 		die(file);
 	for (unsigned i = 0; f && i < m.peers; i++) {
