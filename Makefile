@@ -19,7 +19,7 @@ EMBED := $(wildcard schema/*.sql report/*.sql report/*.css)
 UNIT := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
 FUZZ := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 BENCH := $(patsubst tests/bench/%.c,%,$(wildcard tests/bench/bench_*.c))
-# What bench_census.py and test_census.py run beside the monitor.
+# What bench_census.py, test_census.py and others run beside the monitor.
 MANY := $(patsubst %,build/release/bench/%,manypeers shaker)
 
 # Objects that may call nothing outside PURE_ALLOW: wire/, and the state
@@ -27,7 +27,7 @@ MANY := $(patsubst %,build/release/bench/%,manypeers shaker)
 PURE := $(wildcard wire/*.c) \
 	$(patsubst %,schema/%.c,merkle sparse utf8) \
 	$(patsubst %,capture/%.c,guess httpmsg packet) \
-	$(patsubst %,monitor/%.c,asks book budget due extend hosts jump meter \
+	$(patsubst %,monitor/%.c,asks book bookturn budget due extend hosts jump meter \
 		sample session tier vote) \
 	$(patsubst %,report/%.c,claimtime estimate verdict)
 PURE_ALLOW := mem(cpy|move|set|cmp|chr|rchr)|__mem(cpy|move|set)_chk|str(len|cmp|ncmp)|snprintf|__snprintf_chk|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_|SHA(1|256)(_Init|_Update|_Final|_Transform)?|RC4(_set_key)?
@@ -145,7 +145,7 @@ NEEDS := tests $(MANY) $(FUZZERS)
 else
 NEEDS := build/san/swarmwitness build/release/swarmwitness \
 	$(patsubst %,build/san/unit/%,$(filter $(UNIT),$(NAMED))) \
-	$(if $(filter test_census test_faults test_soak,$(NAMED)),$(MANY)) \
+	$(if $(filter test_bounds test_census test_faults test_soak,$(NAMED)),$(MANY)) \
 	$(if $(filter fuzz,$(T)),$(FUZZERS))
 endif
 

@@ -87,6 +87,7 @@ static void put_config(void *ctx, struct json *j)
 	json_int(j, "max_connections", o->max_connections);
 	json_int(j, "dial_rate", o->dial_rate);
 	json_int(j, "max_rate", o->max_rate);
+	json_int(j, "max_memory", o->max_memory);
 	json_hex(j, "peer_id", span_of(p->peer_id, sizeof(p->peer_id)));
 	json_text(j, "peer_id_prefix", span_str(o->peer_id_prefix));
 	json_int(j, "tracker_key", a->tracker_key);

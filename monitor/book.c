@@ -1,60 +1,16 @@
 #include "monitor/book.h"
 
-#include "monitor/due.h"
-#include "monitor/hosts.h"
+#include "monitor/book_impl.h"
 
 #define S (1000000000ll)
 #define DAY (86400 * S)
 #define REVISIT (900 * S)
+#define GIVE_WAY (10 * S)	/* while others have no place */
 #define BACKOFF (60 * S)	/* doubled with each failure, to a day */
 #define PATIENCE 3u		/* visits without a handshake that cost least */
 #define LOOKS_MOST 64		/* candidates put off in one book_next */
 #define PER_SWARM 100000
 #define IN_ALL 2000000		/* some 300 MB with their addresses */
-
-/* One endpoint of one swarm. Links are indices; BOOK_NONE ends a chain. */
-struct candidate {
-	struct endpoint at;
-	uint8_t sources;
-	bool held;		/* visited now: in no heap */
-	bool reached;		/* and connected */
-	uint8_t failures, known;
-	uint32_t swarm, host;
-	uint32_t attempts;
-	int64_t due_ns;
-	uint32_t chain;		/* same bucket; free list */
-	uint32_t child, next, prev;	/* pairing heap by due_ns */
-	uint32_t older, newer;	/* those never tried, by age */
-	bool untried;
-};
-
-/* A swarm. It is in line while something of it may be due, else in the heap
- * by its first candidate's time: so no call looks at every swarm. */
-struct room {
-	struct due_item due;	/* first: the heap's item is the room */
-	uint32_t number;
-	uint32_t next;		/* in line; among the free */
-	bool in_line;
-	uint32_t root;		/* heap of its candidates */
-	uint32_t oldest, newest;	/* never tried */
-	uint32_t waiting, held;
-	uint8_t sources;	/* of these only */
-	bool open;
-};
-
-struct book {
-	struct book_conf conf;
-	struct candidate *cand;
-	struct hosts hosts;
-	struct room **swarm;
-	struct due later;	/* swarms that nothing is due in */
-	uint32_t first, last;	/* in line */
-	uint32_t *cand_bucket;	/* a power of two */
-	uint32_t cands, cand_room, cand_free, cand_buckets;
-	uint32_t swarms, swarm_room, swarm_free;
-	uint32_t heard, half_open, open, in_open;
-	int64_t tokens, token_ns;	/* dials allowed, in ns of 1/rate */
-};
 
 /* --- finding ---------------------------------------------------------------- */
 
@@ -107,122 +63,6 @@ static bool grow_cands(struct book *b)
 	return true;
 }
 
-/* --- the heap: whose turn is next in a swarm --------------------------------- */
-
-static uint32_t meld(struct book *b, uint32_t x, uint32_t y)
-{
-	uint32_t swap;
-
-	if (x == BOOK_NONE || y == BOOK_NONE)
-		return x == BOOK_NONE ? y : x;
-	if (b->cand[y].due_ns < b->cand[x].due_ns) {
-		swap = x;
-		x = y;
-		y = swap;
-	}
-	b->cand[y].prev = x;
-	b->cand[y].next = b->cand[x].child;
-	if (b->cand[x].child != BOOK_NONE)
-		b->cand[b->cand[x].child].prev = y;
-	b->cand[x].child = y;
-	return x;
-}
-
-/* Melds a list of siblings in pairs, then the pairs: without recursion. */
-static uint32_t meld_all(struct book *b, uint32_t list)
-{
-	uint32_t pairs = BOOK_NONE, root = BOOK_NONE, x, y, rest;
-
-	for (; list != BOOK_NONE; list = rest) {
-		x = list;
-		y = b->cand[x].next;
-		rest = y == BOOK_NONE ? BOOK_NONE : b->cand[y].next;
-		x = meld(b, x, y);
-		b->cand[x].next = pairs;
-		pairs = x;
-	}
-	for (; pairs != BOOK_NONE; pairs = rest) {
-		rest = b->cand[pairs].next;
-		b->cand[pairs].next = BOOK_NONE;
-		root = meld(b, root, pairs);
-	}
-	return root;
-}
-
-/* Its first candidate is another: so is its turn. */
-static void rank(struct book *b, struct room *r)
-{
-	if (r->in_line)
-		return;		/* which it is told when it comes to it */
-	if (r->root == BOOK_NONE)
-		due_drop(&b->later, &r->due);
-	else if (r->due.place == 0 || r->due.at_ns != b->cand[r->root].due_ns)
-		due_put(&b->later, &r->due, b->cand[r->root].due_ns);
-}
-
-static void heap_add(struct book *b, uint32_t i)
-{
-	struct room *r = b->swarm[b->cand[i].swarm];
-
-	b->cand[i].child = b->cand[i].next = b->cand[i].prev = BOOK_NONE;
-	r->root = meld(b, r->root, i);
-	b->cand[r->root].prev = b->cand[r->root].next = BOOK_NONE;
-	rank(b, r);
-}
-
-static void heap_remove(struct book *b, uint32_t i)
-{
-	struct room *r = b->swarm[b->cand[i].swarm];
-	struct candidate *c = &b->cand[i];
-	uint32_t rest = meld_all(b, c->child);
-
-	if (r->root != i) {
-		if (b->cand[c->prev].child == i)
-			b->cand[c->prev].child = c->next;
-		else
-			b->cand[c->prev].next = c->next;
-		if (c->next != BOOK_NONE)
-			b->cand[c->next].prev = c->prev;
-		rest = meld(b, r->root, rest);
-	}
-	r->root = rest;
-	if (rest != BOOK_NONE)
-		b->cand[rest].prev = b->cand[rest].next = BOOK_NONE;
-	c->child = c->next = c->prev = BOOK_NONE;
-	rank(b, r);
-}
-
-/* --- whose turn it is among swarms ------------------------------------------- */
-
-static void line_up(struct book *b, struct room *r)
-{
-	r->in_line = true;
-	r->next = BOOK_NONE;
-	*(b->last == BOOK_NONE ? &b->first : &b->swarm[b->last]->next) =
-	    r->number;
-	b->last = r->number;
-}
-
-/* The first in line leaves it, in_line until it is told its place; NULL:
- * nobody is. */
-static struct room *step_up(struct book *b, int64_t now_ns)
-{
-	struct due_item *i;
-	struct room *r;
-
-	while ((i = due_first(&b->later)) != NULL && i->at_ns <= now_ns) {
-		due_drop(&b->later, i);
-		line_up(b, (struct room *)i);
-	}
-	if (b->first == BOOK_NONE)
-		return NULL;
-	r = b->swarm[b->first];
-	b->first = r->next;
-	if (b->first == BOOK_NONE)
-		b->last = BOOK_NONE;
-	return r;
-}
-
 /* --- candidates ------------------------------------------------------------- */
 
 static void untried_remove(struct book *b, uint32_t i)
@@ -256,7 +96,7 @@ static void cand_forget(struct book *b, uint32_t i)
 
 static void cand_drop(struct book *b, uint32_t i)
 {
-	heap_remove(b, i);
+	turn_remove(b, i);
 	b->swarm[b->cand[i].swarm]->waiting--;
 	cand_forget(b, i);
 }
@@ -285,16 +125,16 @@ static uint32_t cand_add(struct book *b, uint32_t swarm,
 	r->newest = i;
 	r->waiting++;
 	b->heard++;
-	heap_add(b, i);
+	turn_add(b, i);
 	return i;
 }
 
 /* Moves a waiting candidate to another time. */
 static void put_off(struct book *b, uint32_t i, int64_t due_ns)
 {
-	heap_remove(b, i);
+	turn_remove(b, i);
 	b->cand[i].due_ns = due_ns;
-	heap_add(b, i);
+	turn_add(b, i);
 }
 
 static int64_t backoff(unsigned failures)
@@ -319,7 +159,8 @@ struct book *book_new(const struct book_conf *conf)
 		b->conf.per_swarm = PER_SWARM;
 	if (b->conf.in_all == 0)
 		b->conf.in_all = IN_ALL;
-	if (hosts_init(&b->hosts, conf->memory, conf->key) && grow_cands(b))
+	if (hosts_init(&b->hosts, conf->addresses, conf->memory, conf->key) &&
+	    grow_cands(b))
 		return b;
 	book_free(b);
 	return NULL;
@@ -419,14 +260,19 @@ const char *book_hear(struct book *b, uint32_t swarm,
 	if (i == BOOK_NONE) {
 		if (r->waiting + r->held >= b->conf.per_swarm ||
 		    b->heard >= b->conf.in_all) {
-			if (r->oldest == BOOK_NONE)
+			if (r->oldest == BOOK_NONE) {
+				b->refused++;
 				return "the book is full";
+			}
 			cand_drop(b, r->oldest);
+			b->forgotten++;
 		}
 		i = cand_add(b, swarm, at, now_ns);
 	}
-	if (i == BOOK_NONE)
+	if (i == BOOK_NONE) {
+		b->refused++;
 		return "the book is full";
+	}
 	b->cand[i].sources |= (uint8_t)source;
 	return NULL;
 }
@@ -457,6 +303,8 @@ void book_met(struct book *b, uint32_t swarm, const struct endpoint *at,
 {
 	uint32_t i = find_cand(b, swarm, at);
 
+	if (i != BOOK_NONE)
+		b->cand[i].met = true;
 	if (i != BOOK_NONE && !b->cand[i].held &&
 	    b->cand[i].due_ns < now_ns + REVISIT)
 		put_off(b, i, now_ns + REVISIT);
@@ -479,6 +327,11 @@ static bool take_token(struct book *b, int64_t now_ns)
 	return b->tokens >= S;
 }
 
+static bool is_full(const struct book *b)
+{
+	return b->half_open + b->open >= b->conf.connections;
+}
+
 /* The swarm's next candidate that may be dialled, or BOOK_NONE. */
 static uint32_t due_in(struct book *b, struct room *r, int64_t now_ns,
     int *looks)
@@ -495,6 +348,8 @@ static uint32_t due_in(struct book *b, struct room *r, int64_t now_ns,
 			continue;
 		}
 		ready = hosts_ready(&b->hosts, c->host, c->at.port, now_ns);
+		if (ready <= now_ns && is_full(b) && c->met)
+			ready = now_ns + GIVE_WAY;
 		if (ready <= now_ns)
 			return r->root;
 		put_off(b, r->root, ready);
@@ -509,47 +364,60 @@ bool book_next(struct book *b, int64_t now_ns, struct book_visit *v)
 	struct room *r = NULL;
 
 	if (b->half_open >= b->conf.half_open ||
-	    b->half_open + b->open >= b->conf.connections ||
-	    !take_token(b, now_ns))
+	    (is_full(b) && !b->yielding) || !take_token(b, now_ns))
 		return false;
-	while (i == BOOK_NONE && looks > 0 && (r = step_up(b, now_ns))) {
+	while (i == BOOK_NONE && looks > 0 && (r = turn_step_up(b, now_ns))) {
 		i = due_in(b, r, now_ns, &looks);
 		r->in_line = false;
 		if (i != BOOK_NONE || (looks <= 0 && r->root != BOOK_NONE))
-			line_up(b, r);
+			turn_line_up(b, r);
 		else
-			rank(b, r);
+			turn_rank(b, r);
 		give_back(b, r);
 	}
 	if (i == BOOK_NONE)
 		return false;
 	b->tokens -= S;
+	v->crowded = is_full(b);
 	b->half_open++;
-	heap_remove(b, i);
+	turn_remove(b, i);
 	untried_remove(b, i);
 	r->waiting--;
 	r->held++;
 	b->cand[i].held = true;
 	b->cand[i].reached = false;
-	b->cand[i].attempts++;
+	b->cand[i].attempts += b->cand[i].mark == 0;
 	hosts_knock(&b->hosts, b->cand[i].host, b->cand[i].at.port, now_ns);
-	*v = (struct book_visit){ .id = i, .swarm = r->number,
+	*v = (struct book_visit){ .id = i, .crowded = v->crowded, .swarm = r->number,
 		.at = b->cand[i].at, .sources = b->cand[i].sources,
-		.attempt = b->cand[i].attempts, .known = b->cand[i].known };
+		.attempt = b->cand[i].attempts, .known = b->cand[i].known,
+		.mark = b->cand[i].mark };
 	return true;
 }
 
-void book_again(struct book *b, uint32_t id, int64_t now_ns)
+bool book_again(struct book *b, uint32_t id, int64_t now_ns)
 {
 	const struct candidate *c = &b->cand[id];
 
+	if (!hosts_spoke(&b->hosts, c->host, now_ns))
+		return false;
 	b->tokens -= S;
 	hosts_knock(&b->hosts, c->host, c->at.port, now_ns);
+	return true;
 }
 
-void book_know(struct book *b, uint32_t id, uint8_t known)
+void book_know(struct book *b, uint32_t id, uint8_t known, uint16_t mark)
 {
 	b->cand[id].known = known;
+	b->cand[id].mark = mark;
+}
+
+void book_spoke(struct book *b, const struct endpoint *at, int64_t now_ns)
+{
+	uint32_t i = hosts_find(&b->hosts, at);
+
+	if (i != HOSTS_NONE)
+		hosts_heard(&b->hosts, i, now_ns);
 }
 
 void book_reached(struct book *b, uint32_t id)
@@ -575,7 +443,11 @@ void book_done(struct book *b, uint32_t id, enum book_end how, int64_t now_ns)
 	switch (how) {
 	case BOOK_UNTRIED:
 		wait = BACKOFF;
-		c->attempts--;
+		c->attempts -= c->mark == 0;
+		break;
+	case BOOK_AGAIN:
+		wait = hosts_ready(&b->hosts, c->host, c->at.port, now_ns) -
+		    now_ns;
 		break;
 	case BOOK_FAILED:
 		wait = backoff(c->failures);
@@ -594,9 +466,12 @@ void book_done(struct book *b, uint32_t id, enum book_end how, int64_t now_ns)
 		break;
 	case BOOK_MET:
 		wait = REVISIT;
+		c->met = true;
 		c->failures = 0;
 		break;
 	}
+	if (how != BOOK_UNTRIED && how != BOOK_AGAIN)
+		c->mark = 0;
 	c->held = false;
 	if (!r->open || !book_counts(b, id)) {
 		cand_forget(b, id);
@@ -605,7 +480,13 @@ void book_done(struct book *b, uint32_t id, enum book_end how, int64_t now_ns)
 	}
 	c->due_ns = how == BOOK_SELF ? INT64_MAX : now_ns + wait;
 	r->waiting++;
-	heap_add(b, id);
+	turn_add(b, id);
+}
+
+/* Half of what there is stays for those we want to reach. */
+static bool half_came(const struct book *b)
+{
+	return b->in_open >= (b->conf.connections + 1) / 2;
 }
 
 const char *book_accept(struct book *b, const struct endpoint *from,
@@ -615,9 +496,7 @@ const char *book_accept(struct book *b, const struct endpoint *from,
 
 	if (b->conf.blocked && b->conf.blocked(b->conf.ctx, from, true))
 		return "on the blocklist";
-	/* Half of what there is stays for those we want to reach. */
-	if (b->half_open + b->open >= b->conf.connections ||
-	    b->in_open >= (b->conf.connections + 1) / 2)
+	if (is_full(b) || half_came(b))
 		return "too many connections";
 	i = hosts_hold(&b->hosts, from);
 	if (i == HOSTS_NONE)
@@ -641,7 +520,26 @@ void book_left(struct book *b, const struct endpoint *from)
 	hosts_drop(&b->hosts, i);
 }
 
+bool book_crowded(const struct book *b, const struct endpoint *from,
+    int64_t now_ns)
+{
+	uint32_t i = hosts_find(&b->hosts, from);
+
+	return is_full(b) && !half_came(b) &&
+	    !(b->conf.blocked && b->conf.blocked(b->conf.ctx, from, true)) &&
+	    (i == HOSTS_NONE || (!hosts_spoke(&b->hosts, i, now_ns) &&
+	    hosts_may(&b->hosts, i, false, now_ns)));
+}
+
+void book_yield(struct book *b, bool would)
+{
+	b->yielding = would;
+}
+
 void book_state(const struct book *b, struct book_state *s)
 {
-	*s = (struct book_state){ b->heard, b->half_open, b->open };
+	*s = (struct book_state){ .heard = b->heard,
+		.half_open = b->half_open, .open = b->open,
+		.most = b->conf.in_all, .forgotten = b->forgotten,
+		.refused = b->refused };
 }

@@ -28,6 +28,7 @@ struct book_conf {
 	unsigned connections;		/* open at a time, in all */
 	unsigned per_swarm;		/* candidates kept; 0: 100,000 */
 	unsigned in_all;		/* of all swarms; 0: 2,000,000 */
+	unsigned addresses;		/* of which so many; 0: 1,000,000 */
 	/* An address that is never contacted; NULL: there is none. */
 	bool (*blocked)(void *ctx, const struct endpoint *at, bool incoming);
 	void *ctx;
@@ -39,6 +40,8 @@ struct book_conf {
 /* What became of a visit. */
 enum book_end {
 	BOOK_UNTRIED,	/* for want of our own means: no failure of its */
+	BOOK_AGAIN,	/* it is not over: it goes on with another dial as soon
+			 * as its address may be dialled */
 	BOOK_FAILED,	/* no connection */
 	BOOK_SHUT,	/* a connection, and no handshake: some need asking
 			 * more than once */
@@ -54,7 +57,9 @@ struct book_visit {
 	struct endpoint at;
 	unsigned sources;	/* book_source bits */
 	unsigned attempt;	/* 1 for the first */
-	uint8_t known;		/* how to reach it: kept for the caller */
+	uint8_t known;		/* how to reach it: kept for the caller, and */
+	uint16_t mark;		/* where it stands; 0: at its beginning */
+	bool crowded;		/* every place is taken: see book_yield */
 };
 
 struct book;
@@ -89,13 +94,21 @@ void book_hint(struct book *b, uint32_t swarm, const struct endpoint *at,
 void book_met(struct book *b, uint32_t swarm, const struct endpoint *at,
     int64_t now_ns);
 
+/* Whether an open connection would give its place up. Then, if every place is
+ * taken, book_next still gives visits (crowded), of candidates never met: the
+ * caller ends that connection before it dials. Those that were met wait. */
+void book_yield(struct book *b, bool would);
 /* The next visit, if one is due and no limit forbids it. */
 bool book_next(struct book *b, int64_t now_ns, struct book_visit *v);
-/* The visit goes on with another dial, which counts against the rate; until
- * the address is visited again a minute passes from here. */
-void book_again(struct book *b, uint32_t id, int64_t now_ns);
-/* What was learnt on the way. */
-void book_know(struct book *b, uint32_t id, uint8_t known);
+/* The visit goes on with another dial at once, which counts against the rate,
+ * and puts other visits of the address off by a minute. False: this address
+ * never spoke BitTorrent to us, so that it gets one dial a minute, whatever
+ * its ports and swarms: the visit is to end with BOOK_AGAIN. */
+bool book_again(struct book *b, uint32_t id, int64_t now_ns);
+/* What was learnt on the way, and where it stands. */
+void book_know(struct book *b, uint32_t id, uint8_t known, uint16_t mark);
+/* Somebody at this address, candidate or caller, spoke BitTorrent to us. */
+void book_spoke(struct book *b, const struct endpoint *at, int64_t now_ns);
 /* A dial of it succeeded: it is no longer half-open. */
 void book_reached(struct book *b, uint32_t id);
 /* The visit is over; id is no longer one. */
@@ -108,10 +121,18 @@ void book_done(struct book *b, uint32_t id, enum book_end how,
 const char *book_accept(struct book *b, const struct endpoint *from,
     bool forged, int64_t now_ns);
 void book_left(struct book *b, const struct endpoint *from);
+/* Is this caller, never met, kept out by nothing but the number of
+ * connections, so that a place may be made for it? */
+bool book_crowded(const struct book *b, const struct endpoint *from,
+    int64_t now_ns);
 
 struct book_state {
 	uint32_t heard;		/* endpoints in the book */
 	uint32_t half_open, open;	/* open: reached or accepted */
+	uint32_t most;			/* endpoints it may hold */
+	/* Of those heard of, for want of room: put out, never dialled, for
+	 * newer ones; and not taken up. */
+	uint64_t forgotten, refused;
 };
 void book_state(const struct book *b, struct book_state *s);
 

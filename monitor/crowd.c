@@ -6,6 +6,7 @@
 
 #include "monitor/fetch.h"
 #include "monitor/learn.h"
+#include "monitor/relief.h"
 #include "monitor/tcpstream.h"
 #include "schema/json.h"
 #include "schema/log.h"
@@ -93,6 +94,8 @@ static void on_reached(void *ctx, struct peer *p)
 	struct crowd *c = ctx;
 
 	book_reached(c->book, p->visit.id);
+	if (p->ladder.way.utp)	/* nothing else answers so */
+		book_spoke(c->book, &p->who, now_ns());
 	dial_soon(c);
 }
 
@@ -150,7 +153,7 @@ static void cannot_dial(struct crowd *c, const char *why, int64_t now)
 
 static enum ladder_end way_end(const struct peer *p)
 {
-	if (!p->connected)
+	if (!p->connected || p->hesitates)
 		return LADDER_SILENT;
 	return p->session.outcome == SESSION_SILENT ? LADDER_CLOSED :
 	    LADDER_MET;
@@ -174,21 +177,23 @@ static enum book_end end_of(const struct peer *p)
 	return BOOK_MET;
 }
 
-/* A dial is over: the visit goes on another way, or is over too. */
+/* A dial is over: the visit goes on another way, now or later, or is over too. */
 static void visited(struct crowd *c, struct peer *p)
 {
 	uint32_t id = p->visit.id;
-	bool more = ladder_next(&p->ladder, way_end(p));
+	int64_t now = now_ns();
+	bool more = ladder_next(&p->ladder, way_end(p)) && !c->stopping &&
+	    !p->swarm->leaving && book_counts(c->book, id);
+	bool at_once = more && book_again(c->book, id, now);
 
-	book_know(c->book, id, p->ladder.known);
-	if (more && !c->stopping && !p->swarm->leaving &&
-	    book_counts(c->book, id)) {
-		book_again(c->book, id, now_ns());
+	book_know(c->book, id, p->ladder.known, more ?
+	    ladder_mark(&p->ladder) : 0);
+	if (at_once) {
 		if (peer_dial(&c->env, p->swarm, &p->visit, &p->ladder) == 0)
 			return;
-		cannot_dial(c, strerror(errno), now_ns());
+		cannot_dial(c, strerror(errno), now);
 	}
-	book_done(c->book, id, end_of(p), now_ns());
+	book_done(c->book, id, more ? BOOK_AGAIN : end_of(p), now);
 	dial_soon(c);
 }
 
@@ -198,20 +203,25 @@ static void on_gone(void *ctx, struct peer *p)
 
 	learn_forget(p);
 	decoys_gone(c->decoys, p, stamp_now());
+	if (p->session.outcome != SESSION_SILENT)
+		book_spoke(c->book, &p->who, now_ns());
 	if (p->incoming)
 		book_left(c->book, &p->who);
 	else
 		visited(c, p);
 }
 
-/* The ledger cannot keep up: nobody is read until it has. */
+/* The ledger cannot keep up, or memory is full: nobody is read until that is
+ * over. */
 static void on_heard(void *ctx)
 {
 	struct crowd *c = ctx;
+	bool full = relief_heard(c), behind = ledger_full(c->ledger);
 
-	if (c->env.paused || !ledger_full(c->ledger))
+	if (c->env.paused || (!full && !behind))
 		return;
 	c->paused_at = stamp_now();
+	c->paused_for = behind ? "queue" : "memory";
 	c->env.paused = true;
 	each(c, peer_resume);
 }
@@ -220,10 +230,10 @@ static void resume(struct crowd *c)
 {
 	struct stamp at = stamp_now();
 
-	if (!c->env.paused || ledger_full(c->ledger))
+	if (!c->env.paused || ledger_full(c->ledger) || relief_full(c))
 		return;
 	c->env.paused = false;
-	clockwatch_stall(c->clock, "queue", c->paused_at.utc_ns, at.utc_ns,
+	clockwatch_stall(c->clock, c->paused_for, c->paused_at.utc_ns, at.utc_ns,
 	    at.mono_ns - c->paused_at.mono_ns, 0);
 	each(c, peer_resume);
 }
@@ -248,12 +258,25 @@ static void take_stream(struct crowd *c, struct stream *s,
 		book_left(c->book, from);
 }
 
+/* Who calls may be let in: NULL, or what forbids it. forged: see book_accept. */
+static const char *admit(struct crowd *c, const struct endpoint *from,
+    bool forged, int64_t now)
+{
+	if (relief_tight(c)) {
+		c->refused_tight++;
+		return "memory is short";
+	}
+	if (!forged && book_crowded(c->book, from, now))
+		relief_place(c);
+	return book_accept(c->book, from, forged, now);
+}
+
 static void on_accepted(void *ctx, int fd, const struct endpoint *from,
     const struct endpoint *local)
 {
 	struct crowd *c = ctx;
 	int64_t now = now_ns();
-	const char *limit = book_accept(c->book, from, false, now);
+	const char *limit = admit(c, from, false, now);
 
 	if (limit) {
 		close(fd);
@@ -268,7 +291,7 @@ static bool on_admit(void *ctx, const struct endpoint *from)
 	struct crowd *c = ctx;
 	int64_t now = now_ns();
 	const char *limit = c->env.paused ? "the ledger is full" :
-	    book_accept(c->book, from, true, now);
+	    admit(c, from, true, now);
 
 	if (limit)
 		refused(c, from, limit, now);
@@ -293,13 +316,16 @@ static void on_dialling(uv_idle_t *idle)
 	struct ladder l;
 
 	for (int i = 0; i < DIALS_A_TURN; i++) {
-		if (c->env.paused || now < c->dial_again_ns ||
+		book_yield(c->book, !TAILQ_EMPTY(&c->env.lingering));
+		if (c->env.paused || relief_tight(c) || now < c->dial_again_ns ||
 		    !book_next(c->book, now, &v)) {
 			uv_idle_stop(idle);
 			return;
 		}
+		if (v.crowded)
+			relief_place(c);
 		conf.utp = c->env.utp && datagrams_has(c->udp, v.at.family);
-		ladder_begin(&l, &conf, v.known);
+		ladder_resume(&l, &conf, v.known, v.mark);
 		if (peer_dial(&c->env, c->swarms.by_book[v.swarm], &v, &l) ==
 		    0)
 			continue;
@@ -371,6 +397,8 @@ static void on_beat(uv_timer_t *beat)
 	c->beats++;
 	while (c->decoy && decoys_due(c->decoys, now_ns(), &who))
 		crowd_hear(c, c->decoy, &who, BOOK_DECOY);
+	relief_beat(c, stamp_now());
+	on_heard(c);
 	resume(c);
 	dial_soon(c);
 	for (struct swarm *s = c->swarms.first; s && c->fetching > 0;
@@ -435,6 +463,7 @@ int crowd_open(struct crowd *c, const struct crowd_conf *conf)
 	*c = (struct crowd){ .ledger = conf->ledger, .clock = conf->clock,
 		.refused_said_ns = now_ns() - SAY_AGAIN,
 		.undialled_said_ns = now_ns() - SAY_AGAIN,
+		.unkept_said_ns = now_ns() - SAY_AGAIN,
 		.ctx = conf->ctx, .node = conf->node, .found = conf->found,
 		.learnt = conf->learnt,
 		.listen4 = { .fd = -1 }, .listen6 = { .fd = -1 } };
@@ -461,6 +490,7 @@ int crowd_open(struct crowd *c, const struct crowd_conf *conf)
 		return -1;
 	if (conf->udp && open_utp(c, conf) < 0)
 		return -1;
+	c->memory = conf->memory;
 	c->decoys = conf->decoys;
 	c->decoy = decoys_swarm(c->decoys);
 	if (c->decoy && crowd_watch(c, c->decoy) < 0) {
@@ -536,6 +566,7 @@ void crowd_stop(struct crowd *c, const char *why)
 	end_all(c->strangers, why);
 	for (struct swarm *s = c->swarms.first; s; s = s->next)
 		end_all(s->peers, why);
+	relief_end(c, stamp_now());
 	tcpset_close(c->env.tcp);
 }
 

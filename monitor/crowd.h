@@ -8,6 +8,7 @@
 #include "monitor/clock.h"
 #include "monitor/decoy.h"
 #include "monitor/listener.h"
+#include "monitor/memory.h"
 #include "monitor/peer.h"
 #include "schema/ledger.h"
 
@@ -25,6 +26,15 @@ struct crowd {
 	struct ledger *ledger;
 	struct clockwatch *clock;
 	struct stamp paused_at;
+	const char *paused_for;		/* as stall records call it */
+	struct memory *memory;		/* lent; NULL: no bound */
+	enum memory_state memory_said;
+	int64_t rx_seen, squeezed_ns, ended_ns;
+	int64_t squeezed;		/* ended for want of memory, */
+	int64_t gave_way;		/* of a place */
+	int64_t refused_tight;		/* incoming, for want of memory */
+	uint64_t unkept;		/* endpoints, by the last `book` */
+	int64_t unkept_said_ns;
 	int64_t refused;		/* incoming, by our limits */
 	int64_t refused_said_ns;
 	int64_t undialled;		/* for want of our own means */
@@ -47,6 +57,7 @@ struct crowd_conf {
 	struct book_conf book;
 	int64_t max_rate;		/* bytes a second from peers; 0: any */
 	struct decoys *decoys;		/* NULL: none */
+	struct memory *memory;		/* NULL: no bound */
 	struct endpoint bind4, bind6;	/* family 0: no use of that family */
 	uint16_t listen_port, ports_from, ports_to;
 	struct datagrams *udp;		/* for uTP; NULL: none */

@@ -61,11 +61,11 @@ static bool grow(struct hosts *t)
 	return true;
 }
 
-bool hosts_init(struct hosts *t, void *(*memory)(void *old, size_t bytes),
-    const uint8_t key[16])
+bool hosts_init(struct hosts *t, uint32_t most,
+    void *(*memory)(void *old, size_t bytes), const uint8_t key[16])
 {
-	*t = (struct hosts){ .memory = memory, .free = HOSTS_NONE,
-		.oldest = HOSTS_NONE, .newest = HOSTS_NONE };
+	*t = (struct hosts){ .most = most ? most : MOST, .memory = memory,
+		.free = HOSTS_NONE, .oldest = HOSTS_NONE, .newest = HOSTS_NONE };
 	memcpy(t->key, key, sizeof(t->key));
 	return grow(t);
 }
@@ -136,20 +136,21 @@ uint32_t hosts_hold(struct hosts *t, const struct endpoint *at)
 		return i;
 	}
 	/* What is known of an address is kept while there is room. */
-	if (t->free == HOSTS_NONE && t->count >= MOST &&
+	if (t->free == HOSTS_NONE && t->count >= t->most &&
 	    t->oldest != HOSTS_NONE)
 		forget(t, t->oldest);
 	i = t->free;
 	if (i != HOSTS_NONE) {
 		t->free = t->host[i].chain;
 	} else {
-		if (t->count >= MOST || (t->count == t->room && !grow(t)))
+		if (t->count >= t->most || (t->count == t->room && !grow(t)))
 			return HOSTS_NONE;
 		i = t->count++;
 	}
 	t->host[i] = (struct host){ .at = *at, .refs = 1,
 		.ready_ns = INT64_MIN, .day_ns = INT64_MIN,
-		.in_ns = INT64_MIN, .forged_ns = INT64_MIN };
+		.in_ns = INT64_MIN, .forged_ns = INT64_MIN,
+		.spoke_ns = INT64_MIN };
 	t->host[i].at.port = 0;
 	head = head_of(t, &t->host[i].at);
 	t->host[i].chain = *head;
@@ -204,19 +205,44 @@ void hosts_knock(struct hosts *t, uint32_t i, uint16_t port, int64_t now_ns)
 		h->ports[h->port_count++] = port;
 }
 
+void hosts_heard(struct hosts *t, uint32_t i, int64_t now_ns)
+{
+	t->host[i].spoke_ns = now_ns;
+}
+
+bool hosts_spoke(const struct hosts *t, uint32_t i, int64_t now_ns)
+{
+	const struct host *h = &t->host[i];
+
+	return h->spoke_ns != INT64_MIN && now_ns - h->spoke_ns < DAY;
+}
+
+static bool is_minute(const struct host *h, int64_t now_ns)
+{
+	return h->in_ns != INT64_MIN && now_ns - h->in_ns < 60 * S;
+}
+
+bool hosts_may(const struct hosts *t, uint32_t i, bool forged, int64_t now_ns)
+{
+	const struct host *h = &t->host[i];
+
+	if (h->in_open >= IN_OPEN_MOST ||
+	    (is_minute(h, now_ns) && h->in_count >= IN_A_MINUTE))
+		return false;
+	return !forged || h->forged_ns == INT64_MIN ||
+	    now_ns - h->forged_ns >= AGAIN;
+}
+
 bool hosts_admit(struct hosts *t, uint32_t i, bool forged, int64_t now_ns)
 {
 	struct host *h = &t->host[i];
 
-	if (h->in_ns == INT64_MIN || now_ns - h->in_ns >= 60 * S) {
+	if (!hosts_may(t, i, forged, now_ns))
+		return false;
+	if (!is_minute(h, now_ns)) {
 		h->in_ns = now_ns;
 		h->in_count = 0;
 	}
-	if (h->in_open >= IN_OPEN_MOST || h->in_count >= IN_A_MINUTE)
-		return false;
-	if (forged && h->forged_ns != INT64_MIN &&
-	    now_ns - h->forged_ns < AGAIN)
-		return false;
 	if (forged)
 		h->forged_ns = now_ns;
 	h->in_open++;

@@ -17,6 +17,7 @@ struct host {
 	int64_t day_ns;		/* when the ports began to count */
 	int64_t in_ns;		/* when incoming began to count */
 	int64_t forged_ns;	/* when one that may be forged was admitted */
+	int64_t spoke_ns;	/* when it last spoke BitTorrent to us */
 	uint32_t refs;		/* candidates and open connections */
 	uint32_t chain;		/* same bucket; free list */
 	uint32_t older, newer;	/* those without refs, by age */
@@ -30,7 +31,7 @@ struct hosts {
 	uint8_t key[16];
 	struct host *host;
 	uint32_t *bucket;	/* a power of two */
-	uint32_t count, room, free, buckets;
+	uint32_t most, count, room, free, buckets;
 	uint32_t oldest, newest;	/* without refs */
 };
 
@@ -38,9 +39,10 @@ struct hosts {
 uint32_t hosts_hash(const uint8_t key[16], uint32_t tag,
     const struct endpoint *at);
 
-/* False: no memory. memory as realloc, and free for 0 bytes. */
-bool hosts_init(struct hosts *t, void *(*memory)(void *old, size_t bytes),
-    const uint8_t key[16]);
+/* Keeps most addresses at most; 0: a million. False: no memory. memory as
+ * realloc, and free for 0 bytes. */
+bool hosts_init(struct hosts *t, uint32_t most,
+    void *(*memory)(void *old, size_t bytes), const uint8_t key[16]);
 void hosts_fini(struct hosts *t);
 
 /* The number of at's address, or HOSTS_NONE. */
@@ -54,7 +56,13 @@ int64_t hosts_ready(const struct hosts *t, uint32_t i, uint16_t port,
     int64_t now_ns);
 void hosts_knock(struct hosts *t, uint32_t i, uint16_t port, int64_t now_ns);
 
-/* It calls us: may it? Counted as open until hosts_left. forged: see
+/* It spoke BitTorrent to us; whether it did within a day. */
+void hosts_heard(struct hosts *t, uint32_t i, int64_t now_ns);
+bool hosts_spoke(const struct hosts *t, uint32_t i, int64_t now_ns);
+
+/* It calls us: may it? */
+bool hosts_may(const struct hosts *t, uint32_t i, bool forged, int64_t now_ns);
+/* The same, and if so counted as open until hosts_left. forged: see
  * book_accept. */
 bool hosts_admit(struct hosts *t, uint32_t i, bool forged, int64_t now_ns);
 void hosts_left(struct hosts *t, uint32_t i);

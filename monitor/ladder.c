@@ -29,9 +29,50 @@ void ladder_begin(struct ladder *l, const struct ladder_conf *conf,
     uint8_t known)
 {
 	*l = (struct ladder){ .conf = *conf, .known = known };
-	l->way.utp = conf->utp && (known & LADDER_UTP || !(known & LADDER_TCP));
+	l->way.utp = conf->utp && (known & LADDER_UTP ||
+	    (known & (LADDER_SAID_UTP | LADDER_TCP)) == LADDER_SAID_UTP);
 	l->way.offer = first_offer(l);
 }
+
+bool ladder_hesitates(const struct ladder *l)
+{
+	return l->conf.utp && !l->way.utp && !l->tried[1] &&
+	    !(l->known & LADDER_TCP);
+}
+
+/* --- between two attempts ------------------------------------------------------ */
+
+enum {
+	TRIES = 7,		/* the lowest three bits */
+	UTP = 8,
+	OFFER = 16,		/* two bits from here */
+	TRIED_TCP = 64,
+	TRIED_UTP = 128,
+	TRIED_PLAIN = 256
+};
+
+uint16_t ladder_mark(const struct ladder *l)
+{
+	return (uint16_t)(l->tries | (l->way.utp ? UTP : 0) |
+	    l->way.offer * OFFER | (l->tried[0] ? TRIED_TCP : 0) |
+	    (l->tried[1] ? TRIED_UTP : 0) | (l->tried_plain ? TRIED_PLAIN : 0));
+}
+
+void ladder_resume(struct ladder *l, const struct ladder_conf *conf,
+    uint8_t known, uint16_t mark)
+{
+	ladder_begin(l, conf, known);
+	if (mark == 0)
+		return;
+	l->tries = mark & TRIES;
+	l->way.utp = mark & UTP;
+	l->way.offer = mark / OFFER & ANY;
+	l->tried[0] = mark & TRIED_TCP;
+	l->tried[1] = mark & TRIED_UTP;
+	l->tried_plain = mark & TRIED_PLAIN;
+}
+
+/* --- the next -------------------------------------------------------------------- */
 
 /* The transport works: with another handshake. */
 static bool other_offer(struct ladder *l)

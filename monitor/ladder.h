@@ -1,8 +1,15 @@
 /*
- * In which order one visit tries the ways to reach a peer: uTP, then TCP; a
+ * In which order one visit tries the ways to reach a peer: TCP, then uTP; a
  * plain handshake, then an encrypted one that leaves the choice to the peer,
  * then one that insists on RC4, with fresh keys each time. What worked before,
  * and what others said of it, comes first. Pure.
+ *
+ * A minute may lie between two attempts, so as much is learnt of each as can
+ * be. TCP comes first because a connection that a peer takes, and then closes
+ * without a handshake, tells an encrypted one next, where silence over uTP
+ * tells nothing of the kind. Some take a connection and close it before a word
+ * was said: they want no TCP, and to see that we say nothing for a moment
+ * (ladder_hesitates).
  *
  *	transport does not answer	-> the other transport
  *	it answers, and ends without
@@ -69,5 +76,16 @@ void ladder_begin(struct ladder *l, const struct ladder_conf *conf,
 /* The attempt under way ended so: what is known by now is in l->known. True:
  * l->way is to be tried next; false: the visit is over. */
 bool ladder_next(struct ladder *l, enum ladder_end how);
+
+/* Whether to say nothing for a moment once this attempt is connected: an end
+ * before we spoke counts as LADDER_SILENT, since it is the transport that is
+ * not wanted. */
+bool ladder_hesitates(const struct ladder *l);
+
+/* Where a visit stands between two attempts, for whoever puts it off; never 0.
+ * ladder_resume goes on from there, or begins with mark 0. */
+uint16_t ladder_mark(const struct ladder *l);
+void ladder_resume(struct ladder *l, const struct ladder_conf *conf,
+    uint8_t known, uint16_t mark);
 
 #endif

@@ -45,8 +45,30 @@ static void put_peers(FILE *f, const struct crowd *c)
 	counter("received_bytes_total", "Bytes that peers sent.", e->rx_bytes);
 	counter("piece_bytes_sent_total", "Bytes of content sent: always 0.",
 	    e->piece_bytes_sent);
-	gauge("paused", "1 while nobody is read: the ledger is behind.",
-	    e->paused);
+	gauge("paused", "1 while nobody is read: the ledger is behind, or "
+	    "memory full.", e->paused);
+	counter("endpoints_forgotten_total", "Endpoints put out of the book "
+	    "for newer ones.", b.forgotten);
+	counter("endpoints_refused_total", "Endpoints that the book had no "
+	    "room for.", b.refused);
+	counter("gave_way_total", "Connections with nothing more to ask ended "
+	    "for peers never met.", c->gave_way);
+}
+
+static void put_memory(FILE *f, const struct crowd *c)
+{
+	const struct memory *m = c->memory;
+
+	gauge("memory_bytes", "Memory that the monitor holds, its recorder "
+	    "not counted.", m->held);
+	gauge("memory_highest_bytes", "The most it held.", m->highest);
+	gauge("memory_bound_bytes", "The most it may hold.", m->most);
+	gauge("memory_state", "0 easy, 1 tight (nobody new), 2 full (nobody "
+	    "is read).", m->state);
+	counter("memory_ended_total", "Connections ended for want of memory.",
+	    c->squeezed);
+	counter("memory_refused_total", "Incoming connections refused for want "
+	    "of memory.", c->refused_tight);
 }
 
 static void put_finders(FILE *f, const struct status *s)
@@ -112,6 +134,7 @@ static bool write_all(const struct metrics *m)
 	gauge("written_time_seconds", "When this file was written, since 1970.",
 	    (double)utc_ns / 1e9);
 	put_peers(f, m->of->crowd);
+	put_memory(f, m->of->crowd);
 	put_finders(f, m->of);
 	put_evidence(f, m, utc_ns);
 	ok = !ferror(f);

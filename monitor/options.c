@@ -4,6 +4,7 @@
 #include <limits.h>
 
 #include "monitor/decoy.h"
+#include "monitor/memory.h"
 #include "monitor/meter.h"
 #include "schema/duration.h"
 #include "schema/log.h"
@@ -52,6 +53,7 @@
 	X(GEO,             "geo",             "FILE",  "record the digest of this MMDB database; repeatable") \
 	X(KEY,             "key",             "FILE",  "signing key, made on first use (~/.config/swarmwitness/key)") \
 	X(MAX_CONNECTIONS, "max-connections", "N",     "connections at a time (500)") \
+	X(MAX_MEMORY,      "max-memory",      "SIZE",  "memory to hold at most, all processes together (1G)") \
 	X(DIAL_RATE,       "dial-rate",       "N",     "new connections a second (50)") \
 	X(MAX_RATE,        "max-rate",        "BYTES", "bytes a second to read from all peers together (any)") \
 	X(PEER_ID_PREFIX,  "peer-id-prefix",  "S",     "another peer id prefix than -SW0100-") \
@@ -226,6 +228,8 @@ static const char *wanted(enum option_id id)
 		return "a number from 1 to 100000";
 	case OPT_DIAL_RATE:
 		return "a number from 1 to 100000";
+	case OPT_MAX_MEMORY:
+		return "a size from 64M to 64T";
 	case OPT_MAX_RATE:
 		return "a number of bytes from 16384 to 8000000000";
 	case OPT_PEER_ID_PREFIX:
@@ -378,6 +382,10 @@ static bool take(struct options *o, enum option_id id, const char *arg)
 			return false;
 		o->dial_rate = (unsigned)v;
 		return true;
+	case OPT_MAX_MEMORY:
+		o->max_memory = read_size(arg);
+		return o->max_memory >= MEMORY_LEAST &&
+		    o->max_memory <= MEMORY_MOST;
 	case OPT_MAX_RATE:
 		return between(arg, MAX_RATE_LEAST, METER_MOST, &o->max_rate);
 	case OPT_PEER_ID_PREFIX:
@@ -442,6 +450,7 @@ enum options_result options_read(struct options *o, int argc, char **argv)
 	*o = (struct options){ .listen = 6881, .ports_from = 20000,
 		.ports_to = 29999, .sample = 2, .outstanding = 4,
 		.disk_spare = 256 << 20, .max_connections = 500, .dial_rate = 50,
+		.max_memory = MEMORY_DEFAULT,
 		.peer_id_prefix = "-SW0100-" };
 	for (int i = 0; i < OPTION_COUNT; i++)
 		table[i] = (struct option){ rows[i].name, rows[i].arg ?

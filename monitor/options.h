@@ -50,6 +50,7 @@ struct options {
 	size_t geos;
 	const char *key;	/* NULL: the default */
 	unsigned max_connections, dial_rate;
+	int64_t max_memory;	/* bytes, of all our processes */
 	int64_t max_rate;	/* bytes a second from peers; 0: any */
 	const char *peer_id_prefix;
 	const char *operator, *purpose, *ground, *retention; /* or NULL */

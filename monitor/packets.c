@@ -47,14 +47,15 @@ static void say_no(struct packets *p, const char *why)
 
 /* The addresses are named in the filter: the host's other traffic on these
  * ports, and what it forwards, is none of ours. */
-static void start(struct packets *p, const char *folder, uint16_t listen)
+static void start(struct packets *p, const char *folder, uint16_t listen,
+    int ring_mib)
 {
 	const struct options *o = p->options;
 	const struct vantage *v = p->vantage;
 	struct recorder_conf conf = { .interface = o->interface,
 		.filter = p->filter, .folder = folder,
 		.first = recorder_number(folder),
-		.no_sandbox = o->no_sandbox };
+		.no_sandbox = o->no_sandbox, .buffer_mib = ring_mib };
 
 	if (o->no_packets) {
 		say_no(p, "--no-packets");
@@ -74,13 +75,14 @@ static void start(struct packets *p, const char *folder, uint16_t listen)
 }
 
 void packets_start(struct packets *p, const struct options *o,
-    const struct vantage *v, const struct casedir *dir, uint16_t listen)
+    const struct vantage *v, const struct casedir *dir, uint16_t listen,
+    int ring_mib)
 {
 	char *folder = casedir_file(dir, "packets");
 
 	*p = (struct packets){ .options = o, .vantage = v };
 	salvage(p, dir, folder);
-	start(p, folder, listen);
+	start(p, folder, listen, ring_mib);
 	free(folder);
 }
 

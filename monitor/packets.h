@@ -30,7 +30,7 @@ struct packets {
 /* Forks: before any thread or socket. What is missing is said by the log now
  * and by packets_account on record. */
 void packets_start(struct packets *p, const struct options *o,
-    const struct vantage *v, const struct casedir *dir, uint16_t listen);
+    const struct vantage *v, const struct casedir *dir, uint16_t listen, int ring_mib);
 
 /* Records what killed runs left, and why there are no packets, if so. */
 void packets_account(struct packets *p, struct runlog *run);

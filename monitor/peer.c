@@ -6,6 +6,7 @@
 
 #include "monitor/fetch.h"
 #include "monitor/learn.h"
+#include "monitor/peerlist.h"
 #include "monitor/peerlog.h"
 #include "monitor/peerout.h"
 #include "monitor/tcpstream.h"
@@ -13,6 +14,7 @@
 #include "schema/now.h"
 
 #define CONNECT_WAIT (10 * NS_PER_S)
+#define HESITATION (500 * NS_PER_MS)	/* a close comes in a round trip */
 #define STALL_LOOK (60 * NS_PER_S)
 #define TICK (100 * NS_PER_MS)
 #define SIP (PW_BLOCK + 1024u)	/* a turn where that is bounded: a block, whole */
@@ -24,6 +26,7 @@
 int peer_env_init(struct peer_env *env)
 {
 	env->out = malloc(OUT_ROOM);
+	TAILQ_INIT(&env->lingering);
 	TAILQ_INIT(&env->waiting);
 	TAILQ_INIT(&env->dry);
 	env->round = 1;
@@ -37,28 +40,6 @@ void peer_env_fini(struct peer_env *env)
 	digester_free(env->digester);
 	env->out = NULL;
 	env->digester = NULL;
-}
-
-/* --- its place among the others ----------------------------------------------- */
-
-static void link_into(struct peer *p, struct peer **list)
-{
-	p->list = list;
-	p->prev = NULL;
-	p->next = *list;
-	if (p->next)
-		p->next->prev = p;
-	*list = p;
-}
-
-static void unlink_peer(struct peer *p)
-{
-	if (p->prev)
-		p->prev->next = p->next;
-	else
-		*p->list = p->next;
-	if (p->next)
-		p->next->prev = p->prev;
 }
 
 /* --- the end ------------------------------------------------------------------ */
@@ -94,7 +75,7 @@ static void finish(struct peer *p)
 	p->ended = true;
 	wait_no_more(p);
 	set_dry(p, 0);
-	unlink_peer(p);
+	peerlist_unlink(p);
 	p->claimed = p->witness && claims_any(witness_claims(p->witness,
 	    SIDE_PEER));
 	stream_close(p->stream);
@@ -216,6 +197,7 @@ static void settle(struct peer *p, struct stamp at)
 		end_connected(p, "us", p->why, at);
 		return;
 	}
+	peerlist_linger(p);
 	await_tick(p, at.mono_ns);
 	rearm(p, at.mono_ns);
 	watch(p);
@@ -240,8 +222,8 @@ static void greeted(struct peer *p, const struct event *ev)
 	if (!p->swarm) {
 		p->swarm = p->env->find(p->env->ctx, ev->hs.infohash);
 		if (p->swarm) {
-			unlink_peer(p);
-			link_into(p, &p->swarm->peers);
+			peerlist_unlink(p);
+			peerlist_link(p, &p->swarm->peers);
 		}
 	}
 	if (p->swarm)
@@ -365,13 +347,25 @@ static void encrypt(struct peer *p)
 		p->why = "no keys could be made";
 }
 
+/* Our first word. */
+static void speak(struct peer *p, int64_t now_ns)
+{
+	bool sealed = !p->incoming && p->ladder.way.offer;
+
+	p->hesitates = false;
+	if (sealed)
+		witness_encrypted(p->witness, SIDE_US);
+	step(p, IN_CONNECTED, NULL, now_ns);
+	if (sealed)
+		encrypt(p);
+}
+
 static void connected(struct peer *p, struct stamp at)
 {
 	static const struct witness_hooks hooks = { .add = on_add,
 		.swarm = on_swarm, .event = on_event, .piece = on_piece,
 		.skey = meant, .later = on_later };
 	struct witness_hooks mine = hooks;
-	bool sealed = !p->incoming && p->ladder.way.offer;
 
 	mine.ctx = p;
 	mine.digester = p->env->digester;
@@ -380,11 +374,13 @@ static void connected(struct peer *p, struct stamp at)
 	    p->conn, &p->who);
 	if (!p->witness)
 		log_die("out of memory for a peer");
-	if (sealed)
-		witness_encrypted(p->witness, SIDE_US);
-	step(p, IN_CONNECTED, NULL, at.mono_ns);
-	if (sealed)
-		encrypt(p);
+	if (!p->incoming && ladder_hesitates(&p->ladder)) {
+		p->hesitates = true;
+		arm(p, at.mono_ns + HESITATION, at.mono_ns);
+		watch(p);
+		return;
+	}
+	speak(p, at.mono_ns);
 	settle(p, at);
 }
 
@@ -479,6 +475,8 @@ static void on_bytes(void *ctx, struct span bytes, struct stamp at)
 	meter_take(&env->meter, (int64_t)bytes.n);
 	if (meter_left(&env->meter, at.mono_ns) <= 0)
 		set_dry(p, at.mono_ns);
+	if (p->hesitates)
+		speak(p, at.mono_ns);
 	if (p->undecided)
 		hear_first(p, bytes, at);
 	else
@@ -547,6 +545,8 @@ static void on_timer(uv_timer_t *timer)
 		end_unreached(p, "timeout", "no answer within 10 s", at);
 		return;
 	}
+	if (p->hesitates)
+		speak(p, at.mono_ns);
 	/* What it said in time may not have been read yet. */
 	if (p->dry_ns && p->dry_ns <= session_deadline(&p->session)) {
 		arm(p, at.mono_ns + DRY_LOOK, at.mono_ns);
@@ -606,7 +606,7 @@ int peer_dial(struct peer_env *env, struct swarm *swarm,
 	p->swarm = swarm;
 	p->visit = *v;
 	p->ladder = *l;
-	link_into(p, &swarm->peers);
+	peerlist_link(p, &swarm->peers);
 	peerlog_dial(p, at);
 	env->dialled++;
 	arm(p, at.mono_ns + CONNECT_WAIT, at.mono_ns);
@@ -623,7 +623,7 @@ int peer_accept(struct peer_env *env, struct peer **strangers,
 
 	if (!p)
 		return -1;
-	link_into(p, strangers);
+	peerlist_link(p, strangers);
 	peerlog_accept(p, local, at);
 	env->accepted++;
 	stream_start(s, &stream_hooks, p);

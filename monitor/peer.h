@@ -52,6 +52,8 @@ struct peer_env {
 	/* Bytes were read: is it time to pause? */
 	void (*heard)(void *ctx);
 
+	/* Those that there is nothing more to ask of, the longest first. */
+	TAILQ_HEAD(, peer) lingering;
 	/* Those whose witness waits for a tick, the longest first. */
 	TAILQ_HEAD(, peer) waiting;
 
@@ -89,6 +91,7 @@ struct peer {
 	const char *why;	/* we are to close, for this reason */
 	struct peer *next, *prev;	/* of its swarm, or of those without */
 	struct peer **list;	/* where it is linked */
+	TAILQ_ENTRY(peer) lingering;
 	TAILQ_ENTRY(peer) waiting;
 	int64_t waits_ns;	/* since then; 0: it does not wait */
 	TAILQ_ENTRY(peer) dry;
@@ -107,7 +110,8 @@ struct peer {
 					 * is */
 	uint8_t first_n;
 	bool undecided;			/* ... plain or encrypted */
-	bool incoming, connected, ended, matched;
+	bool hesitates;		/* connected, and not a word of ours yet */
+	bool incoming, connected, ended, matched, lingers;
 	bool claimed;		/* once it has ended: it claimed pieces */
 };
 

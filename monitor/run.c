@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,6 +11,7 @@
 #include "monitor/crowd.h"
 #include "monitor/finders.h"
 #include "monitor/folder.h"
+#include "monitor/limits.h"
 #include "monitor/packets.h"
 #include "monitor/sock.h"
 #include "monitor/tsa.h"
@@ -26,7 +26,6 @@
 #define CLOCK_WAIT_MS 2000
 #define LAST_PACKETS_MS 300	/* our own FINs and their answers */
 #define HALF_OPEN(rate) ((rate) > 50 ? 2 * (rate) : 100u)	/* two seconds' */
-#define SPARE_FDS 64
 #define NAMED_MOST 100		/* peers of one magnet */
 
 struct run {
@@ -34,6 +33,8 @@ struct run {
 	struct casedir dir;
 	struct note_key key;
 	char *keyfile;
+	struct memory memory;
+	struct memory_share share;	/* of --max-memory */
 	struct vantage vantage;
 	struct session_conf policy;
 	struct account account;
@@ -317,31 +318,6 @@ static int seal(struct run *r)
 
 /* --- the beginning ----------------------------------------------------------------- */
 
-/* A descriptor for each connection, and some for the rest. */
-static int raise_limits(struct options *o)
-{
-	struct rlimit lim;
-
-	signal(SIGPIPE, SIG_IGN);
-	if (getrlimit(RLIMIT_NOFILE, &lim) < 0)
-		return 0;
-	lim.rlim_cur = lim.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &lim);
-	if (lim.rlim_cur == RLIM_INFINITY ||
-	    o->max_connections + SPARE_FDS <= lim.rlim_cur)
-		return 0;
-	if (lim.rlim_cur < 2 * SPARE_FDS) {
-		log_warn("only %llu descriptors are allowed (ulimit -n), too "
-		    "few: %d are the least", (unsigned long long)lim.rlim_cur,
-		    2 * SPARE_FDS);
-		return -1;
-	}
-	o->max_connections = (unsigned)(lim.rlim_cur - SPARE_FDS);
-	log_warn("--max-connections is %u: no more descriptors",
-	    o->max_connections);
-	return 0;
-}
-
 static void make_policy(struct run *r)
 {
 	static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -387,6 +363,7 @@ static int64_t on_add(void *ctx, const struct record *rec)
 static int open_case(struct run *r)
 {
 	struct ledger_conf conf = { .dir = &r->dir, .key = &r->key,
+		.queue_bytes = r->share.queue_bytes,
 		.on_checkpoint = publisher_put };
 	struct ledger_past past;
 
@@ -396,7 +373,7 @@ static int open_case(struct run *r)
 		return -1;
 	vantage_find(&r->vantage, &r->opt);
 	packets_start(&r->packets, &r->opt, &r->vantage, &r->dir,
-	    r->policy.listen_port);
+	    r->policy.listen_port, r->share.ring_mib);
 	if (privilege_drop(-1) < 0) {
 		log_warn("cannot give up privilege: %s", strerror(errno));
 		return -1;
@@ -479,13 +456,15 @@ static int open_crowd(struct run *r)
 			.blocked = upkeep_blocked, .ctx = &r->upkeep,
 			.half_open = HALF_OPEN(r->opt.dial_rate),
 			.dial_rate = r->opt.dial_rate,
+			.in_all = r->share.endpoints,
+			.addresses = r->share.endpoints,
 			.connections = r->opt.max_connections },
 		.bind4 = r->vantage.bind4, .bind6 = r->vantage.bind6,
 		.listen_port = r->policy.listen_port,
 		.ports_from = r->opt.ports_from, .ports_to = r->opt.ports_to,
 		.udp = r->opt.no_utp ? NULL : r->finders.net,
 		.crypt = r->opt.encryption, .max_rate = r->opt.max_rate,
-		.decoys = r->decoys,
+		.decoys = r->decoys, .memory = &r->memory,
 		.ctx = r, .node = on_node, .found = on_found,
 		.learnt = on_learnt };
 
@@ -669,9 +648,15 @@ int monitor_main(int argc, char **argv)
 	}
 	r->account.run.argc = argc;
 	r->account.run.argv = argv;
-	if (raise_limits(&r->opt) < 0)
+	if (limits_raise(&r->opt) < 0)
 		return 1;
 	make_policy(r);
+	memory_share(r->opt.max_memory, !r->opt.no_packets, &r->share);
+	if (memory_open(&r->memory, r->share.own) < 0) {
+		log_warn("/proc/self/statm: %s: --max-memory cannot be kept",
+		    strerror(errno));
+		return 1;
+	}
 	if (load_all(r) < 0)
 		return 1;
 	began = open_case(r) == 0 && observe(r) == 0;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "monitor/relief.h"
 #include "schema/log.h"
 #include "schema/now.h"
 
@@ -123,8 +124,9 @@ static void tell(struct status *s, const char *between, char *buf, size_t n)
 		put(&r, "%sno packets are kept", r.between);
 	}
 	if (e->paused)
-		put(&r, "%sthe ledger cannot keep up: nobody is read",
-		    r.between);
+		put(&r, "%snobody is read: %s", r.between,
+		    relief_full(s->crowd) ? "memory is full" :
+		    "the ledger cannot keep up");
 	s->last_ns = now.mono_ns;
 	s->last_rx = e->rx_bytes;
 }

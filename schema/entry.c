@@ -61,7 +61,7 @@ static const char *fault(const struct record *r, int64_t seq, size_t kind,
 /* --- copying --------------------------------------------------------------- */
 
 struct entry *entry_new(const struct record *r, int64_t seq,
-    const uint8_t salt[RECORD_SALT])
+    const uint8_t salt[RECORD_SALT], struct shelf *shelf)
 {
 	size_t kind = r->kind ? strlen(r->kind) : 0;
 	size_t swarm = r->swarm ? strlen(r->swarm) : 0;
@@ -71,15 +71,17 @@ struct entry *entry_new(const struct record *r, int64_t seq,
 	size_t bytes = sizeof(struct entry) +
 	    names * sizeof(struct entry_named) + text + r->raw.n;
 	const char *why = fault(r, seq, kind, swarm, detail);
+	struct shelf_block *block = NULL;
 	struct entry *e;
 
 	if (why)
 		log_die("evidence could not be kept: a record of kind %.31s: "
 		    "%s", r->kind ? r->kind : "(none)", why);
-	e = malloc(bytes);
+	e = shelf ? shelf_take(shelf, bytes, &block) : malloc(bytes);
 	if (e == NULL)
 		log_die("evidence could not be kept: out of memory");
 	memset(e, 0, sizeof(*e));
+	e->block = block;
 	e->bytes = bytes;
 	e->seq = seq;
 	e->utc_ns = r->at.utc_ns;
@@ -116,6 +118,14 @@ struct entry *entry_new(const struct record *r, int64_t seq,
 		hex_of(r->raw_sha256, 32, e->raw_sha256);
 	}
 	return e;
+}
+
+void entry_free(struct entry *e, struct shelf *shelf)
+{
+	if (e->block)
+		shelf_give(shelf, e->block);
+	else
+		free(e);
 }
 
 /* --- completing ------------------------------------------------------------ */

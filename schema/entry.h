@@ -7,6 +7,7 @@
 
 #include "schema/merkle.h"
 #include "schema/record.h"
+#include "schema/shelf.h"
 
 struct entry_named {
 	struct endpoint at;
@@ -15,7 +16,8 @@ struct entry_named {
 
 struct entry {
 	struct entry *next;
-	size_t bytes;		/* of this block */
+	struct shelf_block *block;	/* it lies in; NULL: malloc's */
+	size_t bytes;		/* of all of it, in one piece */
 	bool complete;
 	bool index;		/* an index record, its detail still to come */
 	int64_t seq, utc_ns, mono_ns, conn;	/* -1: NULL */
@@ -25,7 +27,7 @@ struct entry {
 	char kind[32], swarm[65], ip[ENDPOINT_IP_MAX];
 	char raw_sha256[65], salt[2 * RECORD_SALT + 1];
 	struct hash leaf;
-	char *detail;		/* in this block, with room for what named
+	char *detail;		/* in that piece, with room for what named
 				 * appends; so are raw and named */
 	uint8_t *raw;
 	size_t raw_n;
@@ -33,10 +35,12 @@ struct entry {
 	size_t names;
 };
 
-/* A copy of r under seq, to be freed with free(). What the format cannot hold
- * is our own fault: dies. */
+/* A copy of r under seq, on the shelf, or with NULL in memory of its own. What
+ * the format cannot hold is our own fault: dies. */
 struct entry *entry_new(const struct record *r, int64_t seq,
-    const uint8_t salt[RECORD_SALT]);
+    const uint8_t salt[RECORD_SALT], struct shelf *shelf);
+/* Given up; of those on the shelf in their order. */
+void entry_free(struct entry *e, struct shelf *shelf);
 
 /* A line's room, reused from entry to entry. */
 struct entry_scratch {

@@ -14,6 +14,11 @@
 #include "schema/log.h"
 
 #define QUEUE_BYTES (64u << 20)
+#ifdef SW_SANITIZED	/* a block for each entry, so that its ends are watched */
+#define QUEUE_BLOCK 1
+#else
+#define QUEUE_BLOCK (256u << 10)
+#endif
 #define COMMIT_MS 500
 #define COMMIT_RECORDS 32768	/* a transaction's most */
 #define KEEP_S 60		/* and evidence.sql lets no fewer be kept */
@@ -47,6 +52,7 @@ struct ledger {
 	/* Both sides. */
 	pthread_mutex_t lock;
 	pthread_cond_t work, done;
+	struct shelf shelf;	/* of their entries */
 	struct entry *head, **tail;
 	size_t waiting;		/* entries in the queue */
 	bool idle;		/* the writer has nothing uncommitted */
@@ -119,10 +125,10 @@ static struct entry *indexed(struct ledger *l, struct entry *e)
 	made = entry_new(&(struct record){
 		.at = { .utc_ns = e->utc_ns, .mono_ns = e->mono_ns },
 		.kind = "index", .conn = CONN_NONE,
-		.detail = index_make(l->index, e->seq) }, e->seq, salt);
+		.detail = index_make(l->index, e->seq) }, e->seq, salt, NULL);
 	made->bytes = e->bytes;	/* what it counts for in the queue */
 	made->index = true;
-	free(e);
+	entry_free(e, &l->shelf);
 	return made;
 }
 
@@ -154,7 +160,7 @@ static void insert(struct ledger *l, struct turn *t, struct entry *e,
 		pthread_cond_broadcast(&l->done);
 		pthread_mutex_unlock(&l->lock);
 	}
-	free(e);
+	entry_free(e, &l->shelf);
 	if (t->uncommitted >= COMMIT_RECORDS || mono_now() >= t->due_ns)
 		commit_due(l, t);
 }
@@ -248,7 +254,7 @@ static const uint8_t *salt(struct ledger *l)
 static int64_t hand(struct ledger *l, const struct record *r, bool index)
 {
 	int64_t seq = l->next++;
-	struct entry *e = entry_new(r, seq, salt(l));
+	struct entry *e = entry_new(r, seq, salt(l), &l->shelf);
 
 	e->index = index;
 	if (!index && e->bytes <= SMALL_BYTES)
@@ -367,6 +373,7 @@ static void start(struct ledger *l)
 {
 	pthread_condattr_t attr;
 
+	shelf_init(&l->shelf, QUEUE_BLOCK);
 	pthread_mutex_init(&l->adding, NULL);
 	pthread_mutex_init(&l->lock, NULL);
 	pthread_cond_init(&l->done, NULL);
@@ -453,6 +460,7 @@ int ledger_close(struct ledger *l, char digest[65], char note[NOTE_MAX])
 	index_free(l->index);
 	got = finish(l, h, digest, note);
 	evidence_close(l->evidence);
+	shelf_fini(&l->shelf);
 	pthread_mutex_destroy(&l->adding);
 	pthread_mutex_destroy(&l->lock);
 	pthread_cond_destroy(&l->work);

@@ -215,11 +215,15 @@ def check_levels(path, table, address):
 
 
 def check_order(case, address):
-	"""uTP, TCP, then encrypted; each attempt on record."""
+	"""TCP, uTP, then encrypted; each attempt on record, and a minute apart
+	until it answered over uTP or shook hands. libtorrent without TCP takes
+	a connection and closes it at once."""
 	for name, want in (
-	    ("lt-utp", [("utp", "none")]),
-	    ("lt-rc4", [("utp", "none"), ("tcp", "none"), ("tcp", "mse")]),
-	    ("lt-utp-rc4", [("utp", "none"), ("utp", "mse")])):
+	    ("lt-tcp", [("tcp", "none")]),
+	    ("lt-utp", [("tcp", "none"), ("utp", "none")]),
+	    ("lt-rc4", [("tcp", "none"), ("tcp", "mse")]),
+	    ("lt-utp-rc4", [("tcp", "none"), ("utp", "none"),
+		("utp", "mse")])):
 		dials = case.records("dial", ip=address[name])
 		first = [r for r in dials if r.d["attempt"] == 1]
 		tap.equal([(r.d["transport"], r.d["encryption"])
@@ -228,6 +232,10 @@ def check_order(case, address):
 		tap.equal([r.d["try"] for r in first],
 		    list(range(1, len(want) + 1)), "%s: tries are numbered" %
 		    name)
+		tap.claim(all(b.utc_ns - a.utc_ns > 59e9 for a, b in
+		    zip(first, first[1:]) if a.d["transport"] == "tcp"),
+		    "%s: until it said something, a minute apart" % name,
+		    [r.utc_ns for r in first])
 		ends = case.records("unreached", "closed",
 		    ip=address[name])
 		tap.equal({r.conn for r in dials} - {r.conn for r in ends},

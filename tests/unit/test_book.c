@@ -125,6 +125,53 @@ static void test_gentle(void **state)
 	book_free(b);
 }
 
+/* A visit's next dial: a minute later, with what other swarms and ports of that
+ * address want in between, until it speaks BitTorrent to us. */
+static void test_again(void **state)
+{
+	struct book *b = make(false, 1000, 100, 1000, 0);
+	uint32_t one = book_open(b), other = book_open(b);
+	struct endpoint host = at(1, 1);
+	struct book_visit v, w;
+	int64_t now = 5 * S;
+
+	(void)state;
+	hear(b, one, at(1, 1), now);
+	assert_true(book_next(b, now, &v));
+	assert_int_equal(v.mark, 0);
+	book_know(b, v.id, 8, 77);
+	assert_false(book_again(b, v.id, now + 3 * S));
+	book_done(b, v.id, BOOK_AGAIN, now + 3 * S);
+	assert_false(book_next(b, now + 60 * S - 1, &v));
+	now += 60 * S;
+	assert_true(book_next(b, now, &v));
+	assert_int_equal(v.mark, 77);
+	assert_int_equal(v.known, 8);
+	assert_int_equal(v.attempt, 1);		/* the same visit */
+	book_reached(b, v.id);
+	assert_false(book_again(b, v.id, now));	/* a connection is no word */
+	hear(b, other, at(1, 2), now);
+	book_done(b, v.id, BOOK_AGAIN, now + S);
+	now += 60 * S;
+	assert_true(book_next(b, now, &v));
+	assert_false(book_next(b, now, &w));
+	assert_true(book_next(b, now + 60 * S, &w));
+	now += 60 * S;
+	book_spoke(b, &host, now);
+	assert_true(book_again(b, v.id, now));
+	assert_true(book_again(b, w.id, now));	/* of an address all ports */
+	book_done(b, v.id, BOOK_MET, now);
+	book_done(b, w.id, BOOK_FAILED, now);
+	assert_false(book_next(b, now + 60 * S - 1, &w));
+	assert_true(book_next(b, now + 60 * S, &w));
+	assert_int_equal(w.swarm, other);	/* the one that failed */
+	assert_int_equal(w.attempt, 2);
+	assert_int_equal(w.mark, 0);
+	/* What was said yesterday is not known to hold. */
+	assert_false(book_again(b, w.id, now + DAY));
+	book_free(b);
+}
+
 static void test_backoff(void **state)
 {
 	static const int64_t waits[] = { 60, 120, 240, 480, 960, 1920, 3840,
@@ -276,8 +323,71 @@ static void test_fair_to_many(void **state)
 	book_free(b);
 }
 
+/* Every place is taken: those never met get one if somebody gives way, those
+ * met wait, and whose turn it was is lost by neither. */
+static void test_crowded(void **state)
+{
+	struct book *b = make(false, 1000, 1000, 2, 0);
+	uint32_t swarm = book_open(b);
+	struct endpoint host = at(9, 1);
+	struct book_visit v[3];
+	int64_t now = S;
+
+	(void)state;
+	assert_false(book_next(b, 0, v));	/* the rate saves up from here */
+	for (uint32_t i = 0; i < 4; i++)
+		hear(b, swarm, at(i, 1), i);
+	for (int i = 0; i < 2; i++) {
+		assert_true(book_next(b, now, &v[i]));
+		assert_false(v[i].crowded);
+		book_reached(b, v[i].id);
+	}
+	assert_false(book_next(b, now, &v[2]));
+	book_yield(b, true);
+	assert_true(book_next(b, now, &v[2]));
+	assert_true(v[2].crowded);
+	/* The caller ends one, which was met, and dials. */
+	book_done(b, v[0].id, BOOK_MET, now);
+	book_done(b, v[2].id, BOOK_FAILED, now);
+	assert_true(book_next(b, now, &v[2]));
+	assert_false(v[2].crowded);
+	book_reached(b, v[2].id);
+	/* Due again: the one met before, and the one that failed. */
+	now += 900 * S;
+	assert_true(book_next(b, now, &v[0]));
+	assert_int_equal(v[0].attempt, 2);
+	assert_true(v[0].crowded);
+	assert_int_equal(v[0].at.addr[3], 2);
+	book_done(b, v[0].id, BOOK_OTHER, now);
+	assert_false(book_next(b, now, &v[0]));
+	book_yield(b, false);
+	/* A place came free by itself. */
+	book_done(b, v[1].id, BOOK_MET, now);
+	assert_false(book_next(b, now + 10 * S - 1, &v[0]));
+	assert_true(book_next(b, now + 10 * S, &v[0]));
+	assert_int_equal(v[0].at.addr[3], 0);
+	now += 10 * S;
+	/* Callers: only who was never met is worth a place. */
+	assert_string_equal(book_accept(b, &host, false, now),
+	    "too many connections");
+	assert_true(book_crowded(b, &host, now));
+	book_done(b, v[2].id, BOOK_MET, now);
+	assert_false(book_crowded(b, &host, now));
+	assert_null(book_accept(b, &host, false, now));
+	assert_false(book_crowded(b, &host, now));	/* half have called */
+	book_left(b, &host);
+	book_spoke(b, &host, now);
+	hear(b, swarm, at(3, 2), now);
+	assert_true(book_next(b, now + 60 * S, &v[1]));
+	assert_false(book_crowded(b, &host, now));
+	host = at(10, 1);
+	assert_true(book_crowded(b, &host, now));
+	book_free(b);
+}
+
 static void test_full(void **state)
 {
+	struct book_state bs;
 	struct book *b = make(false, 1000, 1000, 1000, 10);
 	uint32_t swarm = book_open(b);
 	struct book_visit v;
@@ -296,6 +406,10 @@ static void test_full(void **state)
 		assert_true(v.at.addr[3] >= 31);
 	}
 	assert_string_equal(hear(b, swarm, at(99, 1), 0), "the book is full");
+	/* None of it unsaid. */
+	book_state(b, &bs);
+	assert_int_equal(bs.forgotten, 30);
+	assert_int_equal(bs.refused, 1);
 	book_free(b);
 }
 
@@ -505,11 +619,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_special),
 		cmocka_unit_test(test_gentle),
+		cmocka_unit_test(test_again),
 		cmocka_unit_test(test_backoff),
 		cmocka_unit_test(test_rate),
 		cmocka_unit_test(test_fair),
 		cmocka_unit_test(test_fair_to_many),
 		cmocka_unit_test(test_in_all),
+		cmocka_unit_test(test_crowded),
 		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_incoming),
 		cmocka_unit_test(test_met),
