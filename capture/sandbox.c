@@ -27,11 +27,18 @@
 	FS_REFER | FS_TRUNCATE)
 
 /*
- * What the system's own libraries open. /etc whole, because resolv.conf is
- * replaced while a run goes on and a rule names a file, not its name: what
- * only root may read there, a run as root can read.
+ * What the system's own libraries open. A rule names a file, not its name, and
+ * /etc/resolv.conf may be replaced while a run goes on: so whoever cannot read
+ * the host's passwords there anyway may read files of /etc by their names, and
+ * not list it. Whoever can, as root, gets the files alone that are there now.
  */
-static const char *const of_network[] = { "/etc", "/usr/lib", "/lib", "/lib64",
+static const char passwords[] = "/etc/shadow";
+static const char *const of_etc[] = { "/etc/resolv.conf", "/etc/hosts",
+	"/etc/nsswitch.conf", "/etc/host.conf", "/etc/gai.conf",
+	"/etc/services", "/etc/protocols", "/etc/localtime",
+	"/etc/ld.so.cache", "/etc/ssl/openssl.cnf", "/etc/ssl/certs",
+	"/etc/pki/tls/certs", "/etc/crypto-policies" };
+static const char *const of_network[] = { "/usr/lib", "/lib", "/lib64",
 	"/usr/share", "/usr/local/share/ca-certificates", "/run/systemd/resolve",
 	"/run/resolvconf", "/run/NetworkManager", "/run/nscd", "/dev/urandom",
 	"/dev/null", "/proc/self", "/proc/self/exe", "/proc/sys/kernel/random",
@@ -45,10 +52,9 @@ static const char *const of_files[] = { "/etc/localtime", "/usr/lib", "/lib",
 static const char *const of_recorder[] = { "/sys/class/net", "/sys/devices",
 	"/proc/net" };
 
-static int allow(int rules, uint64_t known, const char *path, bool write)
+static int allow(int rules, uint64_t access, const char *path)
 {
-	struct landlock_path_beneath_attr rule = {
-		.allowed_access = (write ? WRITING : READING) & known };
+	struct landlock_path_beneath_attr rule = { .allowed_access = access };
 	struct stat st;
 	int rc, saved;
 
@@ -70,7 +76,7 @@ static int allow_all(int rules, uint64_t known, const char *const *list,
     size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		if (allow(rules, known, list[i], false) < 0)
+		if (allow(rules, READING & known, list[i]) < 0)
 			return -1;
 	return 0;
 }
@@ -81,6 +87,10 @@ static int allow_system(int rules, uint64_t known, enum sandbox_role role)
 {
 	switch (role) {
 	case SANDBOX_NETWORK:
+		if (access(passwords, R_OK) == 0 ? allow_all(rules, known,
+		    of_etc, COUNT(of_etc)) < 0 : allow(rules,
+		    LANDLOCK_ACCESS_FS_READ_FILE, "/etc") < 0)
+			return -1;
 		return allow_all(rules, known, of_network, COUNT(of_network));
 	case SANDBOX_FILES:
 		return allow_all(rules, known, of_files, COUNT(of_files));
@@ -111,8 +121,8 @@ static int enter_landlock(enum sandbox_role role,
 	if (rules < 0)
 		return -1;
 	for (size_t i = 0; i < n && rc == 0; i++)
-		rc = allow(rules, attr.handled_access_fs, paths[i].path,
-		    paths[i].write);
+		rc = allow(rules, attr.handled_access_fs &
+		    (paths[i].write ? WRITING : READING), paths[i].path);
 	if (rc == 0)
 		rc = allow_system(rules, attr.handled_access_fs, role);
 	if (rc == 0)

@@ -71,6 +71,27 @@ static int read_passwords(void)
 	return close_of(open("/root/.bashrc", O_RDONLY));
 }
 
+/* Only root may read it, and the tests are run as root. */
+static int read_shadow(void)
+{
+	return close_of(open("/etc/shadow", O_RDONLY));
+}
+
+static int read_users(void)
+{
+	return close_of(open("/etc/passwd", O_RDONLY));
+}
+
+static int list_system(void)
+{
+	return close_of(open("/etc", O_RDONLY | O_DIRECTORY));
+}
+
+static int read_names(void)
+{
+	return close_of(open("/etc/hosts", O_RDONLY));
+}
+
 static int write_system(void)
 {
 	return close_of(open("/etc/hosts", O_WRONLY | O_APPEND));
@@ -188,6 +209,10 @@ static const struct row {
 	{ "write beside it", write_outside, REFUSED, REFUSED, REFUSED },
 	{ "read beside it", read_outside, REFUSED, REFUSED, REFUSED },
 	{ "read a home", read_passwords, REFUSED, REFUSED, REFUSED },
+	{ "read the passwords", read_shadow, REFUSED, REFUSED, REFUSED },
+	{ "read the users", read_users, REFUSED, REFUSED, REFUSED },
+	{ "list /etc", list_system, REFUSED, REFUSED, REFUSED },
+	{ "read the names of hosts", read_names, DONE, REFUSED, REFUSED },
 	{ "write /etc", write_system, REFUSED, REFUSED, REFUSED },
 	{ "random bytes", random_bytes, DONE, DONE, REFUSED },
 	{ "execute", execute, DEADLY, DEADLY, DEADLY },
@@ -284,6 +309,41 @@ static void test_recorder(void **state)
 	check_role(SANDBOX_RECORDER);
 }
 
+/* Not as root: files of /etc by name, a resolv.conf that is put there later
+ * among them, but no list of them, and what permissions guard they guard. */
+static void test_another_user(void **state)
+{
+	static const struct {
+		int (*try)(void);
+		int want;
+	} tries[] = { { read_names, DONE }, { read_users, DONE },
+		{ list_system, REFUSED }, { read_shadow, REFUSED },
+		{ write_system, REFUSED }, { read_outside, REFUSED } };
+	int status;
+	pid_t pid;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		struct sandbox got;
+
+		if (setgid(65534) < 0 || setuid(65534) < 0 ||
+		    sandbox_enter(SANDBOX_NETWORK, NULL, 0, &got) < 0)
+			_exit(250);
+		for (int i = 0; got.landlock && i < (int)(sizeof(tries) /
+		    sizeof(tries[0])); i++)
+			if ((tries[i].try() == 0 ? DONE : REFUSED) !=
+			    tries[i].want)
+				_exit(1 + i);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 /* What each row tries can be done, or fails otherwise, where nothing is
  * confined: else it would show nothing. */
 static void test_unconfined(void **state)
@@ -292,6 +352,11 @@ static void test_unconfined(void **state)
 	assert_int_equal(write_inside(), 0);
 	assert_int_equal(write_outside(), 0);
 	assert_int_equal(read_outside(), 0);
+	assert_int_equal(read_names(), 0);
+	assert_int_equal(read_users(), 0);
+	assert_int_equal(list_system(), 0);
+	if (geteuid() == 0)
+		assert_int_equal(read_shadow(), 0);
 	assert_int_equal(thread(), 0);
 	assert_int_equal(socket_inet(), 0);
 	assert_int_equal(send_given(), 0);
@@ -341,7 +406,8 @@ int main(void)
 		cmocka_unit_test(test_unconfined),
 		cmocka_unit_test(test_network),
 		cmocka_unit_test(test_files),
-		cmocka_unit_test(test_recorder)
+		cmocka_unit_test(test_recorder),
+		cmocka_unit_test(test_another_user)
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
