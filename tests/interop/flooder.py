@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """All the attackers of test_flood.py, in one process on one host.
 
-	flooder.py FIRST MONITOR PORT VICTIM PRIVATE HONEST,...
+	flooder.py FIRST FIRST6 MONITOR MONITOR6 PORT VICTIM PRIVATE HONEST,...
 
 FIRST is the first of its addresses, and the peer at FIRST + i misbehaves in
 the way of WAYS[i]; behind them come the tracker, a DHT node and those that
-dial the monitor, which they do from the first line of stdin on. What it did it
+dial the monitor, over TCP and uTP, which they do from the first line of stdin
+on. From FIRST6 on are those that dial over IPv6. What it did it
 says as JSON, a line a second. It ends with its stdin.
 """
 import asyncio
@@ -13,6 +14,7 @@ import collections
 import ipaddress
 import json
 import os
+import random
 import struct
 import sys
 
@@ -22,6 +24,7 @@ from content import Content, bdecode, bencode		# noqa: E402
 from hostile import handshake, http, message	# noqa: E402
 
 TIMES = 10000		# that many connections; names of each kind
+TIMES6, TIMES_UTP = 2000, 3000	# over IPv6; SYNs over uTP, of each family
 AT_ONCE = 100
 A_MESSAGE = 2000	# names in one of PEX
 PEER_PORT, TRACKER_PORT, VICTIM_PORT = 6881, 7000, 80
@@ -177,6 +180,7 @@ async def exchanges(t):
 WAYS = (haves, bitfields, handshakes, trickles, huge_have, huge_bitfield,
     huge_metadata, other_blocks, one_bit, mid_piece, exchanges)
 CALL = (haves, bitfields, handshakes, exchanges, mid_piece)
+CALL6 = (haves, handshakes)
 
 
 # --- who is where ------------------------------------------------------------
@@ -200,9 +204,60 @@ def dials_of(first):
 	    for i in range(1 + len(CALL))]
 
 
+def utp_of(first):
+	"""The one that calls over uTP; of IPv6 likewise."""
+	return address(first, len(WAYS) + 3 + len(CALL))
+
+
+def dials6_of(first6):
+	"""The one of many connections, and of CALL6."""
+	return [address(first6, i) for i in range(1 + len(CALL6))]
+
+
 def addresses(first):
 	return [address(first, i) for i in range(len(WAYS))] + \
-	    [tracker_of(first), node_of(first)] + dials_of(first)
+	    [tracker_of(first), node_of(first)] + dials_of(first) + \
+	    [utp_of(first)]
+
+
+def addresses6(first6):
+	return dials6_of(first6) + [utp_of(first6)]
+
+
+class Utp(asyncio.DatagramProtocol):
+	"""Begins conversations over uTP (BEP 29), ever anew, and floods whoever
+	answers with haves, none of it ever acknowledged."""
+
+	def __init__(self, c):
+		self.c, self.number = c, 0
+
+	def connection_made(self, transport):
+		self.transport = transport
+
+	def put(self, kind, number, seq, ack, data=b""):
+		self.transport.sendto(struct.pack(">BBHIIIHH", kind << 4 | 1, 0,
+		    number & 65535, 0, 0, 1 << 20, seq, ack & 65535) + data)
+
+	def syn(self):
+		self.number = random.randrange(65536)
+		self.put(4, self.number, 1, 0)
+		did["utp"] += 1
+
+	def datagram_received(self, data, who):
+		if len(data) < 20 or data[0] != 0x21:
+			return
+		number, seq = (struct.unpack_from(">H", data, i)[0]
+		    for i in (2, 16))
+		if struct.unpack_from(">H", data, 18)[0] != 1:
+			return		# no answer to a SYN
+		did["utp_answered"] += 1
+		said = handshake(self.c.info_hash, EXTENDED) + b"".join(
+		    message(4, struct.pack(">I", i % self.c.pieces))
+		    for i in range(30000))
+		for i in range(0, len(said), 1200):
+			self.put(0, number + 1, 2 + i // 1200, seq - 1,
+			    said[i:i + 1200])
+			did["utp_bytes"] += len(said[i:i + 1200])
 
 
 class Node(asyncio.DatagramProtocol):
@@ -234,8 +289,10 @@ class Node(asyncio.DatagramProtocol):
 
 
 class Flood:
-	def __init__(self, first, monitor, port, victim, private, honest):
-		self.first, self.monitor = first, (monitor, port)
+	def __init__(self, first, first6, monitor, monitor6, port, victim,
+	    private, honest):
+		self.first, self.first6 = first, first6
+		self.monitor, self.monitor6 = (monitor, port), (monitor6, port)
 		self.names = list(made_up(victim, private))
 		self.peers = [(address(first, i), PEER_PORT)
 		    for i in range(len(WAYS))] + \
@@ -275,7 +332,7 @@ class Flood:
 		for i in range(10 ** 9):
 			try:
 				reader, writer = await asyncio.open_connection(
-				    *self.monitor, local_addr=(me,
+				    *self.target(me), local_addr=(me,
 				    20000 + i % 10))
 				await Talk(reader, writer, self.c).say(
 				    handshake(self.c.info_hash, EXTENDED))
@@ -284,13 +341,16 @@ class Flood:
 				pass
 			await asyncio.sleep(0.2)
 
-	async def connect(self, me):
-		"""One of AT_ONCE who make TIMES connections together."""
-		while did["connections"] < TIMES:
-			did["connections"] += 1
+	def target(self, me):
+		return self.monitor6 if ":" in me else self.monitor
+
+	async def connect(self, me, times, count):
+		"""One of AT_ONCE who make so many connections together."""
+		while did[count] < times:
+			did[count] += 1
 			try:
 				reader, writer = await asyncio.open_connection(
-				    *self.monitor, local_addr=(me, 0))
+				    *self.target(me), local_addr=(me, 0))
 				did["connected"] += 1
 				writer.write(handshake(self.c.info_hash))
 				while await reader.read(4096):
@@ -298,6 +358,16 @@ class Flood:
 				writer.close()
 			except OSError:
 				pass
+
+	async def call_utp(self, me):
+		"""From ten ports, in turn."""
+		loop = asyncio.get_running_loop()
+		ends = [(await loop.create_datagram_endpoint(
+		    lambda: Utp(self.c), local_addr=(me, 20100 + i),
+		    remote_addr=self.target(me)))[1] for i in range(10)]
+		for i in range(TIMES_UTP):
+			ends[i % 10].syn()
+			await asyncio.sleep(0.005)
 
 	async def run(self):
 		loop = asyncio.get_running_loop()
@@ -312,8 +382,14 @@ class Flood:
 		print(json.dumps({"ready": True}), flush=True)
 		await loop.run_in_executor(None, sys.stdin.readline)
 		one, *others = dials_of(self.first)
-		tasks = [self.connect(one) for _ in range(AT_ONCE)] + \
-		    [self.call(me, way) for me, way in zip(others, CALL)]
+		one6, *others6 = dials6_of(self.first6)
+		tasks = [self.connect(one, TIMES, "connections")
+		    for _ in range(AT_ONCE)] + \
+		    [self.connect(one6, TIMES6, "connections6")
+		    for _ in range(AT_ONCE)] + \
+		    [self.call(me, way) for me, way in zip(others + others6,
+		    CALL + CALL6)] + [self.call_utp(utp_of(first))
+		    for first in (self.first, self.first6)]
 		self.tasks = [asyncio.ensure_future(t) for t in tasks]
 		end = loop.run_in_executor(None, sys.stdin.read)
 		while not end.done():
@@ -323,9 +399,10 @@ class Flood:
 
 
 def main():
-	first, monitor, port, victim, private, honest = sys.argv[1:]
-	flood = Flood(first, monitor, int(port), victim, private,
-	    honest.split(","))
+	first, first6, monitor, monitor6, port, victim, private, honest = \
+	    sys.argv[1:]
+	flood = Flood(first, first6, monitor, monitor6, int(port), victim,
+	    private, honest.split(","))
 	asyncio.run(flood.run())
 
 

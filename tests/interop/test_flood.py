@@ -29,11 +29,11 @@ from tap import Tap			# noqa: E402
 from watching import LIMIT_S, Watch	# noqa: E402
 
 PORT = 6881
-CROWD = "11.77.1.1"
+CROWD, CROWD6 = "11.77.1.1", "2d77::1:1"
 HONEST, CALLERS = 5, 2
 # Some 40,000 names and a thousand conversations are a few MB each; a
 # monitor that kept what the attackers send would hold hundreds.
-MEMORY_KB = 256 * 1024
+MEMORY, MEMORY_KB = "96M", 96 * 1024
 # Of one core. What is read before an attacker is left is a few MB in all.
 CPU_SHARE = 0.5
 PACKET_OUTGOING = 4
@@ -59,7 +59,9 @@ def public(lab, name, number):
 	host = lab.host(name, number)
 	host.private = host.address
 	host.address = "11.77.0.%d" % number
-	laboratory.ip(host.ns, "addr add %s/16 dev eth0" % host.address)
+	host.address6 = "2d77::%x" % number
+	laboratory.ip(host.ns, "addr add %s/16 dev eth0" % host.address,
+	    "addr add %s/64 dev eth0 nodad" % host.address6)
 	return host
 
 
@@ -158,7 +160,9 @@ class Swarm:
 		self.victim = public(lab, "victim", 70)
 		self.crowd = public(lab, "crowd", 80)
 		laboratory.ip(self.crowd.ns, *("addr add %s/16 dev eth0" % a
-		    for a in flooder.addresses(CROWD)))
+		    for a in flooder.addresses(CROWD)),
+		    *("addr add %s/64 dev eth0 nodad" % a
+		    for a in flooder.addresses6(CROWD6)))
 		hosts = [public(lab, "honest%d" % i, 10 + i)
 		    for i in range(HONEST)]
 		self.callers = [public(lab, "caller%d" % i, 30 + i)
@@ -177,7 +181,8 @@ class Swarm:
 			f.write(self.content.torrent)
 		self.did, self.over = {}, threading.Event()
 		self.p = self.crowd.run([sys.executable, flooder.__file__,
-		    CROWD, self.watch.address, str(PORT), self.victim.address,
+		    CROWD, CROWD6, self.watch.address, self.watch.address6,
+		    str(PORT), self.victim.address,
 		    self.victim.private, ",".join(h.address for h in hosts)],
 		    stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 		json.loads(self.p.stdout.readline())
@@ -232,6 +237,8 @@ def proven(case, swarm):
 	return all(len(right.get(a, ())) == swarm.content.pieces
 	    for a in honest) and \
 	    swarm.did.get("connections", 0) >= flooder.TIMES and \
+	    swarm.did.get("connections6", 0) >= flooder.TIMES6 and \
+	    swarm.did.get("utp", 0) >= 2 * flooder.TIMES_UTP and \
 	    all(swarm.did.get(name) for name in FATES) and \
 	    swarm.did.get("pex", 0) >= flooder.TIMES and \
 	    swarm.did.get("dht", 0) >= flooder.TIMES and \
@@ -244,7 +251,9 @@ def observe(path):
 		swarm = Swarm(lab)
 		log = open(os.path.join(lab.folder, "log"), "w+")
 		watch = Watch(swarm.watch.run([laboratory.PROGRAM, "monitor",
-		    "--bind", swarm.watch.address, "--listen", str(PORT),
+		    "--bind", swarm.watch.address, "--bind",
+		    swarm.watch.address6, "--listen", str(PORT),
+		    "--max-memory", MEMORY,
 		    "--interface", "eth0", "--duration", str(LIMIT_S),
 		    "--dht-node", "%s:%d" % (flooder.node_of(CROWD),
 		    flooder.PEER_PORT), "--sample", "all", "--key",
@@ -317,7 +326,23 @@ def check_crowd(case, swarm):
 		tap.claim(0 < n <= 12 * (minutes + 1), "of the connections of "
 		    "%s a dozen a minute are taken (%d of %s)" % (address, n,
 		    swarm.did["connected"] if i == 0 else "many"), n)
-	for ip in set(at.values()) | set(flooder.dials_of(CROWD)):
+	for i, address in enumerate(flooder.dials6_of(CROWD6)):
+		n = len(case.records("accept", ip=address))
+		tap.claim(0 < n <= 12 * (minutes + 1), "nor more over IPv6: %d "
+		    "of %s" % (n, address), n)
+	for first in CROWD, CROWD6:
+		ip = flooder.utp_of(first)
+		n = len(case.records("accept", ip=ip))
+		heard = {r.conn for r in case.records("handshake", ip=ip)}
+		tap.claim(0 < n <= minutes + 1, "of %d conversations over uTP "
+		    "from %s one a minute is taken up (%d)" %
+		    (flooder.TIMES_UTP, ip, n), n)
+		tap.claim(heard, "... and heard once it was proven", n)
+		tap.claim(any("flooding" in r.d["why"] for r in
+		    case.records("closed", ip=ip)), "... and left for flooding",
+		    [r.d["why"] for r in case.records("closed", ip=ip)])
+	for ip in set(at.values()) | set(flooder.dials_of(CROWD)) | \
+	    set(flooder.addresses6(CROWD6)) | {flooder.utp_of(CROWD)}:
 		of = len(case.records("closed", ip=ip))
 		n = len(case.records("bitfield", "have", "pex", "block",
 		    ip=ip, by="peer"))
