@@ -28,8 +28,9 @@ struct crowd {
 	struct stamp paused_at;
 	const char *paused_for;		/* as stall records call it */
 	struct memory *memory;		/* lent; NULL: no bound */
-	enum memory_state memory_said;
-	int64_t rx_seen, squeezed_ns, ended_ns;
+	enum memory_state memory_said;	/* by the last `memory`, and when */
+	int64_t memory_said_ns;
+	int64_t rx_seen, squeezed_ns, over_ns;
 	int64_t squeezed;		/* ended for want of memory, */
 	int64_t gave_way;		/* of a place */
 	int64_t refused_tight;		/* incoming, for want of memory */

@@ -64,12 +64,6 @@ static int64_t resident(int fd)
 	return second ? strtoll(second, NULL, 10) * sysconf(_SC_PAGESIZE) : 0;
 }
 
-void memory_ease(struct memory *m)
-{
-	if (m->state == MEMORY_TIGHT)
-		m->state = memory_judge(MEMORY_EASY, m->held, m->most);
-}
-
 enum memory_state memory_judge(enum memory_state now, int64_t held,
     int64_t most)
 {
@@ -87,6 +81,17 @@ enum memory_state memory_judge(enum memory_state now, int64_t held,
 		    percent < 70 ? MEMORY_EASY : MEMORY_TIGHT;
 	}
 	return now;
+}
+
+bool memory_over(const struct memory *m)
+{
+	return memory_judge(MEMORY_EASY, m->held, m->most) != MEMORY_EASY;
+}
+
+void memory_ease(struct memory *m)
+{
+	if (m->state == MEMORY_TIGHT && !memory_over(m))
+		m->state = MEMORY_EASY;
 }
 
 bool memory_look(struct memory *m)

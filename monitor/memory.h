@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MEMORY_LEAST (INT64_C(64) << 20)
+#define MEMORY_LEAST (INT64_C(96) << 20)
 #define MEMORY_MOST (INT64_C(64) << 40)
 #define MEMORY_DEFAULT (INT64_C(1) << 30)
 
@@ -52,8 +52,10 @@ bool memory_took(struct memory *m, size_t n);
 enum memory_state memory_judge(enum memory_state now, int64_t held,
     int64_t most);
 
-/* There is nothing that could make room: what is below the mark that makes it
- * tight has to be enough. */
+/* Whether so much would make it tight. */
+bool memory_over(const struct memory *m);
+/* It has not been over for a while, though what was given up is not all back:
+ * tight no more. */
 void memory_ease(struct memory *m);
 
 const char *memory_word(enum memory_state s);

@@ -229,7 +229,7 @@ static const char *wanted(enum option_id id)
 	case OPT_DIAL_RATE:
 		return "a number from 1 to 100000";
 	case OPT_MAX_MEMORY:
-		return "a size from 64M to 64T";
+		return "a size from 96M to 64T";
 	case OPT_MAX_RATE:
 		return "a number of bytes from 16384 to 8000000000";
 	case OPT_PEER_ID_PREFIX:

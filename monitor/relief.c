@@ -8,7 +8,8 @@
 
 #define SQUEEZE (250 * NS_PER_MS)	/* between two rounds of making room */
 #define A_ROUND 64
-#define ENOUGH (2 * NS_PER_S)	/* after which nobody's going will free more */
+#define ENOUGH (1 * NS_PER_S)	/* not over for so long: tight no more */
+#define SAY_STATE (10 * NS_PER_S)
 #define SAY_AGAIN (60 * NS_PER_S)
 
 static void put(struct crowd *c, const char *kind, struct json *j,
@@ -65,15 +66,15 @@ static void squeeze(struct crowd *c, struct stamp at)
 	c->squeezed_ns = at.mono_ns;
 	malloc_trim(0);
 	memory_look(c->memory);
-	for (; n < A_ROUND && relief_tight(c) &&
+	for (; n < A_ROUND && memory_over(c->memory) &&
 	    (p = TAILQ_FIRST(&c->env.lingering)) != NULL; n++)
 		peer_end(p, "nothing more to ask, and memory is short");
 	for (; n < A_ROUND && relief_full(c) && (p = newest(c)) != NULL; n++)
 		peer_end(p, "memory is full (--max-memory)");
 	c->squeezed += n;
-	if (n > 0)
-		c->ended_ns = at.mono_ns;
-	else if (at.mono_ns - c->ended_ns >= ENOUGH)
+	if (memory_over(c->memory))
+		c->over_ns = at.mono_ns;
+	else if (at.mono_ns - c->over_ns >= ENOUGH)
 		memory_ease(c->memory);
 }
 
@@ -101,6 +102,7 @@ static void put_memory(struct crowd *c, struct stamp at)
 	    memory_word(m->state), (long long)m->held >> 20,
 	    (long long)m->most >> 20);
 	c->memory_said = m->state;
+	c->memory_said_ns = at.mono_ns;
 }
 
 /* --- the book --------------------------------------------------------------------- */
@@ -151,7 +153,9 @@ void relief_beat(struct crowd *c, struct stamp at)
 	memory_look(c->memory);
 	if (relief_tight(c))
 		squeeze(c, at);
-	if (c->memory->state != c->memory_said)
+	if (c->memory->state > c->memory_said ||
+	    (c->memory->state < c->memory_said &&
+	    at.mono_ns - c->memory_said_ns >= SAY_STATE))
 		put_memory(c, at);
 }
 

@@ -22,7 +22,7 @@ from watching import LIMIT_S, Watch	# noqa: E402
 # Not the sanitized one, whose memory is its own affair.
 PROGRAM = os.path.join(laboratory.ROOT, "build/release/swarmwitness")
 PLACES = 40
-MEMORY_KB = 64 * 1024
+MEMORY, MEMORY_KB = "96M", 96 * 1024
 tap = Tap()
 
 
@@ -106,8 +106,8 @@ def places(folder):
 
 
 def memory(folder):
-	case, said, most = run(folder, "memory", 12000, "--max-connections",
-	    "12000", "--max-memory", "64M")
+	case, said, most = run(folder, "memory", 10000, "--max-connections",
+	    "10000", "--max-memory", MEMORY)
 	states = [r.d["state"] for r in case.records("memory")]
 	short = closed(case, "memory is short")
 	print("# memory: %d kB at most; %d changes of state; %d conversations "
