@@ -27,7 +27,7 @@ MANY := $(patsubst %,build/release/bench/%,manypeers shaker)
 PURE := $(wildcard wire/*.c) \
 	$(patsubst %,schema/%.c,merkle sparse utf8) \
 	$(patsubst %,capture/%.c,guess httpmsg packet) \
-	$(patsubst %,monitor/%.c,asks book bookturn budget due extend hosts jump meter \
+	$(patsubst %,monitor/%.c,asked asks book bookturn budget due extend hosts jump meter \
 		sample session tier vote) \
 	$(patsubst %,report/%.c,claimtime estimate verdict)
 PURE_ALLOW := mem(cpy|move|set|cmp|chr|rchr)|__mem(cpy|move|set)_chk|str(len|cmp|ncmp)|snprintf|__snprintf_chk|__stack_chk_fail|_GLOBAL_OFFSET_TABLE_|SHA(1|256)(_Init|_Update|_Final|_Transform)?|RC4(_set_key)?

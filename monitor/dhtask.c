@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "monitor/asked.h"
 #include "schema/now.h"
 
 #define CHAINS 256u
@@ -10,6 +11,7 @@
 
 struct dht_asks {
 	struct dht_asks_conf conf;
+	struct asked asked;
 	struct dht_ask *chain[CHAINS];
 	int64_t pace_ms[PACES];	/* when the next query may go there */
 	int64_t all_ms;
@@ -62,15 +64,38 @@ static void tell(struct dht_asks *a, struct dht_ask *q,
 		a->conf.done(a->conf.ctx, q, answer);
 }
 
+static uint64_t who(const struct dht_asks *a, const struct endpoint *at)
+{
+	return mix(a, at, false) | 1;
+}
+
+static void unsent(struct dht_asks *a, struct dht_ask *q)
+{
+	tell(a, q, &(struct dht_answer){ .end = DHT_UNSENT,
+	    .at = stamp_now() });
+	q->gone = true;
+}
+
+/* Its address was asked and has not answered: it waits, but not for long. */
+static bool is_held(struct dht_asks *a, struct dht_ask *q, int64_t now_ms)
+{
+	if (endpoint_forbidden(&q->at, false) ||
+	    asked_may(&a->asked, who(a, &q->at), now_ms))
+		return false;
+	q->waited_ms += DHTASK_LOOK_MS;
+	q->due_ms = now_ms + DHTASK_LOOK_MS;
+	if (q->waited_ms > DHTASK_PATIENCE_MS)
+		unsent(a, q);
+	return true;
+}
+
 static void send_now(struct dht_asks *a, struct dht_ask *q)
 {
 	q->sent = stamp_now();
-	if (a->conf.send(a->conf.ctx, &q->at, span_of(q->out, q->out_n))) {
+	if (a->conf.send(a->conf.ctx, &q->at, span_of(q->out, q->out_n)))
 		a->state.sent++;
-		return;
-	}
-	tell(a, q, &(struct dht_answer){ .end = DHT_UNSENT, .at = q->sent });
-	q->gone = true;
+	else
+		unsent(a, q);
 }
 
 /* --- asking ---------------------------------------------------------------- */
@@ -124,8 +149,10 @@ static void step_one(struct dht_asks *a, struct dht_ask *q, int64_t now_ms)
 	if (q->gone)
 		return;
 	if (q->sent.utc_ns == 0) {
-		if (now_ms >= q->due_ms)
+		if (now_ms >= q->due_ms && !is_held(a, q, now_ms)) {
+			asked_put(&a->asked, who(a, &q->at), now_ms);
 			send_now(a, q);
+		}
 		return;
 	}
 	waited = now_ms - q->sent.mono_ns / NS_PER_MS;
@@ -193,6 +220,7 @@ static void answer(struct dht_asks *a, struct dht_ask *first,
 		a->state.wrong++;
 		return;
 	}
+	asked_answered(&a->asked, who(a, &d->from));
 	first->heard--;
 	a->state.answers++;
 	r.end = DHT_ANSWERED;

@@ -6,7 +6,10 @@
  * datagrams are read per query, from any other none.
  *
  * The rates: at most one query in 400 ms to one address (clients ban one that
- * sends 50 in 10 s), and one in 10 ms in all.
+ * sends 50 in 10 s), one in 10 ms in all, and one a minute to an address that
+ * has not answered the last: what is to go there waits for that answer, a few
+ * seconds at most. (Local addresses, which a lab's nodes may share, are spared
+ * that.)
  */
 #ifndef MONITOR_DHTASK_H
 #define MONITOR_DHTASK_H
@@ -22,6 +25,8 @@
 #define DHTASK_T 4u
 #define DHTASK_GAP_MS 400
 #define DHTASK_ALL_GAP_MS 10
+#define DHTASK_PATIENCE_MS 4000		/* for an answer to another query */
+#define DHTASK_LOOK_MS 200
 #define DHTASK_WAIT_MS 8000		/* then it counts as silent */
 #define DHTASK_LATE_MS 30000		/* then an answer is none any more */
 
@@ -34,6 +39,7 @@ struct dht_ask {
 	void *owner;			/* whose it is; NULL: nobody's */
 	unsigned slot;			/* the owner's own */
 	int64_t due_ms;			/* when it may be sent */
+	int64_t waited_ms;		/* ... since then, for another's answer */
 	struct stamp sent;		/* utc_ns 0: not yet */
 	unsigned heard;
 	bool silent, gone;

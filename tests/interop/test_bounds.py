@@ -106,8 +106,8 @@ def places(folder):
 
 
 def memory(folder):
-	case, said, most = run(folder, "memory", 10000, "--max-connections",
-	    "10000", "--max-memory", MEMORY)
+	case, said, most = run(folder, "memory", 13000, "--max-connections",
+	    "13000", "--max-memory", MEMORY)
 	states = [r.d["state"] for r in case.records("memory")]
 	short = closed(case, "memory is short")
 	print("# memory: %d kB at most; %d changes of state; %d conversations "

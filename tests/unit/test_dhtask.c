@@ -186,12 +186,52 @@ static void test_rates(void **state)
 	dht_asks_step(asks, t);
 	assert_int_equal(seen.sent, 1);
 	dht_asks_step(asks, t + DHTASK_GAP_MS);
+	assert_int_equal(seen.sent, 2);
+	/* The first has not answered: until then nothing more goes there. */
+	say(1, 0, REPLY);
+	dht_asks_step(asks, t + DHTASK_GAP_MS + DHTASK_LOOK_MS);
 	assert_int_equal(seen.sent, 3);
 	/* Not without end. */
 	for (unsigned i = 0; i < 100; i++)
 		if (ask(1, i, t) == NULL)
 			return;
 	fail();
+}
+
+/* Named with any ports by anybody, and silent: once a minute, and the rest is
+ * given back to whoever asked. */
+static void test_victim(void **state)
+{
+	struct endpoint at = host(9);
+	struct krpc_ask q = { .method = KRPC_PING };
+	int64_t t = now(), sent = 0;
+	unsigned refused = 0;
+
+	(void)state;
+	for (int64_t ms = 0; ms < 180000; ms += 50) {
+		at.port++;
+		if (!dht_asks_put(asks, &at, &q, &owner, 1,
+		    (uint32_t)ms, t + ms))
+			refused++;
+		seen.text[0] = '\0';
+		dht_asks_step(asks, t + ms);
+		if (ms < 60000)
+			sent = seen.sent;
+		assert_true(seen.sent <= 1 + ms / 60000);
+	}
+	assert_int_equal(sent, 1);
+	assert_int_equal(seen.sent, 3);
+	assert_true(refused < 180000 / 50);
+	/* A lab's address may be that of many nodes. */
+	dht_asks_forget(asks, &owner);
+	at.addr[0] = 10;
+	for (int i = 0; i < 2; i++) {
+		at.port++;
+		assert_non_null(dht_asks_put(asks, &at, &q, &owner, 1,
+		    (uint32_t)i, t + 300000));
+	}
+	dht_asks_step(asks, t + 301000);
+	assert_int_equal(seen.sent, 5);
 }
 
 static void test_refused(void **state)
@@ -252,7 +292,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, begin, finish)
 	const struct CMUnitTest tests[] = {
 		T(test_answers), T(test_error), T(test_silence),
-		T(test_rates), T(test_refused), T(test_forgotten),
+		T(test_rates), T(test_victim), T(test_refused), T(test_forgotten),
 		T(test_floods),
 	};
 
