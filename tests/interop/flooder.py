@@ -11,6 +11,7 @@ says as JSON, a line a second. It ends with its stdin.
 """
 import asyncio
 import collections
+import functools
 import ipaddress
 import json
 import os
@@ -224,40 +225,56 @@ def addresses6(first6):
 	return dials6_of(first6) + [utp_of(first6)]
 
 
+@functools.lru_cache(1)
+def flood_of(c):
+	"""More haves than anybody listens to."""
+	haves = b"".join(message(4, struct.pack(">I", i))
+	    for i in range(c.pieces))
+	return handshake(c.info_hash, EXTENDED) + haves * (
+	    5000000 // len(haves))
+
+
 class Utp(asyncio.DatagramProtocol):
-	"""Begins conversations over uTP (BEP 29), ever anew, and floods whoever
-	answers with haves, none of it ever acknowledged."""
+	"""Begins conversations over uTP (BEP 29), ever anew, and floods the
+	first that is answered with haves, as fast as they are acknowledged."""
 
 	def __init__(self, c):
-		self.c, self.number = c, 0
+		self.live = None	# the connection id of that one
+		self.said = flood_of(c)
+		self.sent = self.acked = self.theirs = 0
 
 	def connection_made(self, transport):
 		self.transport = transport
 
-	def put(self, kind, number, seq, ack, data=b""):
+	def put(self, kind, number, seq, data=b""):
 		self.transport.sendto(struct.pack(">BBHIIIHH", kind << 4 | 1, 0,
-		    number & 65535, 0, 0, 1 << 20, seq, ack & 65535) + data)
+		    number & 65535, 0, 0, 1 << 20, seq & 65535,
+		    self.theirs & 65535) + data)
 
 	def syn(self):
-		self.number = random.randrange(65536)
-		self.put(4, self.number, 1, 0)
+		self.put(4, random.randrange(65536), 1)
 		did["utp"] += 1
 
 	def datagram_received(self, data, who):
-		if len(data) < 20 or data[0] != 0x21:
+		if len(data) < 20 or data[0] & 15 != 1:
 			return
-		number, seq = (struct.unpack_from(">H", data, i)[0]
-		    for i in (2, 16))
-		if struct.unpack_from(">H", data, 18)[0] != 1:
-			return		# no answer to a SYN
-		did["utp_answered"] += 1
-		said = handshake(self.c.info_hash, EXTENDED) + b"".join(
-		    message(4, struct.pack(">I", i % self.c.pieces))
-		    for i in range(30000))
-		for i in range(0, len(said), 1200):
-			self.put(0, number + 1, 2 + i // 1200, seq - 1,
-			    said[i:i + 1200])
-			did["utp_bytes"] += len(said[i:i + 1200])
+		kind, number, seq, ack = (data[0] >> 4,
+		    *(struct.unpack_from(">H", data, i)[0] for i in (2, 16, 18)))
+		if self.live is None and kind == 2 and ack == 1:
+			self.live, self.theirs = number, seq - 1
+			did["utp_answered"] += 1
+		if number != self.live:
+			return
+		if kind == 0 and seq == self.theirs + 1 & 65535:
+			self.theirs = seq
+			self.put(2, number + 1, self.sent + 2)
+		self.acked = max(self.acked, ack - 1 & 65535)
+		while self.sent < self.acked + 30:
+			at = self.sent * 1200 % len(self.said)
+			self.put(0, number + 1, self.sent + 2,
+			    self.said[at:at + 1200])
+			self.sent += 1
+			did["utp_bytes"] += 1200
 
 
 class Node(asyncio.DatagramProtocol):
