@@ -1,6 +1,7 @@
 #include "monitor/swarm.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -342,6 +343,7 @@ int swarm_list(const char *file, int (*each)(void *ctx, const char *path),
 {
 	FILE *f = fopen(file, "re");
 	char *line = NULL, *p;
+	int64_t number = 0;
 	size_t room = 0;
 	ssize_t n;
 	int rc = 0, got;
@@ -351,6 +353,14 @@ int swarm_list(const char *file, int (*each)(void *ctx, const char *path),
 		return -1;
 	}
 	while ((n = getline(&line, &room, f)) >= 0) {
+		number++;
+		/* What stands behind it would be passed over in silence. */
+		if (memchr(line, '\0', (size_t)n)) {
+			log_warn("%s, line %" PRId64 ": a NUL byte in it", file,
+			    number);
+			rc = -1;
+			continue;
+		}
 		while (n > 0 && strchr(" \t\r\n", line[n - 1]))
 			line[--n] = '\0';
 		p = line + strspn(line, " \t");

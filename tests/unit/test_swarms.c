@@ -47,6 +47,15 @@ static void test_list(void **state)
 	}
 	unlink(file);
 	assert_int_equal(swarm_list(file, collect, all), -1);
+	/* Found by fuzz_lists: what followed a NUL was passed over in silence. */
+	f = fopen(file, "w");
+	assert_non_null(f);
+	assert_int_equal(fwrite("a\n\tb\0c\nd\n", 1, 10, f), 10);
+	fclose(f);
+	all[0] = '\0';
+	assert_int_equal(swarm_list(file, collect, all), -1);
+	assert_string_equal(all, "[a][d]");
+	unlink(file);
 }
 
 static struct swarm *made(uint32_t book, const uint8_t hash[2][20], int n)
