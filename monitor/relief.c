@@ -7,6 +7,7 @@
 #include "schema/now.h"
 
 #define SQUEEZE (250 * NS_PER_MS)	/* between two rounds of making room */
+#define IN_VAIN (5 * NS_PER_S)	/* ... that nobody could make */
 #define A_ROUND 64
 #define ENOUGH (1 * NS_PER_S)	/* not over for so long: tight no more */
 #define SAY_STATE (10 * NS_PER_S)
@@ -61,17 +62,20 @@ static void squeeze(struct crowd *c, struct stamp at)
 	struct peer *p;
 	int n = 0;
 
-	if (at.mono_ns - c->squeezed_ns < SQUEEZE)
+	if (at.mono_ns < c->squeeze_ns)
 		return;
-	c->squeezed_ns = at.mono_ns;
-	malloc_trim(0);
-	memory_look(c->memory);
+	if (memory_over(c->memory)) {
+		malloc_trim(0);
+		memory_look(c->memory);
+	}
 	for (; n < A_ROUND && memory_over(c->memory) &&
 	    (p = TAILQ_FIRST(&c->env.lingering)) != NULL; n++)
 		peer_end(p, "nothing more to ask, and memory is short");
 	for (; n < A_ROUND && relief_full(c) && (p = newest(c)) != NULL; n++)
 		peer_end(p, "memory is full (--max-memory)");
 	c->squeezed += n;
+	c->squeeze_ns = at.mono_ns + (n == 0 && memory_over(c->memory) ?
+	    IN_VAIN : SQUEEZE);
 	if (memory_over(c->memory))
 		c->over_ns = at.mono_ns;
 	else if (at.mono_ns - c->over_ns >= ENOUGH)

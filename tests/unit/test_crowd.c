@@ -10,6 +10,7 @@
 #include "tests/torrent_kit.h"
 
 #define HAVES 50000
+#define ROOM 10		/* of the address book */
 
 /* A crowd with one swarm on loopback, and the ledger it writes to. */
 struct rig {
@@ -49,7 +50,7 @@ static void rig_open(struct rig *g, size_t queue_bytes)
 		.add = on_add };
 	struct crowd_conf conf = { .loop = &g->loop, .policy = &g->policy,
 		.book = { .allow_local = true, .half_open = 10,
-			.dial_rate = 50, .connections = 50 },
+			.dial_rate = 50, .connections = 50, .in_all = ROOM },
 		.bind4 = { .family = 4, .addr = { 127, 0, 0, 1 } } };
 
 	struct wire_error err;
@@ -217,6 +218,119 @@ static void a_full_queue_pauses(void **state)
 	sqlite3_close(other);
 }
 
+/* --- memory is short ------------------------------------------------------------- */
+
+static bool lingers(struct rig *g)
+{
+	return !TAILQ_EMPTY(&g->crowd.env.lingering);
+}
+
+static bool has_met(struct rig *g)
+{
+	return g->crowd.env.met == 2;
+}
+
+static bool one_went(struct rig *g)
+{
+	return g->crowd.squeezed > 0;
+}
+
+static bool is_full(struct rig *g)
+{
+	return g->crowd.env.paused && g->crowd.squeezed == 2;	/* both */
+}
+
+static bool is_read(struct rig *g)
+{
+	return !g->crowd.env.paused;
+}
+
+static bool turned_away(struct rig *g)
+{
+	return g->crowd.refused_tight > 0;
+}
+
+/* Tight: nobody new, and who has nothing more to say goes. Full: nobody is
+ * read, and others go too. All of it on record. */
+static void memory_is_short(void **state)
+{
+	struct memory m;
+	sqlite3 *db;
+	struct rig g;
+	int fd[3];
+
+	(void)state;
+	rig_open(&g, 0);
+	assert_int_equal(memory_open(&m, INT64_C(1) << 40), 0);
+	g.crowd.memory = &m;
+	fd[0] = call(&g);
+	greet(&g, fd[0]);
+	assert_true(turn(&g, lingers, 20000));
+	fd[1] = call(&g);
+	greet(&g, fd[1]);
+	assert_true(turn(&g, has_met, 5000));
+	m.most = m.held * 100 / 85;
+	assert_true(turn(&g, one_went, 5000));
+	assert_int_equal(g.crowd.memory_said, MEMORY_TIGHT);
+	assert_false(g.crowd.env.paused);
+	fd[2] = call(&g);
+	assert_true(turn(&g, turned_away, 5000));
+	m.most = m.held * 100 / 95;
+	assert_true(turn(&g, is_full, 5000));
+	m.most = INT64_C(1) << 40;
+	assert_true(turn(&g, is_read, 5000));
+	rig_close(&g);
+	for (int i = 0; i < 3; i++)
+		close(fd[i]);
+	memory_close(&m);
+	case_holds();
+	db = casedir_read(path);
+	assert_int_equal(number(db, "SELECT count(*) FROM record WHERE kind = "
+	    "'memory' AND detail->>'state' IN ('tight', 'full') AND "
+	    "detail->>'held' > 0.8 * (detail->>'bound')"), 2);
+	assert_in_range(number(db, "SELECT count(*) FROM record WHERE kind = "
+	    "'closed' AND detail->>'why' = 'nothing more to ask, and memory is "
+	    "short'"), 1, 2);
+	/* The second too, if this machine was so slow. */
+	assert_int_equal(number(db, "SELECT count(*) FROM record WHERE kind = "
+	    "'closed' AND detail->>'why' IN ('nothing more to ask, and memory "
+	    "is short', 'memory is full (--max-memory)')"), 2);
+	assert_int_equal(number(db, "SELECT count(*) FROM record WHERE kind = "
+	    "'stall' AND detail->>'cause' = 'memory'"), 1);
+	sqlite3_close(db);
+}
+
+static bool heard_first(struct rig *g)
+{
+	return g->crowd.unkept > 0;
+}
+
+/* What the book cannot keep is told, then and at the end. */
+static void a_full_book_says_so(void **state)
+{
+	struct endpoint at = { .family = 4, .addr = { 127, 0, 9, 1 },
+		.port = 9 };
+	sqlite3 *db;
+	struct rig g;
+
+	(void)state;
+	rig_open(&g, 0);
+	for (int i = 0; i < 2 * ROOM; i++, at.addr[3]++)
+		crowd_hear(&g.crowd, g.swarm, &at, BOOK_TRACKER);
+	assert_true(turn(&g, heard_first, 5000));
+	for (int i = 0; i < 2 * ROOM; i++, at.addr[3]++)
+		crowd_hear(&g.crowd, g.swarm, &at, BOOK_TRACKER);
+	rig_close(&g);
+	case_holds();
+	db = casedir_read(path);
+	assert_int_equal(number(db, "SELECT count(*) FROM record WHERE kind = "
+	    "'book' AND detail->>'most' = 10"), 2);
+	assert_int_equal(number(db, "SELECT max((detail->>'forgotten') + "
+	    "(detail->>'refused')) FROM record WHERE kind = 'book'"),
+	    3 * ROOM);
+	sqlite3_close(db);
+}
+
 /* --- no descriptors are left ------------------------------------------------------ */
 
 static bool one_waits(struct rig *g)
@@ -259,7 +373,8 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup(name, next_case)
 	const struct CMUnitTest tests[] = {
-		T(a_full_queue_pauses), T(no_descriptors),
+		T(a_full_queue_pauses), T(memory_is_short),
+		T(a_full_book_says_so), T(no_descriptors),
 	};
 
 	return cmocka_run_group_tests(tests, make_root, remove_root);
