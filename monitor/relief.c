@@ -102,9 +102,11 @@ static void put_memory(struct crowd *c, struct stamp at)
 	json_int(&j, "ended", c->squeezed);
 	json_int(&j, "refused", c->refused_tight);
 	put(c, "memory", &j, at);
-	log_warn("memory is %s: %lld MB of %lld are held",
+	log_warn("memory is %s: %lld MB of %lld are held (--max-memory)%s",
 	    memory_word(m->state), (long long)m->held >> 20,
-	    (long long)m->most >> 20);
+	    (long long)m->most >> 20, m->state == MEMORY_FULL ?
+	    "; nobody is read" : m->state == MEMORY_TIGHT ?
+	    "; nobody new is dialled or let in" : "");
 	c->memory_said = m->state;
 	c->memory_said_ns = at.mono_ns;
 }

@@ -154,7 +154,8 @@ def build(work):
 	    "-DOPENSSL_API_COMPAT=0x10100000L", "-Wall", "-Wextra", "-Werror",
 	    "-o", work + "/mse_talk", "tests/interop/mse_talk.c",
 	    work + "/rooms.a"] +
-	    libs + ["-lm", "-lpthread"], cwd=ROOT, check=True)
+	    libs + ["-lm", "-lpthread"] + ["-lIPSec_MB"] *
+	    (os.uname().machine == "x86_64"), cwd=ROOT, check=True)
 
 
 def libtorrent(work):
