@@ -16,8 +16,9 @@
 #include "schema/log.h"
 
 /* By how much times near this one can be off: no column of the tables, since it
- * is the run's. */
+ * is the run's; and times for people. */
 #define BOUND(column) "clock_bound_ns(" column ") AS bound_ns"
+#define ISO(name) "iso_utc(" name "_ns) AS " name
 
 /* Whether ?1 (a swarm, or empty) chooses rows, and their order. As a range, so
  * that an index by swarm serves both. */
@@ -27,20 +28,25 @@ static const struct {
 	const char *name, *sql;
 } tables[] = {
 	{ "swarm", "SELECT * FROM swarm" CHOSEN "ORDER BY swarm" },
-	{ "sighting", "SELECT *, " BOUND("first_utc_ns") " FROM sighting" CHOSEN
+	{ "sighting", "SELECT *, " BOUND("first_utc_ns") ", " ISO("first_utc")
+	    ", " ISO("last_utc") " FROM sighting" CHOSEN
 	    "ORDER BY swarm, ip, port, source, witness" },
-	{ "contact", "SELECT *, " BOUND("opened_utc_ns") " FROM contact "
+	{ "contact", "SELECT *, " BOUND("opened_utc_ns") ", " ISO("opened_utc")
+	    ", " ISO("closed_utc") " FROM contact "
 	    "WHERE ?1 = '' OR swarm = ?1 ORDER BY conn, ip, port" },
-	{ "piece_check", "SELECT *, " BOUND("utc_ns") " FROM piece_check "
+	{ "piece_check", "SELECT *, " BOUND("utc_ns") ", " ISO("utc") " FROM "
+	    "piece_check "
 	    "WHERE ?1 = '' OR swarm = ?1 ORDER BY seq" },
-	{ "endpoint", "SELECT *, " BOUND("first_utc_ns") " FROM endpoint" CHOSEN
+	{ "endpoint", "SELECT *, " BOUND("first_utc_ns") ", " ISO("first_utc")
+	    ", " ISO("last_utc") " FROM endpoint" CHOSEN
 	    "ORDER BY swarm, ip, port, port_kind, utc_day" },
-	{ "coverage", "SELECT *, " BOUND("from_utc_ns") " FROM coverage" CHOSEN
+	{ "coverage", "SELECT *, " BOUND("from_utc_ns") ", " ISO("from_utc")
+	    ", " ISO("to_utc") " FROM coverage" CHOSEN
 	    "ORDER BY swarm, source, from_utc_ns, to_utc_ns" },
 	{ "decoy_source", "SELECT * FROM decoy_source WHERE ?1 IS NOT NULL "
 	    "ORDER BY source, witness" },
-	{ "decoy_endpoint", "SELECT * FROM decoy_endpoint WHERE ?1 IS NOT "
-	    "NULL ORDER BY conn" },
+	{ "decoy_endpoint", "SELECT *, " BOUND("utc_ns") ", " ISO("utc")
+	    " FROM decoy_endpoint WHERE ?1 IS NOT NULL ORDER BY conn" },
 };
 
 static void bound_of(sqlite3_context *x, int n, sqlite3_value **v)
@@ -57,6 +63,16 @@ static void bound_of(sqlite3_context *x, int n, sqlite3_value **v)
 		sqlite3_result_null(x);
 }
 
+static void iso_of(sqlite3_context *x, int n, sqlite3_value **v)
+{
+	char t[WHEN_MAX];
+
+	(void)n;
+	if (sqlite3_value_type(v[0]) == SQLITE_INTEGER)
+		sqlite3_result_text(x, when_exact(sqlite3_value_int64(v[0]), t),
+		    -1, SQLITE_TRANSIENT);
+}
+
 /* Table k of case i. */
 static int write_table(FILE *f, const struct subject *s, size_t i, size_t k)
 {
@@ -65,6 +81,8 @@ static int write_table(FILE *f, const struct subject *s, size_t i, size_t k)
 
 	sqlite3_create_function(s->cases[i].db, "clock_bound_ns", 1,
 	    SQLITE_UTF8, (void *)&s->cases[i], bound_of, NULL, NULL);
+	sqlite3_create_function(s->cases[i].db, "iso_utc", 1, SQLITE_UTF8, NULL,
+	    iso_of, NULL, NULL);
 	rows_open(&q, s->cases[i].db, tables[k].sql, s->swarm ? s->swarm : "");
 	r = csv_write(f, &q);
 	return rows_close(&q) || r ? -1 : 0;

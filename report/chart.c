@@ -259,7 +259,11 @@ int chart_csv(FILE *f, const struct chart *c)
 	}
 	fputs("\r\n", f);
 	for (size_t i = 0; i < c->rows; i++) {
-		csv_text(f, c->label[i]);
+		if (c->columns)		/* of time: ISO 8601 */
+			fprintf(f, "%.*sT%sZ", DAY, c->label[i], c->label[i] +
+			    DAY + 1);
+		else
+			csv_text(f, c->label[i]);
 		for (size_t k = 0; k < c->n_series; k++)
 			fprintf(f, ",%" PRId64, at(c, i, k));
 		fputs("\r\n", f);

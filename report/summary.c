@@ -142,8 +142,11 @@ static int put_rows(struct json *j, const struct facts *c, const char *key,
 		for (int i = 0; i < n; i++)
 			put_column(j, names[i], &q, i);
 		/* Where a row has a time, by how much it can be off. */
-		if (n > 1 && strcmp(names[1], "from_utc_ns") == 0)
+		if (n > 2 && strcmp(names[1], "from_utc_ns") == 0) {
+			put_time(j, "from_utc", rows_int(&q, 1));
+			put_time(j, "to_utc", rows_int(&q, 2));
 			put_bound(j, facts_bound(c, rows_int(&q, 1)));
+		}
 		json_close(j, '}');
 	}
 	json_close(j, ']');

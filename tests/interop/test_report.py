@@ -4,6 +4,7 @@ as promised, levels worded as the ladder says, and pages that a browser prints.
 SHOTS=FOLDER keeps the screenshots and PDFs, to be looked at.
 """
 import csv
+import datetime
 import difflib
 import hashlib
 import json
@@ -94,6 +95,16 @@ def the_same_twice(case, geo):
 	return first
 
 
+def iso_utc(ns):
+	"""ISO 8601, of an integer in a CSV."""
+	if not ns:
+		return ""
+	whole = datetime.datetime.fromtimestamp(int(ns) // 10 ** 9,
+	    datetime.timezone.utc)
+	return whole.strftime("%Y-%m-%dT%H:%M:%S") + ".%09dZ" % (int(ns) %
+	    10 ** 9)
+
+
 def tables(first, case):
 	db = sqlite3.connect(os.path.join(case, "derived.db"))
 	for name, columns in TABLES.items():
@@ -101,9 +112,13 @@ def tables(first, case):
 		rows = list(csv.DictReader(text.splitlines()))
 		count, = db.execute("SELECT count(*) FROM " + name).fetchone()
 		# Where the times are a run's, how far they can be off.
-		head = columns + (",bound_ns" if name in ("sighting", "contact",
-		    "piece_check", "endpoint", "coverage") else "")
-		tap.claim(text.split("\r\n")[0] == head and len(rows) == count,
+		times = [c for c in columns.split(",") if c.endswith("utc_ns")]
+		head = ",".join([columns] + ["bound_ns"] * bool(times) +
+		    [c[:-3] for c in times])
+		iso = all(r[c[:-3]] == iso_utc(r[c]) and r["bound_ns"] ==
+		    "12345678" for r in rows for c in times)
+		tap.claim(text.split("\r\n")[0] == head and iso and
+		    len(rows) == count,
 		    "%s.csv: the contract's columns, all %d rows" %
 		    (name, count))
 		have = [r[1] for r in
@@ -214,7 +229,8 @@ def charts(first):
 		    r"\d+</td>)+)", shown)
 		got = [[a] + re.findall(r"\d+", b.replace("class=n", ""))
 		    for a, b in cells]
-		tap.claim(got == rows[1:] and len(rows) > 10,
+		tap.claim([[g[0].replace(" ", "T") + "Z"] + g[1:] for g in
+		    got] == rows[1:] and len(rows) > 10,
 		    "chart %s: %d rows, the page's as the CSV's" %
 		    (name, len(rows) - 1))
 		tap.claim(re.search(r"<svg class=columns [^>]*role=img "
