@@ -400,6 +400,11 @@ static bool on_bytes(void *ctx, void *flow, unsigned side, struct span s,
 		break;
 	}
 	settle(d, at);
+	if (wanted && c->kind == TALK_PEER && peertalk_over(c)) {
+		end(c, FLOW_CAPTURE_END, 0, at);
+		free(handle);
+		return false;
+	}
 	if (!wanted) {
 		d->counts.unclaimed += c->kind == TALK_NEW;
 		drop(c);
@@ -479,7 +484,7 @@ struct flow_sink dissect_sink(struct dissect *d)
 	return (struct flow_sink){ .ctx = d, .open = on_open,
 	    .bytes = on_bytes, .gap = on_gap, .differs = on_differs,
 	    .closed = on_closed, .datagram = on_datagram,
-	    .again = on_again };
+	    .again = on_again, .patient = d->conf.ours != NULL };
 }
 
 void dissect_file(struct dissect *d, const char *file, struct source *src)

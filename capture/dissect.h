@@ -41,6 +41,17 @@ struct dissect_live {
 	struct dissect_secret secret;
 };
 
+/* What the live run did, where packets do not tell. */
+struct dissect_did {
+	uint64_t most[2];	/* bytes of each side (SIDE_PEER, SIDE_US) that
+				 * it accounts for; none beyond are read */
+	/* How many bytes of the peer's it had read before each `request`,
+	 * `extended` and `metadata` message of its own, in order; lent. What had
+	 * come by then and was not read is told after that message. */
+	const uint64_t *heard;
+	size_t heards;
+};
+
 struct dissect_conf {
 	void *ctx;
 	/* Keeps a record, copied; its seq. */
@@ -59,12 +70,12 @@ struct dissect_conf {
 	 * May be NULL. */
 	bool (*live)(void *ctx, const struct dissect_met *m,
 	    struct dissect_live *l);
-	/* Before the record that opens one of these: how many bytes of each
-	 * side (SIDE_PEER, SIDE_US) the live run accounts for; none beyond are
-	 * read. May be NULL. */
-	void (*met)(void *ctx, const struct dissect_met *m, uint64_t most[2]);
+	/* Before the record that opens one of these. *did bounds nothing and
+	 * orders nothing unless it is filled. May be NULL. */
+	void (*met)(void *ctx, const struct dissect_met *m,
+	    struct dissect_did *did);
 	/* Packets leave it open what was said in it: bytes are missing, or came
-	 * twice and differ. May be NULL. */
+	 * twice and differ; or it was not followed to its end. May be NULL. */
 	void (*doubt)(void *ctx, int64_t conn);
 	/* Metadata was put together from packets, and its `torrent` record is
 	 * made. May be NULL. */

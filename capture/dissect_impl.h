@@ -47,8 +47,12 @@ struct conv {
 	unsigned lead;		/* side that opened, or spoke first */
 	int us;			/* side that is ours, -1 for none */
 	const char *file;	/* where it began */
-	uint64_t most[2];	/* bytes still to be read, by enum side; of our
-				 * own conversations */
+	struct dissect_did did;	/* of our own conversations; most: still to be
+				 * read */
+	size_t said;		/* messages of ours that did.heard has */
+	uint64_t heard;		/* bytes of the peer's that were told */
+	uint8_t *unread;	/* and those that it had not read by then */
+	size_t unread_at, unread_n, unread_room;
 	struct flow_at began, last;
 	uint8_t *held[2];	/* TALK_NEW: what came so far ... */
 	size_t held_n[2], flight[2];
@@ -98,6 +102,8 @@ void peertalk_begin(struct conv *c, bool veiled,
 void peertalk_blind(struct conv *c, struct flow_at at);
 void peertalk_bytes(struct conv *c, unsigned side, struct span s,
     struct flow_at at);
+/* Of one of our own: all that the live run accounts for was read. */
+bool peertalk_over(const struct conv *c);
 void peertalk_gap(struct conv *c, unsigned side, uint64_t n,
     struct flow_at at);
 void peertalk_differs(struct conv *c, unsigned side, uint64_t offset,

@@ -96,6 +96,11 @@ struct flow_sink {
 	/* Bytes of the file being read, anew (source_again); how many. May be
 	 * NULL: then repeats of what was told already are not compared. */
 	size_t (*again)(void *ctx, uint64_t offset, void *buf, size_t n);
+	/* Whoever knows by other means how far a flow went wants all of it:
+	 * silence does not end it (a clock that was set, a host that slept),
+	 * nor does a reset that was not heeded, or uTP's SYN on one that lives;
+	 * and bytes beyond a FIN differ from it. */
+	bool patient;
 };
 extern char flow_unwanted;
 #define FLOW_UNWANTED ((void *)&flow_unwanted)

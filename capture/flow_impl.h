@@ -65,10 +65,13 @@ struct flow {
 	uint8_t again_side;
 	uint8_t fin_first;	/* whose FIN was told first */
 	bool opened, again_syn, holding, unwanted;
+	bool reset;		/* by reset_side; whether it is heeded will show */
+	uint8_t reset_side;
 };
 
 enum flow_list_name {
 	LIST_OVER,		/* least missed first */
+	LIST_RESET,
 	LIST_QUIET,
 	LIST_TOLD,
 	LISTS
@@ -145,6 +148,9 @@ bool flow_waits(const struct flow *w);
 
 /* Counts the packet for what waits; tells what can be told now, the end too. */
 void flow_settle(struct flows *f, struct flow *w);
+
+/* The side resets it: it ends now, or once that proves to be heeded. */
+void flow_reset(struct flows *f, struct flow *w, unsigned side);
 
 /* Tells all that is held, with gaps, then that it ended. It lingers. */
 void flow_close(struct flows *f, struct flow *w, enum flow_end end,

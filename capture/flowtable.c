@@ -97,7 +97,7 @@ static enum flow_list_name list_of(const struct flow *w)
 	case STAGE_QUIET:
 		return LIST_QUIET;
 	case STAGE_TOLD:
-		return LIST_TOLD;
+		return w->reset ? LIST_RESET : LIST_TOLD;
 	case STAGE_OVER:
 		return LIST_OVER;
 	}
@@ -202,13 +202,15 @@ struct flow *flowtable_add(struct flows *f, enum flow_transport t,
 void flowtable_expire(struct flows *f)
 {
 	static const int64_t most[LISTS] = { [LIST_OVER] = FLOW_LINGER_NS,
-	    [LIST_QUIET] = FLOW_QUIET_NS, [LIST_TOLD] = FLOW_IDLE_NS };
+	    [LIST_RESET] = FLOW_LINGER_NS, [LIST_QUIET] = FLOW_QUIET_NS, [LIST_TOLD] = FLOW_IDLE_NS };
 	struct flow *w;
 
 	for (unsigned i = 0; i < LISTS; i++)
 		while ((w = f->list[i].oldest) != NULL &&
+		    !(f->sink.patient && i == LIST_TOLD) &&
 		    f->now_ns - w->last.utc_ns > most[i]) {
-			flow_close(f, w, FLOW_IDLE, 0);
+			flow_close(f, w, w->reset ? FLOW_RESET : FLOW_IDLE,
+			    w->reset_side);
 			flowtable_drop(f, w);
 		}
 }

@@ -65,12 +65,13 @@ static struct flow *on_syn(struct flows *f, struct flow *w, unsigned *side,
     const struct packet *p)
 {
 	struct flow_side *d = &w->side[*side], *o = &w->side[!*side];
+	bool over = w->stage == STAGE_OVER || w->reset;
 	uint32_t key = p->seq + 1;
 
-	if (d->begun && d->start == key && w->stage != STAGE_OVER)
+	if (d->begun && d->start == key && !over)
 		return w;
 	if (p->flags & PACKET_ACK) {
-		if (w->stage == STAGE_OVER && !(d->begun && d->start == key)) {
+		if (over && !(d->begun && d->start == key)) {
 			w = renew(f, w, !*side, p->ack);
 			*side = 1;
 			begun(w, 1, key);
@@ -90,7 +91,7 @@ static struct flow *on_syn(struct flows *f, struct flow *w, unsigned *side,
 		f->counts.outside++;
 		return NULL;
 	}
-	if (w->stage == STAGE_OVER || w->unwanted ||
+	if (over || w->unwanted ||
 	    (w->stage == STAGE_QUIET && *side == 0 && !o->known)) {
 		w = renew(f, w, *side, key);
 		*side = 0;
@@ -185,13 +186,15 @@ void flow_tcp(struct flows *f, const struct packet *p)
 		f->counts.outside += p->payload.n != 0;
 		return;
 	}
+	if (!(p->flags & PACKET_RST) && side != w->reset_side)
+		w->reset = false;	/* who got it goes on */
 	w->last = f->at;
 	if (side == 1 && w->answered.frame == 0)
 		w->answered = f->at;
 	flowtable_touch(f, w);
 	if (p->flags & PACKET_RST) {
 		if (resets(w, side, p))
-			flow_close(f, w, FLOW_RESET, side);
+			flow_reset(f, w, side);
 		else
 			f->counts.outside++;
 		return;

@@ -553,6 +553,17 @@ void flow_close(struct flows *f, struct flow *w, enum flow_end end,
 	flowtable_touch(f, w);
 }
 
+void flow_reset(struct flows *f, struct flow *w, unsigned side)
+{
+	if (!f->sink.patient || w->stage != STAGE_TOLD) {
+		flow_close(f, w, FLOW_RESET, side);
+		return;
+	}
+	w->reset = true;
+	w->reset_side = (uint8_t)side;
+	flowtable_touch(f, w);
+}
+
 /* --- what TCP and uTP say --- */
 
 void flow_offer(struct flows *f, struct flow *w, unsigned side,
@@ -565,6 +576,9 @@ void flow_offer(struct flows *f, struct flow *w, unsigned side,
 	if (w->unwanted || s.units == 0)
 		return;
 	if (d->done) {		/* nothing follows a FIN */
+		if (f->sink.patient && s.s.n &&
+		    ahead(s.key + s.units, d->end) > 0)
+			differs(f, w, side, s.key, s.units, s.at);
 		f->counts.repeated++;
 		return;
 	}

@@ -160,6 +160,12 @@ static struct flow *begin(struct flows *f, const struct packet *u,
 
 /* A SYN of the same id on a flow that said nothing for long, or is over,
  * begins another. */
+static bool stale(const struct flows *f, const struct flow *w)
+{
+	return w->stage == STAGE_OVER || w->reset || (!f->sink.patient &&
+	    f->at.utc_ns - w->last.utc_ns > STALE_NS);
+}
+
 static bool replaces(const struct flows *f, const struct flow *w,
     const struct packet *u, const struct utp_packet *p)
 {
@@ -168,8 +174,7 @@ static bool replaces(const struct flows *f, const struct flow *w,
 	return w->transport == FLOW_UTP && w->stage != STAGE_PROOF &&
 	    flow_between(w, &u->from, &u->to, &side) &&
 	    (p->conn_id == w->id[0] || p->conn_id == w->id[1]) &&
-	    (w->stage == STAGE_OVER ||
-	    f->at.utc_ns - w->last.utc_ns > STALE_NS);
+	    stale(f, w);
 }
 
 static void make_way(struct flows *f, const struct packet *u,
@@ -248,6 +253,8 @@ bool flow_utp(struct flows *f, const struct packet *u)
 		f->counts.outside += p.payload.n != 0;
 		return true;
 	}
+	if (p.type != UTP_ST_RESET && side != w->reset_side)
+		w->reset = false;	/* who got it goes on */
 	w->last = f->at;
 	if (side == 1 && w->answered.frame == 0)
 		w->answered = f->at;
@@ -258,7 +265,7 @@ bool flow_utp(struct flows *f, const struct packet *u)
 		if (w->stage == STAGE_PROOF)
 			flowtable_drop(f, w);
 		else
-			flow_close(f, w, FLOW_RESET, side);
+			flow_reset(f, w, side);
 		return true;
 	}
 	input(f, w, side, u, &p);

@@ -113,8 +113,8 @@ static bool read_saved(struct ledgered *l)
 	    "json_extract(detail,'$.dropped_kernel') = -1 "
 	    "FROM record WHERE kind='packets' AND json_valid(detail) AND "
 	    "json_extract(detail,'$.imported') IS NULL ORDER BY 1");
-	sqlite3_stmt *n = query(l, "SELECT count(*) FROM record "
-	    "WHERE kind='no_packets'");
+	sqlite3_stmt *n = query(l, "SELECT count(*), (SELECT count(*) FROM "
+	    "gone) FROM record WHERE kind='no_packets'");
 
 	while (s && sqlite3_step(s) == SQLITE_ROW) {
 		struct saved f = { .first_utc_ns = sqlite3_column_int64(s, 1),
@@ -131,8 +131,10 @@ static bool read_saved(struct ledgered *l)
 		l->saved = grown(l->saved, l->saves, sizeof(*l->saved));
 		l->saved[l->saves++] = f;
 	}
-	if (n && sqlite3_step(n) == SQLITE_ROW)
+	if (n && sqlite3_step(n) == SQLITE_ROW) {
 		l->patchy = sqlite3_column_int64(n, 0) > 0;
+		l->erased = sqlite3_column_int64(n, 1) > 0;
+	}
 	sqlite3_finalize(s);
 	sqlite3_finalize(n);
 	return s && n;
@@ -148,7 +150,8 @@ struct ledgered *ledgered_new(sqlite3 *db)
 	l->ends = query(l, "SELECT json_extract(?1,'$.rx_bytes'), "
 	    "json_extract(?1,'$.tx_bytes'), json_extract(?1,'$.rx_sha256'), "
 	    "json_extract(?1,'$.tx_sha256')");
-	if (!l->ends || !read_runs(l) || !read_saved(l)) {
+	l->order = query(l, "SELECT value FROM json_each(?1,'$.heard')");
+	if (!l->ends || !l->order || !read_runs(l) || !read_saved(l)) {
 		ledgered_free(l);
 		return NULL;
 	}
@@ -185,7 +188,7 @@ bool ledgered_lossy(const struct ledgered *l, int64_t from_ns, int64_t to_ns)
 		    from_ns <= l->saved[i].last_utc_ns + SLACK_NS &&
 		    to_ns >= l->saved[i].first_utc_ns - SLACK_NS)
 			return true;
-	return l->patchy;
+	return l->patchy || l->erased;
 }
 
 /* --- conversations -------------------------------------------------------------------- */
@@ -312,6 +315,28 @@ static void read_secret(struct talked *t, sqlite3_stmt *s)
 	*t->secret = got;
 }
 
+/* One number, or those of a run. */
+static void read_order(struct ledgered *l, struct talked *t,
+    const char *detail)
+{
+	sqlite3_stmt *s = l->order;
+
+	sqlite3_bind_text(s, 1, detail, -1, SQLITE_STATIC);
+	while (sqlite3_step(s) == SQLITE_ROW) {
+		int64_t n = sqlite3_column_int64(s, 0);
+
+		t->order = grown(t->order, t->orders, sizeof(*t->order));
+		t->order[t->orders++] = n > 0 ? (uint64_t)n : 0;
+	}
+	sqlite3_reset(s);
+}
+
+static bool is_ordered(const char *kind)
+{
+	return strcmp(kind, "request") == 0 || strcmp(kind, "extended") == 0 ||
+	    strcmp(kind, "metadata") == 0;
+}
+
 static void take_row(struct ledgered *l, struct tally *t, sqlite3_stmt *s)
 {
 	const char *kind = text(s, KIND), *detail = text(s, DETAIL);
@@ -340,6 +365,8 @@ static void take_row(struct ledgered *l, struct tally *t, sqlite3_stmt *s)
 	} else if (tally_counts(kind)) {
 		if (strcmp(kind, "encrypted") == 0)
 			read_secret(talk, s);
+		else if (is_ordered(kind))
+			read_order(l, talk, detail);
 		talk->spoken = true;
 		tally_add(t, talk->told, kind, detail,
 		    span_of(sqlite3_column_blob(s, RAW),
@@ -522,9 +549,11 @@ void ledgered_free(struct ledgered *l)
 	if (!l)
 		return;
 	sqlite3_finalize(l->ends);
+	sqlite3_finalize(l->order);
 	for (size_t i = 0; i < l->talks; i++) {
 		tally_free(l->talk[i]->told);
 		free(l->talk[i]->secret);
+		free(l->talk[i]->order);
 		free(l->talk[i]);
 	}
 	free(l->talk);

@@ -24,6 +24,9 @@ struct talked {
 	bool spoken;		/* some event of the wire is recorded */
 	bool early;		/* the metadata was not known when it began */
 	bool run_ended;
+	uint64_t *order;	/* `heard` of our messages, in order: see
+				 * dissect_did */
+	size_t orders;
 	bool heard;		/* the packets have it */
 	struct told told[LANES];
 };
@@ -44,6 +47,7 @@ struct ledgered_run {
 struct ledgered {
 	sqlite3 *db;
 	sqlite3_stmt *ends;	/* closed's members out of a detail */
+	sqlite3_stmt *order;	/* what `heard` says */
 	struct saved *saved;
 	size_t saves;
 	struct talked **talk;	/* by seq */
@@ -55,6 +59,7 @@ struct ledgered {
 	size_t runs;
 	bool crashed;		/* some run did not end */
 	bool patchy;		/* some record says that no packets were kept */
+	bool erased;		/* of records and packets some are gone */
 	struct answer *answer;	/* sorted */
 	size_t answers, answer_room;
 	int64_t in_tls, extra;
@@ -74,7 +79,8 @@ struct talked **ledgered_find(const struct ledgered *l, bool utp,
     const struct endpoint *peer, size_t *n);
 /* Savefiles cover this time. */
 bool ledgered_covers(const struct ledgered *l, int64_t utc_ns);
-/* Packets were dropped, or none kept of some address, meanwhile. */
+/* Packets were dropped, or none kept of some address, meanwhile; or an erasure
+ * may have taken some. */
 bool ledgered_lossy(const struct ledgered *l, int64_t from_ns, int64_t to_ns);
 
 /* The packets have an answer with these bytes. */

@@ -3,6 +3,8 @@
 #include "capture/dissect_impl.h"
 #include "schema/log.h"
 
+#define UNREAD_MOST (8u << 20)	/* the kernel's default is less (tcp_rmem) */
+
 /* --- swarms -------------------------------------------------------------------- */
 
 static void join_swarm(struct conv *c, struct known_swarm *s)
@@ -48,12 +50,23 @@ static bool on_skey(void *ctx, const uint8_t req2[20], uint8_t skey[20])
 	return known_skey(c->d->conf.known, req2, skey);
 }
 
+/* A message of ours that says what was heard before it. */
+static bool is_ordered(const struct event *ev)
+{
+	return (ev->kind == EV_MESSAGE && ev->msg.id == PW_REQUEST) ||
+	    (ev->kind == EV_EXTENDED && (ev->ext == EXT_HANDSHAKE ||
+	    ev->ext == EXT_UT_METADATA));
+}
+
 static void on_event(void *ctx, const struct event *ev)
 {
 	struct conv *c = ctx;
 	struct dissect *d = c->d;
 	char from[ENDPOINT_TEXT_MAX], text[ENDPOINT_TEXT_MAX + 40];
 	unsigned side;
+
+	if (c->us >= 0 && ev->by == SIDE_US && is_ordered(ev))
+		c->said++;
 
 	if (ev->kind != EV_EXTENDED || ev->ext != EXT_UT_METADATA ||
 	    ev->metadata.type != METADATA_DATA || !c->swarm || d->learnt ||
@@ -125,9 +138,9 @@ static void put_live(struct conv *c, bool veiled)
 		.dialled = dialled, .utc_ns = c->began.utc_ns };
 	struct json j;
 
-	c->most[SIDE_PEER] = c->most[SIDE_US] = UINT64_MAX;
+	c->did = (struct dissect_did){ .most = { UINT64_MAX, UINT64_MAX } };
 	if (c->d->conf.met)
-		c->d->conf.met(c->d->conf.ctx, &m, c->most);
+		c->d->conf.met(c->d->conf.ctx, &m, &c->did);
 	json_init(&j, JSON_MOST);
 	json_open(&j, NULL, '{');
 	json_str(&j, "transport", flow_transport_text(c->transport));
@@ -208,6 +221,117 @@ void peertalk_blind(struct conv *c, struct flow_at at)
 	witness_give_up(c->w, dissect_stamp(at));
 }
 
+/* --- our own: in the order in which the live run read and said it ------------------ */
+
+/* Bytes of the peer's that the live run read before what it said next. */
+static void hear(struct conv *c, struct span s, struct flow_at at)
+{
+	c->heard += s.n;
+	witness_bytes(c->w, SIDE_PEER, s.p, s.n, dissect_stamp(at));
+}
+
+static size_t may_hear(const struct conv *c, size_t n)
+{
+	const struct dissect_did *did = &c->did;
+	uint64_t until;
+
+	if (c->said >= did->heards)
+		return n;
+	until = did->heard[c->said];
+	if (until <= c->heard)
+		return 0;
+	return until - c->heard < n ? (size_t)(until - c->heard) : n;
+}
+
+/* What was not read yet is, as far as it was by now. */
+static void pour(struct conv *c, struct flow_at at)
+{
+	size_t n = may_hear(c, c->unread_n);
+
+	if (n == 0)
+		return;
+	hear(c, span_of(c->unread + c->unread_at, n), at);
+	c->unread_at += n;
+	c->unread_n -= n;
+	if (c->unread_n)
+		return;
+	free(c->unread);
+	c->unread = NULL;
+	c->unread_at = c->unread_room = 0;
+}
+
+/* The order is not known any more, or of no use: as the packets have it. */
+static void pour_all(struct conv *c, struct flow_at at)
+{
+	c->did.heards = 0;
+	pour(c, at);
+}
+
+static void keep_unread(struct conv *c, struct span s, struct flow_at at)
+{
+	size_t room = c->unread_room ? c->unread_room : 4096;
+
+	if (s.n == 0)
+		return;
+	if (c->unread_at > c->unread_n) {
+		memmove(c->unread, c->unread + c->unread_at, c->unread_n);
+		c->unread_at = 0;
+	}
+	while (room < c->unread_at + c->unread_n + s.n)
+		room *= 2;
+	if (room > c->unread_room) {
+		c->unread = realloc(c->unread, room);
+		if (!c->unread)
+			log_die("out of memory for a conversation");
+		c->unread_room = room;
+	}
+	memcpy(c->unread + c->unread_at + c->unread_n, s.p, s.n);
+	c->unread_n += s.n;
+	if (c->unread_n > UNREAD_MOST) {
+		doubt(c);
+		pour_all(c, at);
+	}
+}
+
+static void peer_bytes(struct conv *c, struct span s, struct flow_at at)
+{
+	size_t n = c->unread_n ? 0 : may_hear(c, s.n);
+
+	if (n)
+		hear(c, span_of(s.p, n), at);
+	keep_unread(c, span_of(s.p + n, s.n - n), at);
+}
+
+/* While something of the peer's waits, each message of ours may let go of some:
+ * a byte at a time ends with each. */
+static void our_bytes(struct conv *c, struct span s, struct flow_at at)
+{
+	while (s.n) {
+		size_t n = c->unread_n ? 1 : s.n;
+
+		witness_bytes(c->w, SIDE_US, s.p, n, dissect_stamp(at));
+		s = span_of(s.p + n, s.n - n);
+		if (c->unread_n)
+			pour(c, at);
+	}
+}
+
+static void live_bytes(struct conv *c, enum side by, struct span s,
+    struct flow_at at)
+{
+	uint64_t *most = &c->did.most[by];
+
+	if (s.n > *most)
+		s.n = (size_t)*most;
+	*most -= s.n;
+	if (by == SIDE_US)
+		our_bytes(c, s, at);
+	else
+		peer_bytes(c, s, at);
+}
+
+/* --- what the dissector tells -------------------------------------------------------- */
+
 void peertalk_bytes(struct conv *c, unsigned side, struct span s,
     struct flow_at at)
 {
@@ -215,24 +339,26 @@ void peertalk_bytes(struct conv *c, unsigned side, struct span s,
 	if (c->unsure[side] && s.p[0] != 19)
 		peertalk_gap(c, side, 0, at);
 	c->unsure[side] = false;
-	if (c->us >= 0) {
-		uint64_t *most = &c->most[conv_side(c, side)];
+	if (c->us >= 0)
+		live_bytes(c, conv_side(c, side), s, at);
+	else
+		witness_bytes(c->w, conv_side(c, side), s.p, s.n,
+		    dissect_stamp(at));
+}
 
-		if (s.n > *most)
-			s.n = (size_t)*most;
-		*most -= s.n;
-		if (s.n == 0)
-			return;
-	}
-	witness_bytes(c->w, conv_side(c, side), s.p, s.n, dissect_stamp(at));
+bool peertalk_over(const struct conv *c)
+{
+	return c->us >= 0 && c->did.most[SIDE_PEER] == 0 &&
+	    c->did.most[SIDE_US] == 0;
 }
 
 void peertalk_gap(struct conv *c, unsigned side, uint64_t n,
     struct flow_at at)
 {
-	if (c->us >= 0 && c->most[conv_side(c, side)] == 0)
+	if (c->us >= 0 && c->did.most[conv_side(c, side)] == 0)
 		return;
 	doubt(c);
+	pour_all(c, at);
 	witness_gap(c->w, conv_side(c, side), n, dissect_stamp(at));
 }
 
@@ -255,6 +381,9 @@ void peertalk_close(struct conv *c, enum flow_end end, unsigned by,
 		who = by == (unsigned)c->us ? "us" : "peer";
 	else if (said)
 		who = by == c->lead ? "initiator" : "responder";
+	if (end == FLOW_IDLE || end == FLOW_DISPLACED)
+		doubt(c);
+	pour_all(c, at);
 	witness_close(c->w, who, flow_end_text(end), dissect_stamp(at));
 }
 
@@ -267,10 +396,11 @@ void peertalk_free(struct conv *c)
 {
 	witness_free(c->w);
 	c->w = NULL;
+	free(c->unread);
 	leave_swarm(c);
 }
 
 size_t peertalk_memory(const struct conv *c)
 {
-	return c->w ? witness_memory(c->w) : 0;
+	return (c->w ? witness_memory(c->w) : 0) + c->unread_room;
 }

@@ -125,11 +125,12 @@ static bool on_live(void *ctx, const struct dissect_met *m,
 	return r->live(r->ctx, m, l);
 }
 
-static void on_met(void *ctx, const struct dissect_met *m, uint64_t most[2])
+static void on_met(void *ctx, const struct dissect_met *m,
+    struct dissect_did *did)
 {
 	const struct reading *r = ctx;
 
-	r->met(r->ctx, m, most);
+	r->met(r->ctx, m, did);
 }
 
 static void on_doubt(void *ctx, int64_t conn)

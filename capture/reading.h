@@ -52,7 +52,8 @@ struct reading {
 	bool (*ours)(void *ctx, const struct endpoint *e);
 	bool (*live)(void *ctx, const struct dissect_met *m,
 	    struct dissect_live *l);
-	void (*met)(void *ctx, const struct dissect_met *m, uint64_t most[2]);
+	void (*met)(void *ctx, const struct dissect_met *m,
+	    struct dissect_did *did);
 	void (*doubt)(void *ctx, int64_t conn);
 	void *ctx;
 };

@@ -15,6 +15,7 @@ struct remake {
 	struct replay *r;
 	sqlite3_stmt *next;	/* its records, in order */
 	int64_t run, same;
+	bool live;		/* packets were dissected as they were recorded */
 	bool off;		/* it differs: nothing more is compared */
 };
 
@@ -74,7 +75,7 @@ static int64_t on_add(void *ctx, const struct record *rec)
 	if (m->off)
 		return -1;
 	if (sqlite3_step(m->next) != SQLITE_ROW) {
-		replay_tell(m->r, true, "import of record %" PRId64 ": its "
+		replay_tell(m->r, true, "run of record %" PRId64 ": its "
 		    "savefiles give more records than the ledger has; the "
 		    "first is a %s", m->run, rec->kind);
 		m->r->extra++;
@@ -83,7 +84,7 @@ static int64_t on_add(void *ctx, const struct record *rec)
 	}
 	if (!same_record(m->next, rec)) {
 		replay_tell(m->r, true, "record %lld: the savefiles of its "
-		    "import (record %" PRId64 ") give another there, a %s",
+		    "run (record %" PRId64 ") give another there, a %s",
 		    (long long)sqlite3_column_int64(m->next, SEQ), m->run,
 		    rec->kind);
 		m->r->different++;
@@ -151,8 +152,9 @@ static int read_files(struct remake *m, struct reading *reading, sqlite3 *db,
     const char *path, int64_t end)
 {
 	sqlite3_stmt *s = range(db, "SELECT json_extract(detail,'$.file') FROM "
-	    "record WHERE kind='packets' AND seq BETWEEN ?1 AND ?2 ORDER BY "
-	    "seq", m->run, end);
+	    "record WHERE kind='packets' AND seq BETWEEN ?1 AND ?2 AND "
+	    "json_extract(detail,'$.salvaged') IS NOT 1 ORDER BY seq", m->run,
+	    end);
 	char name[64] = "";
 	int rc = s ? 0 : -1;
 	bool more = s && sqlite3_step(s) == SQLITE_ROW;
@@ -167,16 +169,16 @@ static int read_files(struct remake *m, struct reading *reading, sqlite3 *db,
 		}
 		snprintf(name, sizeof(name), "%s", file);
 		more = sqlite3_step(s) == SQLITE_ROW;
-		rc = read_file(m, reading, path, name, !more);
+		rc = read_file(m, reading, path, name, !more && !m->live);
 	}
 	sqlite3_finalize(s);
 	return rc;
 }
 
 static int remake(struct replay *r, sqlite3 *db, const char *path,
-    int64_t run, int64_t end)
+    int64_t run, bool live, int64_t end)
 {
-	struct remake m = { .r = r, .run = run };
+	struct remake m = { .r = r, .run = run, .live = live };
 	struct reading reading = { .known = known_new(),
 		.secrets = secrets_new() };
 	int rc = -1;
@@ -184,7 +186,7 @@ static int remake(struct replay *r, sqlite3 *db, const char *path,
 	m.next = range(db, "SELECT seq, utc_ns, kind, swarm, conn, ip, port, "
 	    "detail, raw_sha256 FROM record WHERE seq > ?1 AND seq < ?2 AND "
 	    "kind NOT IN ('key','selftest','clock','packets','index','stamp',"
-	    "'published','end','run') AND (kind <> 'torrent' OR "
+	    "'published','no_packets','end','run') AND (kind <> 'torrent' OR "
 	    "json_extract(detail,'$.source') LIKE 'peers:%') ORDER BY seq",
 	    run, end);
 	if (m.next && read_torrents(&reading, db, run, end) &&
@@ -194,11 +196,11 @@ static int remake(struct replay *r, sqlite3 *db, const char *path,
 		reading_finish(&reading);
 	}
 	if (rc < 0) {
-		replay_tell(r, true, "import of record %" PRId64 ": its "
+		replay_tell(r, true, "run of record %" PRId64 ": its "
 		    "savefiles cannot be read again", run);
 	} else if (!m.off && sqlite3_step(m.next) == SQLITE_ROW) {
 		r->missing++;
-		replay_tell(r, true, "record %lld: the savefiles of its import "
+		replay_tell(r, true, "record %lld: the savefiles of its run "
 		    "(record %" PRId64 ") do not give it",
 		    (long long)sqlite3_column_int64(m.next, SEQ), run);
 	}
@@ -212,10 +214,13 @@ int remake_imports(struct replay *r, sqlite3 *db, const char *path)
 {
 	sqlite3_stmt *s = NULL;
 	int64_t open = -1;
+	bool live = false;
 	int rc = 0;
 
 	if (sqlite3_prepare_v2(db, "SELECT seq, kind, "
-	    "json_extract(detail,'$.config.import') FROM record WHERE kind IN "
+	    "json_extract(detail,'$.config.import'), "
+	    "json_extract(detail,'$.config.dissect'), "
+	    "(SELECT count(*) FROM gone) FROM record WHERE kind IN "
 	    "('run','end') AND json_valid(detail) ORDER BY seq", -1, &s,
 	    NULL) != SQLITE_OK) {
 		log_warn("evidence.db: %s", sqlite3_errmsg(db));
@@ -226,11 +231,18 @@ int remake_imports(struct replay *r, sqlite3 *db, const char *path)
 		bool ends = strcmp(text(s, 1), "end") == 0;
 
 		if (open >= 0 && !ends)
-			replay_tell(r, false, "the import of record %" PRId64
-			    " did not end: it was not made again", open);
+			replay_tell(r, false, "the import or dissected capture "
+			    "of record %" PRId64 " did not end: it was not made "
+			    "again", open);
+		else if (open >= 0 && sqlite3_column_int64(s, 4) > 0)
+			replay_tell(r, false, "the import or dissected capture "
+			    "of record %" PRId64 " was not made again: records "
+			    "were erased from the case", open);
 		else if (open >= 0)
-			rc = remake(r, db, path, open, seq);
-		open = !ends && sqlite3_column_int(s, 2) == 1 ? seq : -1;
+			rc = remake(r, db, path, open, live, seq);
+		live = sqlite3_column_int(s, 3) == 1;
+		open = !ends && (live || sqlite3_column_int(s, 2) == 1) ? seq :
+		    -1;
 	}
 	sqlite3_finalize(s);
 	return rc;

@@ -12,8 +12,8 @@
 /* Times, what follows from all that was said before or from what was watched
  * just then, and salted roots differ by nature. */
 static const char plain_sql[] = "SELECT json_remove(?1, '$.last_utc_ns', "
-    "'$.claimed', '$.pieces', '$.expected', '$.named', '$.named_root', "
-    "'$.count')";
+    "'$.claimed', '$.pieces', '$.expected', '$.heard', '$.named', "
+    "'$.named_root', '$.count')";
 static const char piece_sql[] = "SELECT json_array("
     "json_extract(?1,'$.piece'), json_extract(?1,'$.bytes'), "
     "json_extract(?1,'$.came'), json_extract(?1,'$.complete'), "
@@ -30,12 +30,13 @@ static const char *const others[] = { "encrypted", "greeted", "handshake",
 	"unchoke", "interested", "not_interested", "port", "metadata", "pex",
 	"hashes", "piece", "malformed" };
 
-static bool among(const char *const *list, size_t n, const char *kind)
+/* The list's own word for it, or NULL. */
+static const char *among(const char *const *list, size_t n, const char *kind)
 {
 	for (size_t i = 0; i < n; i++)
 		if (strcmp(list[i], kind) == 0)
-			return true;
-	return false;
+			return list[i];
+	return NULL;
 }
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -64,7 +65,8 @@ void tally_fini(struct tally *t)
 	sqlite3_close(t->db);
 }
 
-static void push(struct told *l, uint64_t hash, int64_t seq)
+static void push(struct told *l, const char *kind, uint64_t hash, int64_t seq,
+    bool hinges)
 {
 	if (l->n == l->room) {
 		l->room = l->room ? 2 * l->room : 16;
@@ -72,7 +74,7 @@ static void push(struct told *l, uint64_t hash, int64_t seq)
 		if (!l->at)
 			log_die("out of memory for a replay");
 	}
-	l->at[l->n++] = (struct token){ hash, seq };
+	l->at[l->n++] = (struct token){ hash, seq, kind, hinges };
 }
 
 static uint64_t first64(const uint8_t d[32])
@@ -92,7 +94,7 @@ static void end_run(struct told *l)
 	SHA256_Final(d, l->run);
 	free(l->run);
 	l->run = NULL;
-	push(l, first64(d), l->run_seq);
+	push(l, l->run_kind, first64(d), l->run_seq, strcmp(l->run_kind, "block") == 0);
 }
 
 static void add_run(struct told *l, const char *kind, struct span raw,
@@ -106,18 +108,45 @@ static void add_run(struct told *l, const char *kind, struct span raw,
 			log_die("out of memory for a replay");
 		SHA256_Init(l->run);
 		SHA256_Update(l->run, kind, strlen(kind));
-		snprintf(l->run_kind, sizeof(l->run_kind), "%s", kind);
+		l->run_kind = kind;
 		l->run_seq = seq;
 	}
 	SHA256_Update(l->run, raw.p, raw.n);
+}
+
+/* Of our own each message counts by itself: the last ones need not have been
+ * sent. */
+static void add_ours(struct told *l, const char *kind, struct span raw,
+    int64_t seq)
+{
+	struct cur c = cur_of(raw);
+
+	while (cur_left(&c)) {
+		struct cur m = c;
+		size_t n = cur_u32(&m);
+
+		if (m.bad || n > cur_left(&m))
+			n = cur_left(&c);	/* no message; compared as it is */
+		else
+			n += 4;
+		add_run(l, kind, cur_take(&c, n), seq);
+		end_run(l);
+	}
 }
 
 static enum lane lane_of(const char *kind, const char *detail)
 {
 	if (strcmp(kind, "encrypted") == 0)
 		return LANE_BOTH;
+	if (strcmp(kind, "block") == 0 || strcmp(kind, "piece") == 0)
+		return LANE_DATA;
 	return strncmp(detail, "{\"by\":\"us\"", 10) == 0 ? LANE_US :
 	    LANE_PEER;
+}
+
+static bool unfinished(const char *detail)
+{
+	return strstr(detail, "\"complete\":false") != NULL;
 }
 
 void tally_add(struct tally *t, struct told *told, const char *kind,
@@ -125,12 +154,15 @@ void tally_add(struct tally *t, struct told *told, const char *kind,
 {
 	sqlite3_stmt *s = strcmp(kind, "piece") == 0 ? t->piece : t->plain;
 	struct told *l = &told[lane_of(kind, detail)];
-	const char *text = NULL;
+	const char *text = NULL, *run = among(runs, COUNT(runs), kind);
 	SHA256_CTX c;
 	uint8_t d[32];
 
-	if (among(runs, COUNT(runs), kind)) {
-		add_run(l, kind, raw, seq);
+	if (run) {
+		if (l == &told[LANE_US])
+			add_ours(l, run, raw, seq);
+		else
+			add_run(l, run, raw, seq);
 		return;
 	}
 	end_run(l);
@@ -146,7 +178,7 @@ void tally_add(struct tally *t, struct told *told, const char *kind,
 	SHA256_Final(d, &c);
 	sqlite3_reset(s);
 	sqlite3_clear_bindings(s);
-	push(l, first64(d), seq);
+	push(l, among(others, COUNT(others), kind), first64(d), seq, s == t->piece && unfinished(detail));
 }
 
 const char *tally_digest(struct span bytes, char out[65])
@@ -172,10 +204,12 @@ void tally_free(struct told *told)
 	}
 }
 
-static void miss(struct tally_result *r, int64_t n, int64_t seq)
+static void miss(struct tally_result *r, int64_t n, const struct token *t)
 {
-	if (r->missing == 0 || (seq < r->first_missing && seq >= 0))
-		r->first_missing = seq;
+	if (r->missing == 0 || (t->seq < r->first_missing && t->seq >= 0)) {
+		r->first_missing = t->seq;
+		r->missing_kind = t->kind;
+	}
 	r->missing += n;
 }
 
@@ -189,16 +223,42 @@ static void compare_lane(const struct told *a, const struct told *b, bool cut,
 			if (a->at[to].hash == b->at[k].hash)
 				break;
 		if (to == a->n || to - i == AHEAD) {
-			r->extra++;
+			if (r->extra++ == 0)
+				r->extra_kind = b->at[k].kind;
 			continue;
 		}
 		if (to > i)
-			miss(r, (int64_t)(to - i), a->at[i].seq);
+			miss(r, (int64_t)(to - i), &a->at[i]);
 		r->same++;
 		i = to + 1;
 	}
 	if (i < a->n && !cut)
-		miss(r, (int64_t)(a->n - i), a->at[i].seq);
+		miss(r, (int64_t)(a->n - i), &a->at[i]);
+}
+
+bool tally_hinges(const struct told *ours, const struct told *theirs)
+{
+	const struct told *a = &ours[LANE_DATA], *b = &theirs[LANE_DATA];
+	struct tally_result r = { .first_missing = -1 };
+	size_t i = 0, k = 0;
+
+	for (int lane = 0; lane < LANES; lane++)
+		if (lane != LANE_DATA)
+			compare_lane(&ours[lane], &theirs[lane],
+			    lane == LANE_US, &r);
+	if (r.missing || r.extra)
+		return false;
+	for (;; i++, k++) {
+		while (i < a->n && a->at[i].hinges)
+			i++;
+		while (k < b->n && b->at[k].hinges)
+			k++;
+		if (i == a->n || k == b->n)
+			break;
+		if (a->at[i].hash != b->at[k].hash)
+			return false;
+	}
+	return i == a->n && k == b->n;
 }
 
 void tally_compare(const struct told *ours, const struct told *theirs,

@@ -15,12 +15,16 @@ enum lane {
 	LANE_PEER,	/* what the far end sent */
 	LANE_US,
 	LANE_BOTH,	/* the encryption's opening */
+	LANE_DATA,	/* what became of the data that the far end sent */
 	LANES
 };
 
 struct token {
 	uint64_t hash;
 	int64_t seq;		/* of the first of its records, or -1 */
+	const char *kind;	/* static */
+	bool hinges;		/* on what we asked for: data that was not taken
+				 * up, or a piece that was not finished */
 };
 
 /* The events of one lane, as one witness tells them. */
@@ -28,7 +32,7 @@ struct told {
 	struct token *at;
 	size_t n, room;
 	SHA256_CTX *run;	/* of the run under way; NULL: none */
-	char run_kind[16];
+	const char *run_kind;
 	int64_t run_seq;
 };
 
@@ -57,10 +61,14 @@ void tally_free(struct told *told);
 struct tally_result {
 	int64_t same, missing, extra;
 	int64_t first_missing;	/* seq, -1 */
+	const char *missing_kind, *extra_kind;	/* of the first; NULL: none */
 };
 /* ours: what the ledger tells; theirs: what the packets do. cut: theirs may end
  * early in LANE_US, since what was written need not have been sent. */
 void tally_compare(const struct told *ours, const struct told *theirs,
     bool cut, struct tally_result *r);
+/* Where they differ: whether that may come of requests that were written and
+ * not sent, because it is nothing else that differs. */
+bool tally_hinges(const struct told *ours, const struct told *theirs);
 
 #endif

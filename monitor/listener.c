@@ -78,6 +78,8 @@ int listener_open(struct listener *l, uv_loop_t *loop,
 		return -1;
 	if (setsockopt(l->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0)
 		goto fail;
+	if (sock_inline(l->fd) < 0)
+		goto fail;
 	if (at->family == 6 && setsockopt(l->fd, IPPROTO_IPV6, IPV6_V6ONLY,
 	    &one, sizeof(one)) < 0)
 		goto fail;

@@ -85,6 +85,13 @@ static int bind_into(int fd, struct endpoint at, uint16_t from, uint16_t to)
 	return -1;
 }
 
+int sock_inline(int fd)
+{
+	int one = 1;
+
+	return setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &one, sizeof(one));
+}
+
 int sock_open(int family, int type, const struct endpoint *bind_to,
     uint16_t from, uint16_t to)
 {
@@ -106,6 +113,8 @@ int sock_open(int family, int type, const struct endpoint *bind_to,
 	 * kernel still waits for included. Of datagrams it would be theft. */
 	if (type == SOCK_STREAM && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR,
 	    &one, sizeof(one)) < 0)
+		goto fail;
+	if (type == SOCK_STREAM && sock_inline(fd) < 0)
 		goto fail;
 	if (from != 0 && from <= to) {
 		if (bind_into(fd, at, from, to) < 0)

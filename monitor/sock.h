@@ -18,6 +18,10 @@
 int sock_open(int family, int type, const struct endpoint *bind_to,
     uint16_t from, uint16_t to);
 
+/* Urgent bytes stay where they are in the stream, as in the packets; else the
+ * kernel takes them out. What a listener accepts inherits it. -1 with errno. */
+int sock_inline(int fd);
+
 /* A port that nobody listens on or has for UDP, at any address of this host,
  * drawn at random below 32768 and outside [from, to]. */
 uint16_t sock_free_port(uint16_t from, uint16_t to);

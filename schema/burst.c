@@ -105,6 +105,27 @@ void burst_add(struct burst *b, const struct burst_key *key, struct span raw,
 	b->count++;
 }
 
+void burst_heard(struct burst *b, uint64_t bytes)
+{
+	uint32_t i = b->count - 1;
+
+	if ((i & (i - 1)) == 0) {	/* the room doubles */
+		b->heard = realloc(b->heard, (i ? 2 * (size_t)i : 1) *
+		    sizeof(*b->heard));
+		if (!b->heard)
+			log_die("out of memory for a peer's messages");
+	}
+	b->heard[i] = bytes;
+}
+
+static void put_heard(const struct burst *b, struct json *j)
+{
+	json_open(j, "heard", '[');
+	for (uint32_t i = 0; i < b->count; i++)
+		json_uint(j, NULL, b->heard[i]);
+	json_close(j, ']');
+}
+
 /* The fields are where the wire put them, behind length prefix and id. */
 static void put_pieces(const struct burst *b, struct json *j)
 {
@@ -177,11 +198,14 @@ void burst_detail(const struct burst *b, const char *by,
 		else
 			json_null(j, "claimed");
 	}
+	if (b->heard)
+		put_heard(b, j);
 	json_close(j, '}');
 }
 
 void burst_fini(struct burst *b)
 {
 	free(b->raw);
+	free(b->heard);
 	*b = (struct burst){ 0 };
 }

@@ -32,6 +32,8 @@ struct burst {
 	uint32_t count;
 	uint8_t *raw;		/* the messages as they came */
 	size_t n, room;
+	uint64_t *heard;	/* as in docs/evidence-format.md, of each message;
+				 * NULL: not told */
 };
 
 /* How the messages that the evidence format joins are recognised. */
@@ -46,6 +48,10 @@ bool burst_old(const struct burst *b, struct stamp at);
 /* Adds one message, copied. It must join, or nothing be under way. */
 void burst_add(struct burst *b, const struct burst_key *key, struct span raw,
     struct stamp at);
+
+/* What had been heard of the other side when the message just added was said.
+ * Of all of a run's messages, or of none. */
+void burst_heard(struct burst *b, uint64_t bytes);
 
 /* The detail of the run's record. claims are the side's, NULL if they do not
  * count for the torrent. */

@@ -212,7 +212,8 @@ void describe_overlap(enum side by, uint64_t offset, uint64_t n,
 }
 
 const char *describe_event(const struct event *ev, enum side by,
-    bool expected, const struct claims *claims, struct json *j)
+    bool expected, const struct claims *claims, const uint64_t *heard,
+    struct json *j)
 {
 	const char *kind = NULL;
 
@@ -245,6 +246,8 @@ const char *describe_event(const struct event *ev, enum side by,
 	case EV_BLOCK:
 		break;
 	}
+	if (heard)
+		json_uint(j, "heard", *heard);
 	json_close(j, '}');
 	return kind;
 }

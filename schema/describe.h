@@ -21,10 +21,13 @@ const char *describe_side(enum side by);
  * handshake, a donthave, a metadata message, a malformed or a gap event; its
  * record's kind, NULL for events that have no record of their own. by: as whose
  * it stands. expected: the handshake bears the torrent's infohash. claims: the
- * side's after the event, or NULL if they do not count for the torrent.
+ * side's after the event, or NULL if they do not count for the torrent. heard:
+ * of an extended handshake or metadata message of ours, what we had heard
+ * before; else NULL.
  */
 const char *describe_event(const struct event *ev, enum side by,
-    bool expected, const struct claims *claims, struct json *j);
+    bool expected, const struct claims *claims, const uint64_t *heard,
+    struct json *j);
 
 /* The detail of a `hashes` record. verified NULL: not told, or nothing to. */
 void describe_hashes(const struct event *ev, enum side by,

@@ -103,6 +103,8 @@ static void join(struct witness *w, enum side by, const struct burst_key *key,
 
 	if (raw.n <= BURST_MOST) {
 		burst_add(&f->burst, key, raw, at);
+		if (key->id == PW_REQUEST && observe_as(w, by) == SIDE_US)
+			burst_heard(&f->burst, w->flow[SIDE_PEER].bytes);
 		return;
 	}
 	json_init(&j, JSON_MOST);
@@ -183,6 +185,8 @@ static void note_hashes(struct witness *w, const struct event *ev,
 static void note(struct witness *w, const struct event *ev, struct stamp at)
 {
 	struct flow *f = &w->flow[ev->by];
+	bool ordered = ev->kind == EV_EXTENDED && (ev->ext == EXT_HANDSHAKE ||
+	    ev->ext == EXT_UT_METADATA) && observe_as(w, ev->by) == SIDE_US;
 	const char *kind;
 	struct json j;
 
@@ -197,7 +201,7 @@ static void note(struct witness *w, const struct event *ev, struct stamp at)
 	}
 	json_init(&j, JSON_MOST);
 	kind = describe_event(ev, observe_as(w, ev->by), f->counts, told(f),
-	    &j);
+	    ordered ? &w->flow[SIDE_PEER].bytes : NULL, &j);
 	if (kind)
 		observe_put(w, ev->by, at, kind, &j, describe_raw(ev), NULL);
 	json_fini(&j);

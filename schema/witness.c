@@ -559,7 +559,9 @@ size_t witness_memory(const struct witness *w)
 	for (int i = 0; i < 2; i++) {
 		const struct flow *f = &w->flow[i];
 
-		n += f->room + f->burst.room + claims_memory(&f->claims);
+		n += f->room + f->burst.room +
+		    (f->burst.heard ? 2 * f->burst.count * sizeof(uint64_t) : 0) +
+		    claims_memory(&f->claims);
 		if (f->pieces)
 			n += sizeof(*f->pieces) + f->pieces->heap;
 	}

@@ -172,7 +172,7 @@ static inline void ear_begin(struct ear *e, size_t room)
 {
 	struct flow_sink sink = { e, ear_open, ear_bytes, ear_gap,
 	    ear_differs, ear_closed, ear_datagram, ear_odd,
-	    room ? ear_again : NULL };
+	    room ? ear_again : NULL, false };
 
 	*e = (struct ear){ .heard = calloc(HEARD_FLOWS, sizeof(*e->heard)),
 	    .file = calloc(1, room + 1), .flows = flows_new(&sink),

@@ -195,7 +195,7 @@ static void measure(const char *name, struct made *m)
 {
 	struct sum sum = { 0 };
 	struct flow_sink sink = { &sum, on_open, on_bytes, on_gap, on_differs,
-	    on_closed, on_datagram, NULL, on_again };
+	    on_closed, on_datagram, NULL, on_again, false };
 	struct flows *flows = flows_new(&sink);
 	struct source_item item = { .kind = SOURCE_PACKET };
 	double hash;

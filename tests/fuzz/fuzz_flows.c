@@ -145,7 +145,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		return -1;
 	struct fuzz *f = calloc(1, sizeof(*f));
 	struct flow_sink sink = { f, on_open, on_bytes, on_gap, on_differs,
-	    on_closed, on_datagram, NULL, on_again };
+	    on_closed, on_datagram, NULL, on_again, false };
 	struct flows *flows = flows_new(&sink);
 	int fd = memfd_create("fuzz", MFD_CLOEXEC);
 	struct source_item item = { .kind = SOURCE_PACKET };

@@ -161,7 +161,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	struct fuzz *f = calloc(1, sizeof(*f));
 	struct flow_sink sink = { f, on_open, on_bytes, on_gap, on_differs,
-	    on_closed, on_datagram, NULL, NULL };
+	    on_closed, on_datagram, NULL, NULL, false };
 	struct flows *flows = flows_new(&sink);
 	struct source_packet s = { .link = LINK_RAW, .stamped = true,
 	    .utc_ns = 1 };
