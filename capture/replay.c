@@ -119,7 +119,7 @@ static void on_met(void *ctx, const struct dissect_met *m,
 	h->met = best;
 	if (!best)
 		return;
-	best->heard = best->spoken = true;
+	best->heard = true;
 	if (best->closed) {
 		did->most[SIDE_PEER] = (uint64_t)best->rx_bytes;
 		did->most[SIDE_US] = (uint64_t)best->tx_bytes;
@@ -233,6 +233,7 @@ static void compare(struct hear *h, struct heard *c, const struct ends *e)
 	bool excused = c->doubt || t->early || !t->closed || !t->run_ended;
 	bool unsent = t->closed && e->tx_bytes < t->tx_bytes, ends;
 
+	t->spoken = true;
 	tally_end(c->told);
 	tally_end(t->told);
 	tally_compare(t->told, c->told, unsent || !t->closed, &got);

@@ -42,8 +42,8 @@ fi
 exec "%(program)s" "$@"
 """
 # The verdict on a case that must hold.
-VERDICT = re.compile(r"^(not )?ok - (?:.*: )?(swarmwitness verify holds|"
-    r"the case holds|both verifiers hold it|verify holds)")
+VERDICT = re.compile(r"^(not )?ok - (?:.*: )?(swarmwitness verify: holds|"
+    r"the case holds$|and say the same|both verifiers hold it|verify holds)")
 
 
 def once(name, way, folder):

@@ -24,7 +24,8 @@ def keep(case):
 def holds(tap, case, what="the case", *options, said="", expected=0,
     program=PROGRAM):
 	"""Both find that it holds, or end with the status expected; and print
-	what is to be said."""
+	what is to be said. If not, all that they say is shown."""
+	sound = True
 	for name, command in (("verify_case.py", PAGE), ("swarmwitness verify",
 	    [program, "verify"])):
 		r = subprocess.run([*command, *options, case],
