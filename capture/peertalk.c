@@ -1,4 +1,5 @@
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "capture/dissect_impl.h"
 #include "schema/log.h"

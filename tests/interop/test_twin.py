@@ -16,8 +16,8 @@ import tempfile
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import lab as laboratory		# noqa: E402
-from holding import keep		# noqa: E402
 import test_transports			# noqa: E402
+from holding import keep		# noqa: E402
 from tap import Tap			# noqa: E402
 
 tap = Tap()
