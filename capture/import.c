@@ -408,7 +408,7 @@ int import_confine(enum sandbox_role role, const char *case_path,
 static int begin(struct import *im)
 {
 	struct ledger_conf conf = { .dir = &im->dir, .key = &im->key,
-		.queue_bytes = QUEUE_BYTES };
+		.run = true, .queue_bytes = QUEUE_BYTES };
 	struct ledger_past past;
 	char *folder;
 

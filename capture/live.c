@@ -200,7 +200,7 @@ static int start_recorder(struct live *l)
 static int open_ledger(struct live *l)
 {
 	const struct import_conf *c = &l->conf->import;
-	struct ledger_conf conf = { .dir = &l->dir, .key = &l->key,
+	struct ledger_conf conf = { .dir = &l->dir, .key = &l->key, .run = true,
 		.queue_bytes = QUEUE_BYTES, .on_checkpoint = publisher_put };
 	struct ledger_past past;
 

@@ -362,7 +362,7 @@ static int64_t on_add(void *ctx, const struct record *rec)
 
 static int open_case(struct run *r)
 {
-	struct ledger_conf conf = { .dir = &r->dir, .key = &r->key,
+	struct ledger_conf conf = { .dir = &r->dir, .key = &r->key, .run = true,
 		.queue_bytes = r->share.queue_bytes,
 		.on_checkpoint = publisher_put };
 	struct ledger_past past;

@@ -447,7 +447,7 @@ static void check_all(struct walk *w)
 		walk_records(w);
 		if (c->from == 0)
 			check_index_end(w->index);
-		check_tree_end(w->tree, w->path, check_run_open(w->run));
+		check_tree_end(w->tree, check_run_open(w->run));
 		check_run_end(w->run, w->next);
 		end_clock(w);
 		check_stamp_end(w->stamp, w->next);
@@ -466,6 +466,7 @@ static void check_all(struct walk *w)
 int check_case(struct check *c, const char *path)
 {
 	struct walk w = { .c = c, .path = path };
+	struct lasthead head;
 	int rc = -1;
 
 	c->bad_record = -1;
@@ -474,6 +475,7 @@ int check_case(struct check *c, const char *path)
 		log_die("out of memory");
 	for (unsigned i = 0; i < OPENERS; i++)
 		w.openers[i] = -1;
+	lasthead_read(&head, path);
 	w.db = casedir_read(path);
 	if (!w.db)
 		goto out;
@@ -493,7 +495,7 @@ int check_case(struct check *c, const char *path)
 		    PRId64, path, w.total, c->from);
 		goto out;
 	}
-	w.tree = check_tree_new(c, w.db);
+	w.tree = check_tree_new(c, w.db, &head);
 	w.run = check_run_new(c, w.db);
 	w.stamp = check_stamp_new(c, w.db);
 	w.index = check_index_new(c, w.db);

@@ -90,6 +90,11 @@ static void begin_run(struct check_run *r, int64_t seq, int64_t utc_ns)
 		if (!text(s, 5) || strcmp(text(s, 5), r->c->case_id) != 0)
 			check_wrong(r->c, seq, "is a run of another case");
 		add_link(r, s, seq, utc_ns);
+		if (sqlite3_column_type(s, 8) == SQLITE_INTEGER)
+			check_tell(r->c, false, "record %" PRId64 " (run): a "
+			    "checkpoint had been signed for %lld records, %"
+			    PRId64 " were there: the others were lost or cut",
+			    seq, (long long)sqlite3_column_int64(s, 8), seq);
 	}
 	r->open = r->last = seq;
 	r->c->runs++;
@@ -333,7 +338,8 @@ struct check_run *check_run_new(struct check *c, sqlite3 *db)
 	    "json_extract(detail,'$.previous.last_utc_ns'), "
 	    "json_extract(detail,'$.case_id'), "
 	    "json_extract(detail,'$.key_run'), "
-	    "json_extract(detail,'$.key_prev') FROM record "
+	    "json_extract(detail,'$.key_prev'), "
+	    "json_extract(detail,'$.lost.size') FROM record "
 	    "WHERE seq=?1 AND json_valid(detail)");
 	if (c->key_log && !(r->log = fopen(c->key_log, "re"))) {
 		log_warn("%s: %s", log_safe(span_str(c->key_log), safe,

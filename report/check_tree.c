@@ -32,6 +32,8 @@ struct check_tree {
 	size_t seen_n;
 	struct checkpoint seen_is;
 	bool seen_met, seen_other;	/* passed; and it was of other records */
+	struct lasthead last;		/* checkpoint.txt */
+	bool head_met, head_other;
 };
 
 static struct span blob(sqlite3_stmt *s, int col)
@@ -170,6 +172,14 @@ static void meet_seen(struct check_tree *t)
 		    "the case was rewritten since", t->seen_is.size);
 }
 
+static void meet_head(struct check_tree *t)
+{
+	struct hash root = tile_root(&t->tiles);
+
+	t->head_met = true;
+	t->head_other = memcmp(root.b, t->last.is.root.b, 32) != 0;
+}
+
 static void end_seen(struct check_tree *t)
 {
 	struct check *c = t->c;
@@ -240,6 +250,8 @@ void check_tree_leaf(struct check_tree *t, const struct hash *leaf)
 		check_heads(t);
 	if (t->seen_n && t->seen_is.size == t->tiles.size && !t->seen_met)
 		meet_seen(t);
+	if (t->last.reads && t->last.is.size == t->tiles.size && !t->head_met)
+		meet_head(t);
 	tile_add(&t->tiles, leaf, hold_tile, t);
 }
 
@@ -307,57 +319,61 @@ static bool is_earlier(struct check_tree *t, struct span note)
 	return is;
 }
 
+/* checkpoint.txt against the newest note of the ledger. */
+static void check_last(struct check_tree *t, struct span newest, bool unended)
+{
+	const struct lasthead *h = &t->last;
+	struct span now = span_of(h->note, h->n);
+	struct check *c = t->c;
+
+	if (!h->there)
+		check_tell(c, !unended, "checkpoint.txt: not there%s", unended ?
+		    "; the last run did not end" : ", or no regular file");
+	else if (lasthead_lost(h, c->case_id, (int64_t)t->tiles.size))
+		check_tell(c, true, "checkpoint.txt is signed for %" PRIu64
+		    " records%s, evidence.db holds %" PRIu64 ": records were "
+		    "lost or cut", h->is.size, strcmp(h->is.origin,
+		    t->origin) == 0 ? "" : " of another case",
+		    t->tiles.size);
+	else if (h->reads && t->head_other)
+		check_tell(c, true, "checkpoint.txt is of other records than "
+		    "the first %" PRIu64, h->is.size);
+	else if (span_eq(now, newest))
+		return;
+	else if (unended)
+		check_tell(c, false, "checkpoint.txt is of an earlier moment; "
+		    "the last run did not end");
+	else if (is_earlier(t, now))
+		check_tell(c, false, "checkpoint.txt is of an earlier moment; "
+		    "what was added behind the end was cut short");
+	else
+		check_tell(c, true, "checkpoint.txt is not the newest "
+		    "checkpoint");
+}
+
 /* The newest head covers everything, and is the one in checkpoint.txt. */
-static void check_newest(struct check_tree *t, const char *path, bool unended)
+static void check_newest(struct check_tree *t, bool unended)
 {
 	struct check *c = t->c;
 	sqlite3_stmt *s = check_query(c, t->db, "SELECT size, note, (SELECT "
 	    "count(*) FROM tile) FROM checkpoint ORDER BY size DESC LIMIT 1");
-	char *file = malloc(strlen(path) + 32), now[NOTE_MAX + 1];
-	size_t n = 0;
-	FILE *f;
+	bool any = check_step(c, s);
 
-	if (!file)
-		log_die("out of memory");
-	if (!check_step(c, s)) {
+	if (!any)
 		check_tell(c, true, "no checkpoint: nothing signs this case");
-		goto out;
-	}
-	if (sqlite3_column_int64(s, 0) != (int64_t)t->tiles.size)
+	if (any && sqlite3_column_int64(s, 0) != (int64_t)t->tiles.size)
 		check_tell(c, true, "the newest checkpoint covers %lld of %"
 		    PRIu64 " records", (long long)sqlite3_column_int64(s, 0),
 		    t->tiles.size);
-	if (sqlite3_column_int64(s, 2) != c->tiles)
+	if (any && sqlite3_column_int64(s, 2) != c->tiles)
 		check_tell(c, true, "%lld tiles are stored, %" PRId64 " follow "
 		    "from the records", (long long)sqlite3_column_int64(s, 2),
 		    c->tiles);
-	snprintf(file, strlen(path) + 32, "%s/checkpoint.txt", path);
-	f = fopen(file, "rb");
-	if (f) {
-		n = fread(now, 1, sizeof(now), f);
-		fclose(f);
-	}
-	if (!f && unended)
-		check_tell(c, false, "checkpoint.txt: not there; the last run "
-		    "did not end");
-	else if (!f)
-		check_tell(c, true, "checkpoint.txt: %s", strerror(errno));
-	else if (!span_eq(span_of(now, n), blob(s, 1)) && unended)
-		check_tell(c, false, "checkpoint.txt is of an earlier moment; "
-		    "the last run did not end");
-	else if (!span_eq(span_of(now, n), blob(s, 1)) &&
-	    is_earlier(t, span_of(now, n)))
-		check_tell(c, false, "checkpoint.txt is of an earlier moment; "
-		    "what was added behind the end was cut short");
-	else if (!span_eq(span_of(now, n), blob(s, 1)))
-		check_tell(c, true, "checkpoint.txt is not the newest "
-		    "checkpoint");
-out:
+	check_last(t, any ? blob(s, 1) : (struct span){ 0 }, unended);
 	sqlite3_finalize(s);
-	free(file);
 }
 
-void check_tree_end(struct check_tree *t, const char *path, bool unended)
+void check_tree_end(struct check_tree *t, bool unended)
 {
 	struct check *c = t->c;
 	struct hash root = tile_root(&t->tiles);
@@ -365,6 +381,8 @@ void check_tree_end(struct check_tree *t, const char *path, bool unended)
 	check_heads(t);
 	if (t->seen_n && t->seen_is.size == t->tiles.size && !t->seen_met)
 		meet_seen(t);
+	if (t->last.reads && t->last.is.size == t->tiles.size && !t->head_met)
+		meet_head(t);
 	for (; t->head_row; next_head(t))
 		check_tell(c, true, "checkpoint %" PRId64 ": covers more "
 		    "records than there are (%" PRIu64 ")", t->head_size,
@@ -373,12 +391,13 @@ void check_tree_end(struct check_tree *t, const char *path, bool unended)
 	if (t->nkeys == 0)
 		check_tell(c, true, "no key is recorded, so no checkpoint can "
 		    "be checked");
-	check_newest(t, path, unended);
+	check_newest(t, unended);
 	if (t->seen_n)
 		end_seen(t);
 }
 
-struct check_tree *check_tree_new(struct check *c, sqlite3 *db)
+struct check_tree *check_tree_new(struct check *c, sqlite3 *db,
+    const struct lasthead *head)
 {
 	struct check_tree *t = calloc(1, sizeof(*t));
 
@@ -386,6 +405,7 @@ struct check_tree *check_tree_new(struct check *c, sqlite3 *db)
 		log_die("out of memory");
 	t->c = c;
 	t->db = db;
+	t->last = *head;
 	snprintf(t->origin, sizeof(t->origin), "swarmwitness/%s", c->case_id);
 	tile_init(&t->tiles);
 	if (c->seen && read_seen(t) < 0) {

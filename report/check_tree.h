@@ -8,12 +8,13 @@
 #define REPORT_CHECK_TREE_H
 
 #include "report/checkpart.h"
-#include "schema/merkle.h"
+#include "schema/lasthead.h"
 
 struct check_tree;
 
-/* db is lent. NULL, logged, if the checkpoint of c->seen cannot be read. */
-struct check_tree *check_tree_new(struct check *c, sqlite3 *db);
+/* db is lent; head was read before it was opened. NULL, logged, if the checkpoint of c->seen cannot be read. */
+struct check_tree *check_tree_new(struct check *c, sqlite3 *db,
+    const struct lasthead *head);
 void check_tree_free(struct check_tree *t);
 
 /* A `key` record: it counts from itself on. */
@@ -30,6 +31,6 @@ bool check_tree_prefix(struct check_tree *t);
 
 /* All leaves were given: what remains of checkpoints, the newest, and
  * CASE/checkpoint.txt. unended: the last run has no end. */
-void check_tree_end(struct check_tree *t, const char *path, bool unended);
+void check_tree_end(struct check_tree *t, bool unended);
 
 #endif

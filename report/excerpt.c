@@ -10,6 +10,7 @@
 #include "report/excerpt_part.h"
 #include "report/select.h"
 #include "schema/casekey.h"
+#include "schema/lasthead.h"
 #include "schema/ledger.h"
 #include "schema/log.h"
 #include "schema/now.h"
@@ -134,10 +135,13 @@ static int add_index(const struct excerpt *e)
 int excerpt_open_case(struct excerpt *e)
 {
 	sqlite3_stmt *s = NULL;
+	struct lasthead head;
 
+	lasthead_read(&head, e->path);
 	e->db = casedir_read(e->path);
 	if (e->db == NULL)
 		return -1;
+	lasthead_look(&head, e->path, e->db);
 	sqlite3_exec(e->db, "BEGIN", NULL, NULL, NULL);
 	if (sqlite3_prepare_v2(e->db, "SELECT max(size), EXISTS (SELECT 1 "
 	    "FROM meta WHERE name = 'excerpt') FROM checkpoint", -1, &s,

@@ -8,7 +8,7 @@
 #include "report/passkey.h"
 #include "report/rows.h"
 #include "report/when.h"
-#include "schema/casedir.h"
+#include "schema/lasthead.h"
 #include "schema/derive.h"
 #include "schema/log.h"
 
@@ -350,10 +350,12 @@ static const char *last_part(const char *path, char **keep)
 
 int facts_open(struct facts *c, const char *path, bool whole)
 {
+	struct lasthead head;
 	char *keep;
 	const char *name;
 
 	*c = (struct facts){ .path = path };
+	lasthead_read(&head, path);
 	name = last_part(path, &keep);
 	c->name = strdup(name);
 	free(keep);
@@ -364,8 +366,12 @@ int facts_open(struct facts *c, const char *path, bool whole)
 		return -1;
 	if (sqlite3_exec(c->db, "BEGIN", NULL, NULL, NULL) != SQLITE_OK)
 		return -1;
-	return read_ledger(c, whole) || read_runs(c) || read_last(c) ||
-	    read_ends(c) || read_keys(c) || read_clocks(c) ||
+	if (read_ledger(c, whole) < 0)
+		return -1;
+	if (c->case_id && lasthead_lost(&head, c->case_id,
+	    c->checkpoint_size))
+		lasthead_warn(&head, path, c->checkpoint_size);
+	return read_runs(c) || read_last(c) || read_ends(c) || read_keys(c) || read_clocks(c) ||
 	    read_packets(c) || read_stalls(c) || read_geo(c) ||
 	    read_seal(c, whole) ? -1 : 0;
 }

@@ -181,7 +181,8 @@ static int write_whole(const char *file, struct span bytes, bool sync)
 	return close(fd);
 }
 
-int casedir_put(const struct casedir *c, const char *name, struct span bytes)
+static int put(const struct casedir *c, const char *name, struct span bytes,
+    bool sync)
 {
 	const char *slash = strrchr(name, '/');
 	int head = slash ? (int)(slash - name) + 1 : 0, got;
@@ -191,10 +192,10 @@ int casedir_put(const struct casedir *c, const char *name, struct span bytes)
 	    name + head) < 0 ||
 	    asprintf(&folder, "%s/%.*s", c->path, head, name) < 0)
 		log_die("out of memory");
-	got = write_whole(hidden, bytes, true);
+	got = write_whole(hidden, bytes, sync);
 	if (got == 0)
 		got = rename(hidden, file);
-	if (got == 0)
+	if (got == 0 && sync)
 		got = sync_folder(folder);
 	if (got < 0) {
 		log_warn("%s: %s", file, strerror(errno));
@@ -204,6 +205,17 @@ int casedir_put(const struct casedir *c, const char *name, struct span bytes)
 	free(hidden);
 	free(file);
 	return got < 0 ? -1 : 0;
+}
+
+int casedir_put(const struct casedir *c, const char *name, struct span bytes)
+{
+	return put(c, name, bytes, true);
+}
+
+int casedir_put_soon(const struct casedir *c, const char *name,
+    struct span bytes)
+{
+	return put(c, name, bytes, false);
 }
 
 static char *hidden_file(const char *folder, const char *name)

@@ -95,6 +95,9 @@ static void commit(struct ledger *l, struct turn *t)
 		return;
 	evidence_commit(l->evidence);
 	t->uncommitted = 0;
+	if (lasthead_put(l->dir, h->note, h->kept) < 0)
+		log_die("evidence could not be kept: its checkpoint cannot be "
+		    "written");
 	pthread_mutex_lock(&l->lock);
 	l->committed = h->size;
 	l->committed_utc_ns = h->utc_ns;
@@ -170,7 +173,12 @@ static void keep(struct ledger *l, uint64_t ticket)
 {
 	const struct evidence_head *h = evidence_head(l->evidence);
 
-	if (evidence_keep(l->evidence) && l->on_checkpoint)
+	bool fresh = evidence_keep(l->evidence);
+
+	if (fresh && lasthead_put(l->dir, h->note, true) < 0)
+		log_die("evidence could not be kept: its checkpoint cannot be "
+		    "written");
+	if (fresh && l->on_checkpoint)
 		l->on_checkpoint(l->ctx, h->note);
 	pthread_mutex_lock(&l->lock);
 	memcpy(l->note, h->note, sizeof(l->note));
@@ -391,6 +399,7 @@ struct ledger *ledger_open(const struct ledger_conf *conf,
 {
 	int keep_s = conf->checkpoint_s;
 	struct ledger *l = calloc(1, sizeof(*l));
+	struct lasthead head;
 
 	if (l == NULL)
 		log_die("out of memory");
@@ -406,8 +415,20 @@ struct ledger *ledger_open(const struct ledger_conf *conf,
 	l->erased_ctx = conf->erased_ctx;
 	l->tail = &l->head;
 	l->idle = true;
+	lasthead_read(&head, conf->dir->path);
 	l->evidence = evidence_open(conf->dir, conf->key, keep_s, past);
 	if (l->evidence == NULL) {
+		free(l);
+		return NULL;
+	}
+	past->head = head;
+	past->lost = lasthead_lost(&head, past->case_id, past->size);
+	if (past->lost)
+		lasthead_warn(&head, conf->dir->path, past->size);
+	if (past->lost && !conf->run) {
+		log_warn("%s: only a new run goes on here, and says so",
+		    conf->dir->path);
+		evidence_close(l->evidence);
 		free(l);
 		return NULL;
 	}
@@ -427,7 +448,7 @@ static int finish(const struct ledger *l, const struct evidence_head *h,
 
 	/* First the checkpoint: sealing may wait for a reader. */
 	if (h->size)
-		put = casedir_put(l->dir, "checkpoint.txt", span_str(h->note));
+		put = lasthead_put(l->dir, h->note, true);
 	got = evidence_seal(l->evidence);
 	if (got == 0)
 		got = casedir_digest(file, sum, NULL);

@@ -12,7 +12,7 @@
 #ifndef SCHEMA_LEDGER_H
 #define SCHEMA_LEDGER_H
 
-#include "schema/casedir.h"
+#include "schema/lasthead.h"
 #include "schema/record.h"
 
 struct ledger;
@@ -22,6 +22,8 @@ struct ledger_conf {
 	const struct note_key *key;
 	size_t queue_bytes;	/* most kept in memory; 0: 64 MiB */
 	int commit_ms;		/* at most this long uncommitted; 0: 500 */
+	bool run;		/* a run: it goes on where records were lost,
+				 * and says so; others are refused there */
 	int checkpoint_s;	/* keep one checkpoint this often; 0: 60, which
 				 * is also the most */
 	/* Called after a checkpoint that is kept was committed: on the writer
@@ -43,6 +45,8 @@ struct ledger_past {
 	bool ended;		/* it has its `end` */
 	int64_t last_utc_ns;	/* newest record's time, 0 if none */
 	char case_id[33];	/* hex; made on first open */
+	struct lasthead head;	/* CASE/checkpoint.txt, as it was */
+	bool lost;		/* it covers more than the records there */
 };
 
 /*

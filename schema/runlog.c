@@ -133,6 +133,19 @@ static void put_previous(const struct ledger_past *past, struct json *j)
 	json_close(j, '}');
 }
 
+/* Records that were signed, and were not there when this run began. */
+static void put_lost(const struct ledger_past *past, struct json *j)
+{
+	if (!past->lost) {
+		json_null(j, "lost");
+		return;
+	}
+	json_open(j, "lost", '{');
+	json_int(j, "size", (int64_t)past->head.is.size);
+	json_text(j, "note", span_of(past->head.note, past->head.n));
+	json_close(j, '}');
+}
+
 static int put_run(struct runlog *r, const struct ledger_past *past,
     const char *keyfile)
 {
@@ -167,6 +180,7 @@ static int put_run(struct runlog *r, const struct ledger_past *past,
 	json_int(&j, "key_run", link.number);
 	json_str(&j, "key_prev", link.prev);
 	put_previous(past, &j);
+	put_lost(past, &j);
 	json_close(&j, '}');
 	r->first = ledger_add(r->ledger, &(struct record){ .at = stamp_now(),
 		.kind = "run", .conn = CONN_NONE, .detail = json_done(&j),

@@ -180,9 +180,18 @@ class Case:
 		self.count = dict.fromkeys(("records", "raw", "named", "tiles",
 		    "checkpoints", "savefiles", "runs"), 0)
 		self.keys, self.signers = [], set()
+		self.txt = self.last_signed()	# first: the case may grow
 		self.db = self.open()
 		self.stamps, self.chain = Stamps(self), Chain(self)
 		self.seen = seen and Seen(self, seen, note_read)
+
+	def last_signed(self):
+		try:
+			with open(os.path.join(self.path, "checkpoint.txt"),
+			    encoding="utf-8", newline="") as f:
+				return f.read(4096)
+		except (OSError, UnicodeDecodeError):
+			return None
 
 	def open(self):
 		file = os.path.join(self.path, "evidence.db")
@@ -466,6 +475,11 @@ class Case:
 			if d["case_id"] != self.case_id:
 				self.wrong("record %d (run): another case" %
 				    seq)
+			if d.get("lost"):
+				self.note("record %d (run): %d records were "
+				    "signed, %d were there: the others were "
+				    "lost or cut" % (seq, d["lost"]["size"],
+				    seq))
 			self.run, self.last_run = seq, (seq, False)
 			self.chain.begin(seq, utc_ns, d)
 		elif self.run is None and kind not in AFTER_END:
@@ -549,12 +563,17 @@ class Case:
 		if row[0] != self.tree.size:
 			self.wrong("%d records, but the newest checkpoint "
 			    "covers %d" % (self.tree.size, row[0]))
+		note = self.txt
 		try:
-			with open(os.path.join(self.path, "checkpoint.txt"),
-			    encoding="utf-8", newline="") as f:
-				note = f.read()
-		except (OSError, UnicodeDecodeError):
-			note = None
+			_, origin, signed, _, _ = note_read(note or "")
+		except ValueError:
+			origin, signed = None, 0
+		if signed > self.tree.size or origin not in (None,
+		    "swarmwitness/" + self.case_id):
+			self.wrong("checkpoint.txt is signed for %d records of "
+			    "%s, there are %d: records were lost or cut" %
+			    (signed, origin, self.tree.size))
+			return
 		same = note == row[1]
 		earlier = note and self.db.execute("SELECT 1 FROM checkpoint "
 		    "WHERE note=? AND (SELECT kind FROM record ORDER BY seq DESC "

@@ -362,6 +362,62 @@ def after_tear(copy, key, note, where):
 	    "not after the next run"
 
 
+def lose(log, how):
+	size = os.path.getsize(log)
+	if how == "deleted":
+		os.remove(log)
+	elif how == "cut":
+		os.truncate(log, size // 2)
+	else:
+		with open(log, "r+b") as f:
+			f.seek(size // 2)
+			f.write(random.Random(SEED).randbytes(4096))
+
+
+def lost(swarm, folder, count):
+	"""A log whose checksums are broken, or which is gone: SQLite opens what is
+	left without a word. checkpoint.txt says that more was signed."""
+	key = os.path.join(folder, "lost.key")
+	case = os.path.join(folder, "lost")
+	p = start(case, key, swarm)
+	until(lambda: seen(case)[0] > 500)
+	time.sleep(1.5)
+	p.kill()
+	p.communicate()
+	signed = int(open(case + "/checkpoint.txt").read().split("\n")[1])
+	count.one("checkpoint.txt is of the last commit", signed !=
+	    seen(case)[0] and (signed, seen(case)))
+	for how in "garbled", "cut", "deleted":
+		copy = "%s.%s" % (case, how)
+		shutil.copytree(case, copy)
+		lose(copy + "/evidence.db-wal", how)
+		what = "a log %s: " % how
+		left = seen(copy)[0]
+		status, said = verify(copy, None, "--no-replay")
+		told = said["faults"] if isinstance(said, dict) else \
+		    [said] if said.count("\n") == 1 else []
+		page = subprocess.run(PAGE + [copy], capture_output=True,
+		    text=True, timeout=120)
+		count.one(what + "verify finds it, and names it", status != 1 or
+		    page.returncode not in (1, 2) or (not any("lost or cut" in
+		    f for f in told) if left else not told) and
+		    (status, said, page.stdout))
+		r = subprocess.run([laboratory.PROGRAM, "erase", "--ip",
+		    "9.9.9.9", "--ground", "x", "--key", key, copy],
+		    capture_output=True, text=True, timeout=120)
+		count.one(what + "nothing is erased from it", r.returncode != 1
+		    or seen(copy)[0] != left and r.stderr)
+		r = short(copy, key)
+		rows = ask(copy, "SELECT seq, json_extract(detail, "
+		    "'$.lost.size') FROM record WHERE kind = 'run' ORDER BY "
+		    "seq DESC LIMIT 1")
+		count.one(what + "the next run says so, and has it on record",
+		    (r.returncode != 0 or "lost or cut" not in r.stderr or
+		    rows != [(left, signed)] or wrong(copy, None,
+		    "--no-replay")) and (r.returncode, r.stderr[-300:], rows,
+		    left, signed, wrong(copy, None, "--no-replay")))
+
+
 # --- the machine says no ---------------------------------------------------------
 
 def refused(what, r, count, case, before, word=""):
@@ -497,6 +553,7 @@ def main():
 				done.result()
 		case, key = others_killed(swarm, folder, count)
 		torn(swarm, folder, count)
+		lost(swarm, folder, count)
 		busy(swarm, case, key, count)
 		rights(case, key, folder, count)
 		keys(case, key, folder, count)
