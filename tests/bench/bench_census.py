@@ -113,12 +113,12 @@ def stop(p, number=signal.SIGTERM):
 
 
 def rates(end):
-	"""Of all that were greeted, and of the first nine tenths, if so many
-	were."""
+	"""Of all that were greeted, over the whole time if some were not, and
+	of the first nine tenths, if so many were."""
 	most = end["answering"] - end["answering"] // 10
-	return {"rate": end["distinct"] / end["took_s"], "most":
-	    most / end["most_s"] if end["most_s"] else 0, "distinct":
-	    end["distinct"]}
+	took = end["took_s"] if end["distinct"] == end["answering"] else LIMIT
+	return {"rate": end["distinct"] / took, "most": most / end["most_s"]
+	    if end["most_s"] else 0, "distinct": end["distinct"]}
 
 
 # --- the three ----------------------------------------------------------------
