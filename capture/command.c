@@ -185,7 +185,7 @@ static const char *take(struct wanted *w, int option, const char *value)
 		w->import.purpose = value;
 		break;
 	case OPT_NO_SANDBOX:
-		w->import.no_sandbox = w->live.no_sandbox = true;
+		w->import.no_sandbox = true;
 		break;
 	default:
 		return "unknown option, or one without its value";

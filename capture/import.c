@@ -3,21 +3,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "capture/caserun.h"
 #include "capture/privilege.h"
 #include "capture/reading.h"
 #include "capture/recorder.h"
-#include "capture/sandbox.h"
 #include "schema/derive.h"
 #include "schema/log.h"
-#include "schema/runlog.h"
-
-#define QUEUE_BYTES (8u << 20)
 
 static const char custody[] = "these packets were recorded by others: what "
     "happened to them before this import is not known to this program";
@@ -26,25 +22,13 @@ static const char stamps[] = "the time stamps are as the savefiles give "
 
 struct import {
 	const struct import_conf *conf;
+	struct caserun run;
 	struct reading reading;
-	struct casedir dir;
-	struct note_key key;
-	char *keyfile;
-	struct runlog run;
-	struct ledger *ledger;
 	int *fds;		/* the savefiles, opened while we may */
 	int folder;		/* CASE/packets */
 	int next;		/* number of the next copy */
-	bool sound, failed;
+	bool failed;
 };
-
-static volatile sig_atomic_t interrupted;
-
-static void on_signal(int number)
-{
-	(void)number;
-	interrupted = 1;
-}
 
 static void put_config(void *ctx, struct json *j)
 {
@@ -57,23 +41,6 @@ static void put_config(void *ctx, struct json *j)
 	json_bool(j, "sandbox", !conf->no_sandbox);
 	json_str(j, "custody", custody);
 	json_str(j, "clock", stamps);
-}
-
-static void put_clock(struct import *im)
-{
-	static const char *const unknown[] = { "offset_ns", "delay_ns",
-		"dispersion_ns", "stratum", "bound_ns", "synchronised",
-		"error" };
-	struct json j;
-
-	json_init(&j, JSON_MOST);
-	json_open(&j, NULL, '{');
-	json_str(&j, "source", "packets");
-	json_null(&j, "server");
-	json_str(&j, "outcome", "as given");
-	for (size_t i = 0; i < sizeof(unknown) / sizeof(unknown[0]); i++)
-		json_null(&j, unknown[i]);
-	runlog_put(&im->run, "clock", &j, NULL);
 }
 
 /* --- before there is anything to undo --------------------------------------------- */
@@ -313,7 +280,7 @@ static void put_packets(struct import *im, const struct read_file *f,
 	json_uint(&j, "unclaimed", f->unclaimed);
 	json_uint(&j, "datagrams", f->datagrams);
 	json_close(&j, '}');
-	runlog_put(&im->run, "packets", &j,
+	runlog_put(&im->run.run, "packets", &j,
 	    hex_read(span_str(sha256), digest, 32) ? digest : NULL);
 }
 
@@ -338,7 +305,7 @@ static int take_file(struct import *im, size_t i)
 		unlinkat(im->folder, c.hidden, 0);
 		return -1;
 	}
-	rc = reading_source(&im->reading, src, &f, &interrupted);
+	rc = reading_source(&im->reading, src, &f, &caserun_interrupted);
 	if (rc < 0 || source_digest(src, sha256, &bytes) < 0)
 		log_die("%s cannot be kept whole", c.file);
 	source_close(src);
@@ -352,70 +319,15 @@ static int take_file(struct import *im, size_t i)
 
 /* --- the run ---------------------------------------------------------------------------- */
 
-static int64_t on_add(void *ctx, const struct record *r)
-{
-	return ledger_add(((struct import *)ctx)->ledger, r);
-}
-
-static void keep_torrent(void *ctx, const struct swarmref *s)
-{
-	struct import *im = ctx;
-	char name[128];
-
-	snprintf(name, sizeof(name), "torrents/%s.torrent", s->swarm);
-	casedir_put(&im->dir, name, s->torrent->mi.file);
-}
-
-static void given(void *ctx, const struct torrent *t, const char *path)
-{
-	struct import *im = ctx;
-	struct swarmref ref;
-
-	swarmref_init(&ref, t);
-	runlog_torrent(&im->run, ref.swarm, t, path);
-	keep_torrent(im, &ref);
-}
-
-int import_confine(enum sandbox_role role, const char *case_path,
-    const char *keyfile, bool no_sandbox)
-{
-	struct sandbox_path paths[2] = { { case_path, true } };
-	struct sandbox got;
-	char *runs;
-	int fd, rc;
-
-	if (no_sandbox) {
-		log_warn("--no-sandbox: whoever takes this program over "
-		    "through a packet can do what its user can");
-		return 0;
-	}
-	if (asprintf(&runs, "%s.runs", keyfile) < 0)
-		log_die("out of memory");
-	paths[1] = (struct sandbox_path){ runs, true };
-	/* SQLite's temporary files must lie where it may write. */
-	setenv("SQLITE_TMPDIR", case_path, 1);
-	fd = open(runs, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	rc = fd < 0 ? -1 : sandbox_enter(role, paths, 2, &got);
-	if (rc < 0)
-		log_warn("cannot confine this process: %s (--no-sandbox does "
-		    "without)", strerror(errno));
-	if (fd >= 0)
-		close(fd);
-	free(runs);
-	return rc;
-}
-
 static int begin(struct import *im)
 {
-	struct ledger_conf conf = { .dir = &im->dir, .key = &im->key,
-		.run = true, .queue_bytes = QUEUE_BYTES };
-	struct ledger_past past;
+	const struct clock_said as_given = { .source = "packets",
+		.outcome = "as given", .bound_ns = -1 };
 	char *folder;
 
-	if (casedir_open(&im->dir, im->conf->case_path) < 0 ||
-	    note_key_open(&im->key, im->conf->key, &im->keyfile) < 0)
+	if (caserun_open(&im->run, im->conf) < 0)
 		return -1;
-	folder = casedir_file(&im->dir, "packets");
+	folder = casedir_file(&im->run.dir, "packets");
 	im->next = recorder_number(folder);
 	im->folder = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	free(folder);
@@ -423,48 +335,21 @@ static int begin(struct import *im)
 		log_warn("%s: %s", im->conf->case_path, strerror(errno));
 		return -1;
 	}
-	if (import_confine(SANDBOX_FILES, im->dir.path, im->keyfile,
-	    im->conf->no_sandbox) < 0)
+	if (caserun_confine(&im->run, SANDBOX_FILES) < 0 ||
+	    caserun_begin(&im->run, put_config, im, NULL) < 0)
 		return -1;
-	im->ledger = ledger_open(&conf, &past);
-	if (!im->ledger)
-		return -1;
-	im->run = (struct runlog){ .ledger = im->ledger, .key = &im->key,
-		.argc = im->conf->argc, .argv = im->conf->argv,
-		.operator = im->conf->operator, .purpose = im->conf->purpose,
-		.config = put_config, .ctx = im, .first = -1 };
-	if (runlog_begin(&im->run, &past, im->keyfile, &im->sound) < 0)
-		return -1;
-	put_clock(im);
+	caserun_clock(&im->run, &as_given);
 	return 0;
 }
 
 static int seal(struct import *im)
 {
-	char digest[65] = "", note[NOTE_MAX] = "";
-	int rc;
+	int rc = caserun_end(&im->run, caserun_interrupted ? "interrupted: not "
+	    "every packet was read" : im->failed ? "not every savefile could "
+	    "be read" : "the savefiles were read",
+	    (int64_t)reading_counts(&im->reading).flows);
 
-	runlog_end(&im->run, interrupted ? "interrupted: not every packet was "
-	    "read" : im->failed ? "not every savefile could be read" :
-	    "the savefiles were read", (int64_t)reading_counts(
-	    &im->reading).flows, 0, &im->sound);
-	rc = ledger_close(im->ledger, digest, note);
-	printf("%s", note);
-	if (digest[0])
-		printf("%s  evidence.db\n", digest);
-	fflush(stdout);
-	casedir_close(&im->dir);
-	if (derive_update_small(im->conf->case_path) < 0)
-		rc = -1;
-	return rc;
-}
-
-static void watch_signals(void)
-{
-	struct sigaction act = { .sa_handler = on_signal };
-
-	sigaction(SIGINT, &act, NULL);
-	sigaction(SIGTERM, &act, NULL);
+	return derive_update_small(im->conf->case_path) < 0 ? -1 : rc;
 }
 
 static int go(struct import *im)
@@ -472,15 +357,12 @@ static int go(struct import *im)
 	if (reading_load(&im->reading, im->conf) < 0 || open_files(im) < 0 ||
 	    refuse_twins(im->conf) < 0 || read_case(im) < 0)
 		return -1;
-	watch_signals();
-	if (begin(im) < 0) {
-		if (im->ledger)
-			ledger_close(im->ledger, NULL, NULL);
+	caserun_watch();
+	if (begin(im) < 0)
 		return -1;
-	}
-	reading_begin(&im->reading, on_add, keep_torrent, im);
-	reading_given(&im->reading, given, im);
-	for (size_t i = 0; i < im->conf->count && !interrupted; i++)
+	reading_begin(&im->reading, caserun_add, caserun_keep, &im->run);
+	reading_given(&im->reading, caserun_given, &im->run);
+	for (size_t i = 0; i < im->conf->count && !caserun_interrupted; i++)
 		if (take_file(im, i) < 0)
 			im->failed = true;
 	reading_finish(&im->reading);
@@ -489,10 +371,11 @@ static int go(struct import *im)
 
 int import_run(const struct import_conf *conf)
 {
-	struct import im = { .conf = conf, .dir = { .lock = -1 },
+	struct import im = { .conf = conf, .run = { .dir = { .lock = -1 } },
 		.folder = -1 };
 	int rc = go(&im);
 
+	caserun_close(&im.run);
 	reading_free(&im.reading);
 	if (im.folder >= 0)
 		close(im.folder);
@@ -500,8 +383,6 @@ int import_run(const struct import_conf *conf)
 		if (im.fds[i] >= 0)
 			close(im.fds[i]);
 	free(im.fds);
-	free(im.keyfile);
-	note_key_close(&im.key);
-	casedir_close(&im.dir);
-	return rc < 0 || im.failed || !im.sound || interrupted ? 1 : 0;
+	return rc < 0 || im.failed || !im.run.sound || caserun_interrupted ?
+	    1 : 0;
 }

@@ -9,8 +9,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "capture/sandbox.h"
-
 struct import_conf {
 	const char *case_path;
 	char *const *files;
@@ -30,11 +28,5 @@ int import_run(const struct import_conf *conf);
 
 /* The same records, one line each, on standard output, without any case. */
 int import_print(const struct import_conf *conf);
-
-/* What it reads is open by now: from here on whoever takes this process over
- * through packets has the case and the key's log, and nothing else of this
- * host. Before there are threads. 0, or -1 with the reason logged. */
-int import_confine(enum sandbox_role role, const char *case_path,
-    const char *keyfile, bool no_sandbox);
 
 #endif

@@ -3,50 +3,35 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "capture/caserun.h"
 #include "capture/packetlog.h"
 #include "capture/privilege.h"
 #include "capture/reading.h"
 #include "capture/recorder.h"
-#include "schema/clocklog.h"
 #include "schema/derive.h"
 #include "schema/log.h"
 #include "schema/now.h"
-#include "schema/publish.h"
-#include "schema/runlog.h"
 
-#define QUEUE_BYTES (8u << 20)
 #define END_WAIT (60 * NS_PER_S)
 #define WHY 256
 
 struct live {
 	const struct live_conf *conf;
+	struct caserun run;
 	struct reading reading;
-	struct casedir dir;
-	struct note_key key;
-	char *keyfile, *folder;
-	struct runlog run;
+	char *folder;
 	struct publisher *publisher;	/* NULL: no --on-checkpoint */
-	struct ledger *ledger;
 	struct recorder *recorder;
 	struct recorder_file *left;	/* by runs that were killed */
 	size_t lefts;
 	char why[WHY];
-	bool sound, failed;
+	bool failed;
 };
-
-static volatile sig_atomic_t interrupted;
-
-static void on_signal(int number)
-{
-	(void)number;
-	interrupted = 1;
-}
 
 /* --- records ------------------------------------------------------------------- */
 
@@ -64,7 +49,7 @@ static void put_config(void *ctx, struct json *j)
 	    c->import.torrent_count);
 	runlog_text(j, "secrets", c->import.secrets);
 	json_int(j, "buffer_mib", LIVE_BUFFER_MIB);
-	json_bool(j, "sandbox", !c->no_sandbox);
+	json_bool(j, "sandbox", !c->import.no_sandbox);
 	runlog_text(j, "on_checkpoint", c->on_checkpoint);
 	json_text(j, "recorder", span_str(recorder_describe(l->recorder)));
 }
@@ -73,17 +58,14 @@ static void put_config(void *ctx, struct json *j)
 static void put_clock(struct live *l)
 {
 	struct clock_said said = clocklog_kernel();
-	struct json j;
 
-	json_init(&j, JSON_MOST);
-	clocklog_detail(&said, &j);
-	runlog_put(&l->run, "clock", &j, NULL);
+	caserun_clock(&l->run, &said);
 }
 
 static void put_packets(struct live *l, const struct recorder_file *f,
     bool salvaged)
 {
-	packetlog_file(&l->run, f, l->conf->interface, l->conf->filter,
+	packetlog_file(&l->run.run, f, l->conf->interface, l->conf->filter,
 	    salvaged);
 	log_info("%s: %" PRId64 " packets, %" PRId64 " bytes%s", f->file,
 	    f->packets, f->bytes, salvaged ? ", left by a run that did not end"
@@ -106,7 +88,7 @@ static void salvage(struct live *l)
 {
 	struct recorder_file f;
 	int newest = recorder_number(l->folder) == 1 ? -1 :
-	    recorder_recorded(l->dir.path);
+	    recorder_recorded(l->run.dir.path);
 
 	while (newest >= 0 && recorder_left(l->folder, &newest, &f) == 1)
 		keep_left(l, &f);
@@ -118,7 +100,7 @@ static void salvage(struct live *l)
 static void dissect(struct live *l, const struct recorder_file *f)
 {
 	struct read_file read = { .file = f->file };
-	char *path = casedir_file(&l->dir, f->file);
+	char *path = casedir_file(&l->run.dir, f->file);
 	struct source *src = source_open(path, NULL);
 
 	free(path);
@@ -143,39 +125,15 @@ static bool take(struct live *l)
 
 /* --- the run ---------------------------------------------------------------------- */
 
-static int64_t on_add(void *ctx, const struct record *r)
-{
-	return ledger_add(((struct live *)ctx)->ledger, r);
-}
-
-static void keep_torrent(void *ctx, const struct swarmref *s)
-{
-	struct live *l = ctx;
-	char name[128];
-
-	snprintf(name, sizeof(name), "torrents/%s.torrent", s->swarm);
-	casedir_put(&l->dir, name, s->torrent->mi.file);
-}
-
-static void given(void *ctx, const struct torrent *t, const char *path)
-{
-	struct live *l = ctx;
-	struct swarmref ref;
-
-	swarmref_init(&ref, t);
-	runlog_torrent(&l->run, ref.swarm, t, path);
-	keep_torrent(l, &ref);
-}
-
 /* Without privilege only the owner may write there. */
 static int check_owner(const struct live *l)
 {
 	struct stat st;
 
-	if (stat(l->dir.path, &st) == 0 && st.st_uid == geteuid())
+	if (stat(l->run.dir.path, &st) == 0 && st.st_uid == geteuid())
 		return 0;
 	log_warn("%s belongs to another user: run as its owner, with "
-	    "cap_net_raw", l->dir.path);
+	    "cap_net_raw", l->run.dir.path);
 	return -1;
 }
 
@@ -184,7 +142,7 @@ static int start_recorder(struct live *l)
 	const struct live_conf *c = l->conf;
 	struct recorder_conf conf = { .interface = c->interface,
 		.filter = c->filter, .folder = l->folder,
-		.no_sandbox = c->no_sandbox, .buffer_mib = LIVE_BUFFER_MIB,
+		.no_sandbox = c->import.no_sandbox, .buffer_mib = LIVE_BUFFER_MIB,
 		.rotate_s = c->dissect ? LIVE_DISSECT_S : 0,
 		.promiscuous = true };
 
@@ -197,38 +155,17 @@ static int start_recorder(struct live *l)
 	return -1;
 }
 
-static int open_ledger(struct live *l)
-{
-	const struct import_conf *c = &l->conf->import;
-	struct ledger_conf conf = { .dir = &l->dir, .key = &l->key, .run = true,
-		.queue_bytes = QUEUE_BYTES, .on_checkpoint = publisher_put };
-	struct ledger_past past;
-
-	conf.ctx = l->publisher;
-	l->ledger = ledger_open(&conf, &past);
-	if (l->ledger == NULL)
-		return -1;
-	l->run = (struct runlog){ .ledger = l->ledger, .key = &l->key,
-		.argc = c->argc, .argv = c->argv, .operator = c->operator,
-		.purpose = c->purpose, .config = put_config, .ctx = l,
-		.first = -1 };
-	if (runlog_begin(&l->run, &past, l->keyfile, &l->sound) < 0)
-		return -1;
-	publisher_begin(l->publisher, on_add, l);
-	return 0;
-}
-
 /* Torrents and secrets of a case that is there already. */
 static int read_case(struct live *l)
 {
-	char *file = casedir_file(&l->dir, "evidence.db");
+	char *file = casedir_file(&l->run.dir, "evidence.db");
 	int rc = access(file, F_OK);
 	sqlite3 *db;
 
 	free(file);
 	if (rc < 0)
 		return 0;
-	db = casedir_read(l->dir.path);
+	db = casedir_read(l->run.dir.path);
 	rc = db ? reading_case(&l->reading, db) : -1;
 	sqlite3_close(db);
 	return rc;
@@ -238,14 +175,11 @@ static int read_case(struct live *l)
  * itself. */
 static int begin(struct live *l)
 {
-	const struct import_conf *c = &l->conf->import;
-
-	if (reading_load(&l->reading, c) < 0 ||
-	    casedir_open(&l->dir, c->case_path) < 0 || check_owner(l) < 0 ||
-	    note_key_open(&l->key, c->key, &l->keyfile) < 0 ||
-	    read_case(l) < 0)
+	if (reading_load(&l->reading, &l->conf->import) < 0 ||
+	    caserun_open(&l->run, &l->conf->import) < 0 ||
+	    check_owner(l) < 0 || read_case(l) < 0)
 		return -1;
-	l->folder = casedir_file(&l->dir, "packets");
+	l->folder = casedir_file(&l->run.dir, "packets");
 	if (start_recorder(l) < 0)
 		return -1;
 	if (privilege_drop(-1) < 0) {
@@ -257,15 +191,15 @@ static int begin(struct live *l)
 	    publisher_start(l->conf->on_checkpoint, privilege_drop)))
 		return -1;
 	/* The line to the recorder is a socket. */
-	if (import_confine(SANDBOX_NETWORK, l->dir.path, l->keyfile,
-	    l->conf->no_sandbox) < 0 || open_ledger(l) < 0)
+	if (caserun_confine(&l->run, SANDBOX_NETWORK) < 0 ||
+	    caserun_begin(&l->run, put_config, l, l->publisher) < 0)
 		return -1;
 	for (size_t i = 0; i < l->lefts; i++)
 		put_packets(l, &l->left[i], true);
 	put_clock(l);
 	if (l->conf->dissect) {
-		reading_begin(&l->reading, on_add, keep_torrent, l);
-		reading_given(&l->reading, given, l);
+		reading_begin(&l->reading, caserun_add, caserun_keep, &l->run);
+		reading_given(&l->reading, caserun_given, &l->run);
 	}
 	log_info("recording: %s", recorder_describe(l->recorder));
 	return 0;
@@ -289,16 +223,16 @@ static const char *watch(struct live *l)
 	    l->conf->duration_s * NS_PER_S : INT64_MAX;
 	struct pollfd fd = { recorder_fd(l->recorder), POLLIN, 0 };
 
-	while (!interrupted && stamp_now().mono_ns < until) {
+	while (!caserun_interrupted && stamp_now().mono_ns < until) {
 		poll(&fd, 1, 200);
 		if (!take(l)) {
 			l->failed = true;
-			packetlog_none(&l->run, "the recorder ended");
+			packetlog_none(&l->run.run, "the recorder ended");
 			return "the recorder ended";
 		}
 		say_status(l);
 	}
-	return interrupted ? "signal" : "duration";
+	return caserun_interrupted ? "signal" : "duration";
 }
 
 static void stop(struct live *l)
@@ -319,7 +253,6 @@ static void stop(struct live *l)
 
 static int seal(struct live *l, const char *why)
 {
-	char digest[65] = "", note[NOTE_MAX] = "";
 	int64_t flows = 0;
 	int rc;
 
@@ -329,30 +262,17 @@ static int seal(struct live *l, const char *why)
 	}
 	put_clock(l);
 	publisher_quiet(l->publisher);
-	runlog_end(&l->run, why, flows, 0, &l->sound);
-	rc = ledger_close(l->ledger, digest, note);
-	printf("%s", note);
-	if (digest[0])
-		printf("%s  evidence.db\n", digest);
-	fflush(stdout);
-	casedir_close(&l->dir);
-	if (derive_update(l->conf->import.case_path) < 0)
-		rc = -1;
-	return rc;
+	rc = caserun_end(&l->run, why, flows);
+	return derive_update(l->conf->import.case_path) < 0 ? -1 : rc;
 }
 
 static int go(struct live *l)
 {
-	struct sigaction act = { .sa_handler = on_signal };
 	const char *why;
 
-	sigaction(SIGINT, &act, NULL);
-	sigaction(SIGTERM, &act, NULL);
-	if (begin(l) < 0) {
-		if (l->ledger)
-			ledger_close(l->ledger, NULL, NULL);
+	caserun_watch();
+	if (begin(l) < 0)
 		return -1;
-	}
 	why = watch(l);
 	stop(l);
 	return seal(l, why);
@@ -360,16 +280,14 @@ static int go(struct live *l)
 
 int live_run(const struct live_conf *conf)
 {
-	struct live l = { .conf = conf, .dir = { .lock = -1 } };
+	struct live l = { .conf = conf, .run = { .dir = { .lock = -1 } } };
 	int rc = go(&l);
 
+	caserun_close(&l.run);
 	publisher_close(l.publisher);
 	recorder_free(l.recorder);
 	reading_free(&l.reading);
 	free(l.left);
 	free(l.folder);
-	free(l.keyfile);
-	note_key_close(&l.key);
-	casedir_close(&l.dir);
-	return rc < 0 || l.failed || !l.sound ? 1 : 0;
+	return rc < 0 || l.failed || !l.run.sound ? 1 : 0;
 }

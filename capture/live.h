@@ -19,7 +19,6 @@ struct live_conf {
 	const char *filter;	/* pcap-filter text, or NULL */
 	int64_t duration_s;	/* 0: until a signal */
 	bool dissect;		/* records of each savefile once it is done */
-	bool no_sandbox;
 	const char *on_checkpoint;	/* shell command, or NULL */
 };
 

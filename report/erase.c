@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,48 +34,21 @@ static const char usage[] =
 static int read_options(int argc, char **argv, struct erase *x)
 {
 	static const struct option options[] = {
-		{ "ip", required_argument, NULL, 'i' },
+		SELECT_OPTIONS,
 		{ "ground", required_argument, NULL, 'g' },
-		{ "port", required_argument, NULL, 'p' },
-		{ "from", required_argument, NULL, 'f' },
-		{ "to", required_argument, NULL, 't' },
-		{ "swarm", required_argument, NULL, 's' },
 		{ "key", required_argument, NULL, 'k' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 }
 	};
+	const struct selection of = { "erase", x->e.ip, &x->e.port,
+		x->e.from_day, x->e.to_day, &x->e.swarm };
 	int o;
 
 	x->e.port = -1;
 	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (o) {
-		case 'i':
-			if (!select_ip(optarg, x->e.ip)) {
-				log_warn("erase: --ip wants an address");
-				return 2;
-			}
-			break;
 		case 'g':
 			x->ground = optarg;
-			break;
-		case 'p':
-			x->e.port = select_port(optarg);
-			if (x->e.port < 0) {
-				log_warn("erase: --port wants 0 to 65535");
-				return 2;
-			}
-			break;
-		case 'f':
-		case 't':
-			if (!select_day(optarg, o == 'f' ? x->e.from_day :
-			    x->e.to_day)) {
-				log_warn("erase: --%s wants a UTC day, as "
-				    "2026-01-31", o == 'f' ? "from" : "to");
-				return 2;
-			}
-			break;
-		case 's':
-			x->e.swarm = optarg;
 			break;
 		case 'k':
 			x->e.key = optarg;
@@ -84,15 +56,12 @@ static int read_options(int argc, char **argv, struct erase *x)
 		case 'h':
 			fputs(usage, stdout);
 			return 0;
-		default:
+		case '?':
 			return 2;
+		default:
+			if (!select_option(&of, o, optarg))
+				return 2;
 		}
-	}
-	if (x->e.swarm && ((strlen(x->e.swarm) != 40 &&
-	    strlen(x->e.swarm) != 64) || strspn(x->e.swarm,
-	    "0123456789abcdef") != strlen(x->e.swarm))) {
-		log_warn("erase: --swarm wants the infohash in lower-case hex");
-		return 2;
 	}
 	if (argc - optind != 1 || x->e.ip[0] == '\0' || x->ground == NULL ||
 	    x->ground[0] == '\0') {

@@ -1,6 +1,5 @@
 #include "report/excerpt.h"
 
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,47 +34,20 @@ static const char usage[] =
 static int read_options(int argc, char **argv, struct excerpt *e)
 {
 	static const struct option options[] = {
-		{ "ip", required_argument, NULL, 'i' },
-		{ "port", required_argument, NULL, 'p' },
-		{ "from", required_argument, NULL, 'f' },
-		{ "to", required_argument, NULL, 't' },
-		{ "swarm", required_argument, NULL, 's' },
+		SELECT_OPTIONS,
 		{ "witnesses", no_argument, NULL, 'w' },
 		{ "all-packets", no_argument, NULL, 'a' },
 		{ "key", required_argument, NULL, 'k' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 }
 	};
+	const struct selection of = { "excerpt", e->ip, &e->port, e->from_day,
+		e->to_day, &e->swarm };
 	int o;
 
 	e->port = -1;
 	while ((o = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (o) {
-		case 'i':
-			if (!select_ip(optarg, e->ip)) {
-				log_warn("excerpt: --ip wants an address");
-				return 2;
-			}
-			break;
-		case 'p':
-			e->port = select_port(optarg);
-			if (e->port < 0) {
-				log_warn("excerpt: --port wants 0 to 65535");
-				return 2;
-			}
-			break;
-		case 'f':
-		case 't':
-			if (!select_day(optarg, o == 'f' ? e->from_day :
-			    e->to_day)) {
-				log_warn("excerpt: --%s wants a UTC day, as "
-				    "2026-01-31", o == 'f' ? "from" : "to");
-				return 2;
-			}
-			break;
-		case 's':
-			e->swarm = optarg;
-			break;
 		case 'w':
 			e->witnesses = true;
 			break;
@@ -88,15 +60,12 @@ static int read_options(int argc, char **argv, struct excerpt *e)
 		case 'h':
 			fputs(usage, stdout);
 			return 0;
-		default:
+		case '?':
 			return 2;
+		default:
+			if (!select_option(&of, o, optarg))
+				return 2;
 		}
-	}
-	if (e->swarm && ((strlen(e->swarm) != 40 && strlen(e->swarm) != 64) ||
-	    strspn(e->swarm, "0123456789abcdef") != strlen(e->swarm))) {
-		log_warn("excerpt: --swarm wants the infohash in lower-case "
-		    "hex");
-		return 2;
 	}
 	if (argc - optind != 2 || e->ip[0] == '\0') {
 		fputs(usage, stderr);

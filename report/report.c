@@ -1,6 +1,5 @@
 #include "report/report.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,17 +57,77 @@ struct options {
 	bool case_uco;
 };
 
+static int misused(const char *what)
+{
+	log_warn("report: %s", what);
+	return 2;
+}
+
 /* -1: go on; else the exit status. */
+static int one_option(int c, struct options *o, const struct selection *of)
+{
+	switch (c) {
+	case 'o':
+		o->out = optarg;
+		return -1;
+	case 'g':
+		if (o->geos == GEO_MOST)
+			return misused("more than 16 --geo");
+		o->geo[o->geos++] = optarg;
+		return -1;
+	case 'r':
+		if (o->references == REFERENCE_MOST)
+			return misused("more than 64 --reference");
+		o->reference[o->references++] = optarg;
+		return -1;
+	case 'k':
+		o->key_file = optarg;
+		return -1;
+	case 'u':
+		o->case_uco = true;
+		return -1;
+	case 'c':
+		o->csv = optarg;
+		return -1;
+	case 'h':
+		usage(stdout);
+		return 0;
+	case '?':
+		usage(stderr);
+		return 2;
+	default:
+		return select_option(of, c, optarg) ? -1 : 2;
+	}
+}
+
+/* The same, of all together. */
+static int check_options(const struct options *o, int cases)
+{
+	if (o->ip[0] == '\0' && (o->port >= 0 || o->from_day[0] ||
+	    o->to_day[0]))
+		return misused("--port, --from and --to go with --ip");
+	if (o->case_uco && (o->ip[0] || o->csv))
+		return misused("--case-uco goes without --ip and --csv");
+	if (o->csv && (o->out || o->ip[0] || o->references || cases != 1 ||
+	    !bundle_has(o->csv)))
+		return misused("--csv wants a table (swarm, sighting, contact, "
+		    "piece_check, endpoint, coverage, decoy_source, "
+		    "decoy_endpoint) and one case, and goes without -o, --ip "
+		    "and --reference");
+	if (cases == 0 || (o->out == NULL && o->csv == NULL)) {
+		misused("wants a case and -o OUT");
+		usage(stderr);
+		return 2;
+	}
+	return -1;
+}
+
 static int read_options(int argc, char **argv, struct options *o)
 {
 	static const struct option options[] = {
+		SELECT_OPTIONS,
 		{ "output", required_argument, NULL, 'o' },
 		{ "geo", required_argument, NULL, 'g' },
-		{ "swarm", required_argument, NULL, 's' },
-		{ "ip", required_argument, NULL, 'i' },
-		{ "port", required_argument, NULL, 'p' },
-		{ "from", required_argument, NULL, 'f' },
-		{ "to", required_argument, NULL, 't' },
 		{ "pseudonymise", required_argument, NULL, 'k' },
 		{ "case-uco", no_argument, NULL, 'u' },
 		{ "csv", required_argument, NULL, 'c' },
@@ -76,103 +135,15 @@ static int read_options(int argc, char **argv, struct options *o)
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
-	int c;
+	const struct selection of = { "report", o->ip, &o->port, o->from_day,
+		o->to_day, &o->swarm };
+	int c, r;
 
 	optind = 0;
-	while ((c = getopt_long(argc, argv, "o:h", options, NULL)) != -1) {
-		switch (c) {
-		case 'o':
-			o->out = optarg;
-			break;
-		case 'g':
-			if (o->geos == GEO_MOST) {
-				log_warn("report: more than %d --geo",
-				    GEO_MOST);
-				return 2;
-			}
-			o->geo[o->geos++] = optarg;
-			break;
-		case 'r':
-			if (o->references == REFERENCE_MOST) {
-				log_warn("report: more than %u --reference",
-				    REFERENCE_MOST);
-				return 2;
-			}
-			o->reference[o->references++] = optarg;
-			break;
-		case 'k':
-			o->key_file = optarg;
-			break;
-		case 'u':
-			o->case_uco = true;
-			break;
-		case 'c':
-			o->csv = optarg;
-			break;
-		case 's':
-			o->swarm = optarg;
-			break;
-		case 'i':
-			if (!select_ip(optarg, o->ip)) {
-				log_warn("report: --ip wants an address");
-				return 2;
-			}
-			break;
-		case 'p':
-			o->port = select_port(optarg);
-			if (o->port < 0) {
-				log_warn("report: --port wants 0 to 65535");
-				return 2;
-			}
-			break;
-		case 'f':
-		case 't':
-			if (!select_day(optarg, c == 'f' ? o->from_day :
-			    o->to_day)) {
-				log_warn("report: --%s wants a UTC day or "
-				    "time, as 2026-01-31 or "
-				    "2026-01-31T12:00:00Z", c == 'f' ?
-				    "from" : "to");
-				return 2;
-			}
-			break;
-		case 'h':
-			usage(stdout);
-			return 0;
-		default:
-			usage(stderr);
-			return 2;
-		}
-	}
-	if (o->swarm && strspn(o->swarm, "0123456789abcdef") !=
-	    strlen(o->swarm)) {
-		log_warn("report: --swarm wants the infohash in lower-case "
-		    "hex");
-		return 2;
-	}
-	if (o->ip[0] == '\0' && (o->port >= 0 || o->from_day[0] ||
-	    o->to_day[0])) {
-		log_warn("report: --port, --from and --to go with --ip");
-		return 2;
-	}
-	if (o->case_uco && (o->ip[0] || o->csv)) {
-		log_warn("report: --case-uco goes without --ip and --csv");
-		return 2;
-	}
-	if (o->csv && (o->out || o->ip[0] || o->references ||
-	    argc - optind != 1 || !bundle_has(o->csv))) {
-		log_warn("report: --csv wants a table (swarm, sighting, "
-		    "contact, piece_check, endpoint, coverage, decoy_source, "
-		    "decoy_endpoint) and one case, and goes without -o, --ip "
-		    "and --reference");
-		return 2;
-	}
-	if (optind == argc || (o->out == NULL && o->csv == NULL)) {
-		log_warn("report: wants a case and -o OUT");
-		usage(stderr);
-		return 2;
-	}
-	return -1;
+	while ((c = getopt_long(argc, argv, "o:h", options, NULL)) != -1)
+		if ((r = one_option(c, o, &of)) >= 0)
+			return r;
+	return check_options(o, argc - optind);
 }
 
 /* A swarm asked for must be in one of the cases at least. */

@@ -4,7 +4,9 @@
 #include <string.h>
 #include <time.h>
 
-bool select_ip(const char *text, char ip[ENDPOINT_IP_MAX])
+#include "schema/log.h"
+
+static bool read_ip(const char *text, char ip[ENDPOINT_IP_MAX])
 {
 	struct endpoint at = { 0 };
 
@@ -14,7 +16,7 @@ bool select_ip(const char *text, char ip[ENDPOINT_IP_MAX])
 	return true;
 }
 
-int select_port(const char *text)
+static int read_port(const char *text)
 {
 	size_t n = strlen(text);
 
@@ -24,7 +26,7 @@ int select_port(const char *text)
 	    (int)strtol(text, NULL, 10);
 }
 
-bool select_day(const char *text, char day[11])
+static bool read_day(const char *text, char day[11])
 {
 	struct tm tm = { 0 };
 	const char *rest = strptime(text, "%Y-%m-%d", &tm);
@@ -38,4 +40,46 @@ bool select_day(const char *text, char day[11])
 		return false;
 	return strftime(day, 11, "%Y-%m-%d", &tm) == 10 &&
 	    strncmp(day, text, 10) == 0;
+}
+
+static bool is_infohash(const char *text)
+{
+	size_t n = strlen(text);
+
+	return (n == 40 || n == 64) && strspn(text, "0123456789abcdef") == n;
+}
+
+bool select_option(const struct selection *s, int option, const char *value)
+{
+	const char *wants = NULL;
+
+	switch (option) {
+	case 'i':
+		if (!read_ip(value, s->ip))
+			wants = "ip wants an address";
+		break;
+	case 'p':
+		*s->port = read_port(value);
+		if (*s->port < 0)
+			wants = "port wants 0 to 65535";
+		break;
+	case 'f':
+		if (!read_day(value, s->from_day))
+			wants = "from wants a UTC day or time, as 2026-01-31 or "
+			    "2026-01-31T12:00:00Z";
+		break;
+	case 't':
+		if (!read_day(value, s->to_day))
+			wants = "to wants a UTC day or time, as 2026-01-31 or "
+			    "2026-01-31T12:00:00Z";
+		break;
+	case 's':
+		*s->swarm = value;
+		if (!is_infohash(value))
+			wants = "swarm wants the infohash in lower-case hex";
+		break;
+	}
+	if (wants)
+		log_warn("%s: --%s", s->command, wants);
+	return wants == NULL;
 }
