@@ -276,7 +276,10 @@ int audit_index(FILE *f, const struct audit *a)
 	write_shift(f, a);
 	write_table(f, a);
 	write_rows(f, a);
-	section_runs(f, a->subject.cases, &cited);
+	if (section_runs(f, a->subject.cases, &cited)) {
+		queries_free(&cited);
+		return -1;
+	}
 	section_checking(f);
 	queries_write(&cited, f, &a->subject);
 	markup_foot(f);

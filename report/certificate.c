@@ -75,6 +75,25 @@ static void write_run(FILE *f, const struct facts *c, size_t i)
 	    "ended in order" : "ended, not in order" : "has no end record");
 }
 
+/* By observing, or out of packets: not the same process. */
+static void write_kind(FILE *f, const struct facts *c)
+{
+	long long imports = 0;
+
+	for (size_t i = 0; i < c->runs; i++)
+		imports += c->run[i].imported;
+	if ((long long)c->runs > imports)
+		fprintf(f, "<p>In %lld of its %zu runs the program joined "
+		    "BitTorrent swarms as one peer among others.</p>\n",
+		    (long long)c->runs - imports, c->runs);
+	if (imports)
+		fprintf(f, "<p>In %lld of its %zu runs it observed nothing "
+		    "itself: it read packets that somebody else had recorded. "
+		    "How they came about, and what happened to them before, "
+		    "another process would have to show.</p>\n", imports,
+		    c->runs);
+}
+
 static int write_selftests(FILE *f, const struct facts *c,
     struct queries *cited)
 {
@@ -120,10 +139,11 @@ int certificate_process(FILE *f, const struct subject *s)
 	blank(f, "Training and experience that qualify you to speak of this "
 	    "process");
 	blank(f, "Whether you ran it yourself; if not, who did and how you know");
-	fputs("</section>\n<section>\n<h2>The process</h2>\n<p>A program joined "
-	    "BitTorrent swarms as one peer among others and wrote each thing "
-	    "that it received or did as a numbered record into a database, "
-	    "evidence.db. A record is never changed. All are leaves of a hash "
+	fputs("</section>\n<section>\n<h2>The process</h2>\n<p>A program "
+	    "wrote each thing that it received or did, or that it found in "
+	    "packets given to it, as a numbered record into a database, "
+	    "evidence.db. A record is never changed; one that is erased on a "
+	    "stated ground leaves its hash. All are leaves of a hash "
 	    "tree, whose head is signed with an Ed25519 key each time records "
 	    "are committed. Exhibit A says in plain words what each run was "
 	    "told to do and did. The program is open source; its documents "
@@ -138,6 +158,7 @@ int certificate_process(FILE *f, const struct subject *s)
 		fputs(", ", f);
 		html_count(f, c->records, "record", "records");
 		fputs(".</p>\n", f);
+		write_kind(f, c);
 		markup_table(f, NULL, "Runs of case %zu", i + 1);
 		fputs("<thead><tr><th scope=col>Record</th>"
 		    "<th scope=col>From, to (UTC)</th><th scope=col>Program and "

@@ -178,7 +178,10 @@ static void write_custody(FILE *f, const struct subject *s)
 		html_text(f, c->name);
 		fputs(" holds packets that somebody else recorded. Custody is "
 		    "proved from the import on only. The clock is as given in "
-		    "the files, and its bound is unknown.</p>\n", f);
+		    "the files, and its bound is unknown. Of their "
+		    "conversations neither end is the observer: where the "
+		    "words of a level speak of the observer who asked, it was "
+		    "the other end.</p>\n", f);
 	}
 }
 

@@ -141,9 +141,10 @@ static void said_controls(FILE *f, const struct rows *q)
 	}
 }
 
-static int counted(FILE *f, const struct facts *c, const struct run_fact *r,
+int method_outcome(FILE *f, const struct facts *c, size_t i,
     struct queries *cited)
 {
+	const struct run_fact *r = &c->run[i];
 	char range[64], what[128];
 	struct rows q;
 
@@ -220,9 +221,7 @@ int method_run(FILE *f, const struct facts *c, size_t i,
 		fputs(". It announced that it had uploaded nothing and still "
 		    "lacked data.</li>\n</ol>\n", f);
 	}
-	if (rows_close(&q))
-		return -1;
-	return counted(f, c, r, cited);
+	return rows_close(&q);
 }
 
 /* --- sources --------------------------------------------------------------------------- */

@@ -11,8 +11,11 @@
 
 struct queries;		/* what the page cites, see queries.h */
 
-/* One run: what it was told to do, and how often it did it. -1 logged. */
+/* One run: what it was told to do. -1 logged. */
 int method_run(FILE *f, const struct facts *c, size_t i,
+    struct queries *cited);
+/* And what came of it, which takes a pass over its conversations. -1 logged. */
+int method_outcome(FILE *f, const struct facts *c, size_t i,
     struct queries *cited);
 
 /* Who named endpoints, and how many of those never answered. -1 logged. */

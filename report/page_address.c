@@ -315,7 +315,8 @@ int page_address(FILE *f, const struct subject *s, const struct address *a)
 	write_network(f, s);
 	write_who(f);
 	for (size_t i = 0; i < s->n; i++)
-		section_runs(f, &s->cases[i], &cited);
+		if (section_runs(f, &s->cases[i], &cited))
+			goto fail;
 	section_checking(f);
 	write_sql(f, a, s->n);
 	queries_write(&cited, f, s);

@@ -184,7 +184,8 @@ static int write_case(FILE *f, const struct subject *s, size_t i,
 	section_ledger(f, c, cited);
 	for (size_t k = 0; k < c->runs; k++) {
 		section_run(f, c, k, cited);
-		if (method_run(f, c, k, cited))
+		if (method_run(f, c, k, cited) ||
+		    method_outcome(f, c, k, cited))
 			return -1;
 	}
 	if (c->runs == 0)

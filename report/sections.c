@@ -5,6 +5,7 @@
 #include "report/caution.h"
 #include "report/html.h"
 #include "report/markup.h"
+#include "report/method.h"
 #include "report/queries.h"
 #include "report/rows.h"
 #include "report/when.h"
@@ -251,17 +252,21 @@ void section_ledger(FILE *f, const struct facts *c, struct queries *cited)
 	fputs("</dl>\n", f);
 }
 
-void section_runs(FILE *f, const struct facts *c, struct queries *cited)
+int section_runs(FILE *f, const struct facts *c, struct queries *cited)
 {
 	fputs("<section>\n<h2>How case ", f);
 	html_text(f, c->name);
 	fputs(" was made</h2>\n", f);
 	section_ledger(f, c, cited);
-	for (size_t i = 0; i < c->runs; i++)
+	for (size_t i = 0; i < c->runs; i++) {
 		section_run(f, c, i, cited);
+		if (method_run(f, c, i, cited))
+			return -1;
+	}
 	if (c->runs == 0)
 		fputs("<p>The ledger holds no run.</p>\n", f);
 	fputs("</section>\n", f);
+	return 0;
 }
 
 /* --- what stands at the end --------------------------------------------------- */

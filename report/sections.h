@@ -15,8 +15,9 @@ void section_ledger(FILE *f, const struct facts *c, struct queries *cited);
 /* Run i: who, when, with what program; its clock, packets, stalls, key. */
 void section_run(FILE *f, const struct facts *c, size_t i,
     struct queries *cited);
-/* A section of both, for pages that are not the case report. */
-void section_runs(FILE *f, const struct facts *c, struct queries *cited);
+/* A section of both and of what each run did, for pages that are not the case
+ * report. -1 logged. */
+int section_runs(FILE *f, const struct facts *c, struct queries *cited);
 /* What each caution means. */
 void section_cautions(FILE *f);
 /* Network databases: which, how old, known to the ledger or not. */

@@ -238,7 +238,9 @@ def packets(case, records):
 	    "file": "packets/000001.pcap", "first_frame": int(shown[0]),
 	    "last_frame": int(shown[-1]), "packets": len(shown)}],
 	    "a conversation's packets are those that tshark finds")
-	tap.claim("000001.pcap" in page.text, "and the page names them")
+	tap.claim("000001.pcap" in page.text and "begins in that packet or an "
+	    "earlier one" in page.text, "and the page names them, and says "
+	    "what a number does not tell")
 	with open(name, "r+b") as f:
 		f.truncate(200)
 	r = record(case, "10.77.1.1", out=at("cut"))
@@ -261,6 +263,9 @@ def choices(case):
 	r = record(case, "10.77.1.1", "--to", "2026-01-01T12:00:00Z",
 	    out=at("to"))
 	tap.claim(r and findings(r[0]) == [("a", "01", 6881, 5)], "--to")
+	tap.claim("whole UTC days to 2026-01-01, as asked for" in r[1].text and
+	    "They are whole, whatever time of day was given" in r[1].text,
+	    "the page says that days are whole, though a time was given")
 	r = record(case, "10.77.1.9", "--port", "6999", out=at("port"))
 	tap.claim(r and findings(r[0]) == [("a", "01", 40123, 2)],
 	    "--port: also who says it listens there")

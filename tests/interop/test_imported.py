@@ -149,6 +149,10 @@ def main():
 	run("audit", at("case"), at("claims.csv"), "-o", at("audit"))
 	says_so("audit", {"index.html", "claim-0001.html", "claim-0002.html"},
 	    at("audit"))
+	draft = Page(pages(at("report"))["certificate-902-13.html"]).text
+	tap.claim("In 1 of its 1 runs it observed nothing itself" in draft and
+	    "joined BitTorrent swarms" not in draft, "the draft certificate "
+	    "says that the process was an import")
 	with open(at("address/address.json")) as f:
 		found, = json.load(f)["cases"][0]["findings"]
 	front = Page(pages(at("report"))["index.html"]).text

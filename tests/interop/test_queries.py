@@ -227,7 +227,8 @@ def run_itself(a, n, rows):
 def settings(a, n, rows):
 	"""The page's sentences name those that are set."""
 	part = words(a.page[a.page.index('<a class=q href="#q%d"' % n):])
-	part = part[:part.index("What came of it")]
+	part = part[:re.search("What came of it|Run \\d|How to check",
+	    part).start()]
 	return len(rows) == 1 and all(v in part or k not in (0, 16)
 	    for k, v in enumerate(rows[0]) if v)
 
