@@ -2,6 +2,13 @@
 
 #include "report/text.h"
 
+static void run(FILE *f, struct text *t)
+{
+	struct span s = text_run(t, SIZE_MAX);
+
+	fwrite(s.p, 1, s.n, f);
+}
+
 void csv_text(FILE *f, const char *s)
 {
 	struct text t = { .left = span_str(s) };
@@ -13,7 +20,7 @@ void csv_text(FILE *f, const char *s)
 		fputc('"', f);
 	if (*s && strchr("=+-@\t\r", *s))
 		fputc('\'', f);
-	while (text_next(&t, &v, &odd)) {
+	while (run(f, &t), text_next(&t, &v, &odd)) {
 		char utf8[4];
 
 		if (odd && v > 0xffff)

@@ -16,7 +16,8 @@
 /* When it was named that day, for one that never answered: how long we tried
  * is no time at which it was seen. */
 #define NAMED_AT(column) \
-	"CASE WHEN e.level = 0 THEN coalesce((SELECT l." column " FROM " \
+	"CASE WHEN e.level = 0 AND e.port_kind <> 'listed' THEN " \
+	"coalesce((SELECT l." column " FROM " \
 	"endpoint AS l WHERE l.swarm = e.swarm AND l.ip = e.ip AND l.port = " \
 	"e.port AND l.port_kind = 'listed' AND l.utc_day = e.utc_day), " \
 	"e." column ") ELSE e." column " END"
@@ -137,9 +138,10 @@ static void choose(const struct endpoints_of *of, char *sql, size_t room)
 static const char select_rows[] = "SELECT e.ip, e.port, e.port_kind, "
     "e.utc_day, e.level, " NAMED_AT("first_utc_ns") " AS first_ns, "
     NAMED_AT("last_utc_ns") " AS last_ns, e.pieces_matched, e.pieces_failed, "
-    "coalesce((SELECT l.sightings FROM endpoint AS l WHERE l.swarm = "
-    "e.swarm AND l.ip = e.ip AND l.port = e.port AND l.port_kind = "
-    "'listed' AND l.utc_day = e.utc_day), 0) AS named, "
+    "iif(e.port_kind = 'listed', e.sightings, coalesce((SELECT l.sightings "
+    "FROM endpoint AS l WHERE l.swarm = e.swarm AND l.ip = e.ip AND l.port = "
+    "e.port AND l.port_kind = 'listed' AND l.utc_day = e.utc_day), 0)) AS "
+    "named, "
     "strftime('%s', e.utc_day) * 1000000000 AS day_ns, "
     "(SELECT count(*) FROM sighting AS s WHERE s.swarm = e.swarm AND "
     "s.ip = e.ip AND s.port = e.port AND s.source <> 'incoming') AS sources, "
@@ -149,8 +151,8 @@ static const char select_rows[] = "SELECT e.ip, e.port, e.port_kind, "
     "EXISTS (SELECT 1 FROM sighting AS s JOIN decoy_source AS d ON "
     "d.source = s.source AND d.witness = s.witness WHERE s.swarm = "
     "e.swarm AND s.ip = e.ip AND s.port = e.port AND d.named > 0) AS by_inventor, "
-    "EXISTS (SELECT 1 FROM decoy_endpoint AS d WHERE d.ip = e.ip AND "
-    "d.port = e.port AND d.accepted) AS took_decoy "
+    "(e.ip, e.port) IN (SELECT ip, port FROM decoy_endpoint WHERE accepted) "
+    "AS took_decoy "
     ENDPOINTS_LISTED;
 
 /* With the conversations' times at hand, a row finds its own. */

@@ -27,6 +27,14 @@ static void odd_out(FILE *f, uint32_t v)
 	fprintf(f, "<span class=odd>U+%04X</span>", (unsigned)v);
 }
 
+/* How many points that were. */
+static size_t run(FILE *f, struct text *t, size_t most)
+{
+	struct span s = text_run(t, most);
+
+	return fwrite(s.p, 1, s.n, f);
+}
+
 void html_clip(FILE *f, const char *s, size_t points)
 {
 	struct text t;
@@ -40,7 +48,8 @@ void html_clip(FILE *f, const char *s, size_t points)
 	}
 	t = (struct text){ .left = span_str(s) };
 	fputs("<bdi>", f);
-	while (n < points && text_next(&t, &v, &odd)) {
+	while (n += run(f, &t, points - n), n < points &&
+	    text_next(&t, &v, &odd)) {
 		if (odd)
 			odd_out(f, v);
 		else
@@ -64,7 +73,7 @@ void html_plain(FILE *f, const char *s)
 	uint32_t v;
 	bool odd;
 
-	while (text_next(&t, &v, &odd)) {
+	while (run(f, &t, SIZE_MAX), text_next(&t, &v, &odd)) {
 		if (odd && v != '\n')
 			odd_out(f, v);
 		else

@@ -1,5 +1,7 @@
 #include "report/text.h"
 
+#include <string.h>
+
 struct range {
 	uint32_t from, to;
 };
@@ -82,6 +84,20 @@ bool text_next(struct text *t, uint32_t *point, bool *odd)
 	*odd = t->marks > 2 ||
 	    in(*point, inert, sizeof(inert) / sizeof(inert[0]));
 	return true;
+}
+
+struct span text_run(struct text *t, size_t most)
+{
+	struct span s = t->left;
+	size_t n = 0;
+
+	while (n < s.n && n < most && s.p[n] >= ' ' && s.p[n] <= '~' &&
+	    strchr("<>&\"'", s.p[n]) == NULL)
+		n++;
+	if (n)
+		t->marks = 0;
+	t->left = span_of(s.p + n, s.n - n);
+	return span_of(s.p, n);
 }
 
 size_t text_utf8(uint32_t v, char out[4])

@@ -20,6 +20,10 @@ struct text {
  */
 bool text_next(struct text *t, uint32_t *point, bool *odd);
 
+/* What stands next of printable ASCII that neither HTML nor CSV takes for
+ * anything but itself, at most `most` bytes: taken at once, none of it odd. */
+struct span text_run(struct text *t, size_t most);
+
 /* The code point in UTF-8; its length. */
 size_t text_utf8(uint32_t point, char out[4]);
 

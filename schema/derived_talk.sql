@@ -24,6 +24,8 @@ CREATE TABLE work.talk (
 	named,			-- the infohash it bore
 	joined,			-- seq from which its swarm is known, if late
 	told,			-- seq that told the listening port
+	told_day,		-- and when
+	began_day,		-- of the dial or flow, if not before this step
 	greeted_seq, greeted_ns, claimed_seq, claimed_ns,	-- for rung
 	seq, utc_ns, a, b, c, d	-- only what a record brings, see below
 );
@@ -47,7 +49,7 @@ CROSS JOIN contact AS c ON c.conn = s.conn
 LEFT JOIN rung AS g ON g.conn = c.conn AND g.ip = c.ip AND g.port = c.port;
 
 INSERT INTO work.talk (id, origin, swarm, ip, port, direction, transport,
-    encryption, opened, outcome, matched, failed, level, was)
+    encryption, opened, outcome, matched, failed, level, was, began_day)
 SELECT 2 * r.seq, iif(r.mono_ns IS NULL, 'import', 'live'),
     iif(r.kind = 'accept', NULL, r.swarm), r.ip, r.port,
     CASE r.kind WHEN 'dial' THEN 'out' WHEN 'accept' THEN 'in'
@@ -56,19 +58,21 @@ SELECT 2 * r.seq, iif(r.mono_ns IS NULL, 'import', 'live'),
     iif(json_extract(r.detail, '$.encryption') IS 'none', 'none', NULL),
     r.utc_ns, 'open', 0, 0,
     r.kind = 'flow' OR r.kind = 'accept'
-	AND json_extract(r.detail, '$.transport') IS 'tcp', 0
+	AND json_extract(r.detail, '$.transport') IS 'tcp', 0,
+    iif(r.kind = 'accept', NULL, r.utc_ns / 86400000000000)
 FROM evidence.record AS r
 WHERE r.seq >= (SELECT a FROM temp.part) AND r.seq < (SELECT z FROM temp.part)
     AND r.kind IN ('dial', 'accept', 'flow') AND r.conn = r.seq;
 
 INSERT INTO work.talk (id, origin, swarm, ip, port, direction, transport,
-    opened, outcome, matched, failed, level, was)
+    opened, outcome, matched, failed, level, was, began_day)
 SELECT f.id + 1, f.origin, f.swarm,
     iif(f.v6, substr(f.at, 2, instr(f.at, ']') - 2),
 	substr(f.at, 1, instr(f.at, ':') - 1)),
     CAST(substr(f.at, iif(f.v6, instr(f.at, ']') + 2, instr(f.at, ':') + 1))
 	AS INTEGER),
-    f.direction, f.transport, f.opened, 'open', 0, 0, f.began IS 'handshake', 0
+    f.direction, f.transport, f.opened, 'open', 0, 0, f.began IS 'handshake', 0,
+    f.began_day
 FROM (SELECT t.*, json_extract(r.detail, '$.responder') AS at,
 	substr(json_extract(r.detail, '$.responder'), 1, 1) = '[' AS v6,
 	json_extract(r.detail, '$.began') AS began
@@ -113,10 +117,12 @@ INSERT INTO work.talk (id, seq)
 SELECT talk, utc_ns FROM work.said WHERE what = 4
 ON CONFLICT DO UPDATE SET opened = excluded.seq;
 
-INSERT INTO work.talk (id, seq, a, b)
-SELECT talk, seq, a, b FROM work.said WHERE what = 9
+INSERT INTO work.talk (id, seq, utc_ns, a, b)
+SELECT talk, seq, utc_ns, a, b FROM work.said WHERE what = 9
 ON CONFLICT DO UPDATE SET
     client = iif(excluded.a <> '', excluded.a, client),
+    told_day = iif(listen_port IS NULL AND excluded.b BETWEEN 1 AND 65535,
+	excluded.utc_ns / 86400000000000, told_day),
     told = iif(listen_port IS NULL AND excluded.b BETWEEN 1 AND 65535,
 	excluded.seq, told),
     listen_port = iif(listen_port IS NULL AND excluded.b BETWEEN 1 AND 65535,
@@ -169,8 +175,10 @@ SELECT talk, day, listen_port, early, max(level) AS level,
     min(utc_ns) AS first_utc_ns, max(utc_ns) AS last_utc_ns,
     min(iif(level > 0, utc_ns, NULL)) AS lived_first_utc_ns,
     max(iif(level > 0, utc_ns, NULL)) AS lived_last_utc_ns,
-    sum(opened) AS opened, max(told) AS told,
-    total(ok = 1) AS matched, total(ok = 0) AS failed, max(seq) AS last_seq
+    -- how many pieces matched, and 2^32 times how many failed
+    coalesce(sum(iif(ok, 1, 4294967296)) FILTER (WHERE ok IN (0, 1)), 0)
+	AS pieces,
+    0 AS joined, max(seq) AS last_seq
 FROM (SELECT s.talk, s.seq, s.utc_ns, s.utc_ns / 86400000000000 AS day,
 	CASE WHEN s.what = 1 OR s.what = 5 THEN 0
 	    WHEN s.what = 2 THEN t.transport IS 'tcp'
@@ -183,13 +191,10 @@ FROM (SELECT s.talk, s.seq, s.utc_ns, s.utc_ns / 86400000000000 AS day,
 		-- Before the metadata is known nobody can count.
 		2 + (s.a > 0 OR s.a IS NULL AND s.what >= 15)
 	    ELSE 2 END AS level,
-	(s.what = 1 OR s.what = 3) AND coalesce(t.joined <= s.seq, true)
-	    AS opened,
 	CASE WHEN s.what = 10 AND (t.was >= 2 OR s.seq >= t.greeted)
 	    THEN s.c END AS ok,
 	CASE WHEN t.told IS NULL OR s.seq >= t.told THEN t.listen_port END
 	    AS listen_port,
-	t.told IS s.seq AS told,
 	coalesce(t.joined > s.seq, false) AS early
     FROM work.said AS s CROSS JOIN work.talk AS t ON t.id = s.talk
     WHERE NOT (s.what BETWEEN 6 AND 7 OR s.what = 17)
@@ -199,7 +204,8 @@ GROUP BY ((talk * 262144 + day + 131072) * 2 + (listen_port IS NOT NULL)) * 2
     + early;
 
 INSERT INTO work.talk (id, level, matched, failed)
-SELECT talk, level, matched, failed FROM work.event WHERE true
+SELECT talk, level, pieces & 4294967295, pieces >> 32 FROM work.event
+WHERE true
 ON CONFLICT DO UPDATE SET level = max(level, excluded.level),
     matched = matched + excluded.matched, failed = failed + excluded.failed;
 
@@ -209,7 +215,7 @@ ON CONFLICT DO UPDATE SET level = max(level, excluded.level),
 
 INSERT INTO work.event
 SELECT id, opened / 86400000000000, NULL, 0, level, opened, opened,
-    iif(level, opened, NULL), iif(level, opened, NULL), 1, 0, 0, 0, NULL
+    iif(level, opened, NULL), iif(level, opened, NULL), 0, 1, NULL
 FROM (SELECT t.id, t.opened, t.direction = 'in' OR t.id % 2 = 0
 	OR (SELECT json_extract(detail, '$.began') FROM evidence.record
 	    WHERE seq = t.id / 2) IS 'handshake' AS level
@@ -221,17 +227,19 @@ SELECT swarm, ip, port, port_kind, date(day * 86400, 'unixepoch') AS utc_day,
     max(level) AS level,
     coalesce(min(lived_first_utc_ns), min(first_utc_ns)) AS first_utc_ns,
     coalesce(max(lived_last_utc_ns), max(last_utc_ns)) AS last_utc_ns,
-    sum(opened) AS contacts, CAST(sum(matched) AS INTEGER) AS matched,
-    CAST(sum(failed) AS INTEGER) AS failed
+    sum(contacts) AS contacts, sum(pieces & 4294967295) AS matched,
+    sum(pieces >> 32) AS failed
 FROM (SELECT t.swarm, t.ip, t.port, 'remote' AS port_kind, e.day, e.level,
 	e.first_utc_ns, e.last_utc_ns, e.lived_first_utc_ns,
-	e.lived_last_utc_ns, e.opened, e.matched, e.failed
+	e.lived_last_utc_ns, e.pieces, e.joined OR t.began_day IS e.day
+	    AND t.joined IS NULL AND e.listen_port IS NULL AS contacts
     FROM work.event AS e CROSS JOIN work.talk AS t ON t.id = e.talk
     WHERE t.swarm IS NOT NULL AND NOT e.early
     UNION ALL
     SELECT t.swarm, t.ip, e.listen_port, 'listen', e.day, e.level,
 	e.first_utc_ns, e.last_utc_ns, e.lived_first_utc_ns,
-	e.lived_last_utc_ns, e.told, e.matched, e.failed
+	e.lived_last_utc_ns, e.pieces, t.told_day IS e.day
+	    AND coalesce(t.joined <= t.told, true)
     FROM work.event AS e CROSS JOIN work.talk AS t ON t.id = e.talk
     WHERE t.swarm IS NOT NULL AND NOT e.early AND e.listen_port IS NOT NULL)
 GROUP BY swarm, ip, port, port_kind, day;

@@ -16,8 +16,7 @@
  * SQLite's, already unlinked. What is dropped there is not overwritten. */
 #define TEMPORARY "PRAGMA main.synchronous = NORMAL;" \
 	"PRAGMA temp_store = FILE; PRAGMA temp.secure_delete = OFF"
-#define WORK "PRAGMA work.journal_mode = MEMORY; " \
-	"PRAGMA work.secure_delete = OFF"
+#define WORK "PRAGMA work.secure_delete = OFF"
 
 /* SQLite sorts in as much memory as main's cache may take, and twice that with
  * a thread for sorting. */
@@ -190,14 +189,20 @@ int derivedb_room(sqlite3 *db, enum derivedb_room room)
 
 int derivedb_work(sqlite3 *db, const char *file, enum derivedb_room room)
 {
+	int r;
+
 	if (attach(db, file, "", "work") != SQLITE_OK)
 		return fail(db, "derived tables");
 	/* It can be said only between transactions. */
 	if (sqlite3_get_autocommit(db) &&
 	    derivedb_run(db, "PRAGMA work.synchronous = OFF"))
 		return -1;
-	return derivedb_run(db, WORK) || derivedb_run(db, rooms[room].work) ?
-	    -1 : 0;
+	/* A statement that fails ends it all: nothing is ever rolled back. */
+	sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 0, 0);
+	r = derivedb_run(db, "PRAGMA work.journal_mode = OFF");
+	sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, 0);
+	return r || derivedb_run(db, WORK) ||
+	    derivedb_run(db, rooms[room].work) ? -1 : 0;
 }
 
 static void trust_nothing(sqlite3 *db)
