@@ -165,6 +165,9 @@ static void fill(struct session *s, const struct session_in *in,
 			send_ask(&s->ask[i], out);
 			sent++;
 		}
+	/* Many at once cost the peer and us less than one by one. */
+	if (sent > 0 && sent + s->conf->outstanding / 4 > s->conf->outstanding)
+		return;
 	while (asks_count(s->ask, ASK_FREE) > 0 && sent < s->conf->outstanding) {
 		if (!s->in_hand) {
 			if (s->choked ||

@@ -11,7 +11,7 @@
 #include "schema/log.h"
 #include "schema/now.h"
 
-#define IN_ROOM 65536u		/* read at once: a peer's share of a turn */
+#define IN_ROOM 262144u		/* read at once: a peer's share of a turn */
 #define EVENTS 512		/* before others have a turn */
 #define BROKEN (EPOLLERR | EPOLLHUP)
 
