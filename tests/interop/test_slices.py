@@ -24,6 +24,7 @@ from holding import holds		# noqa: E402
 from lab import Lab, as_root, PROGRAM	# noqa: E402
 from pcap import Capture			# noqa: E402
 from tap import Tap				# noqa: E402
+from watching import LIMIT_S, Watch	# noqa: E402
 
 tap = Tap()
 UTP = {"enable_outgoing_utp": True, "enable_incoming_utp": True,
@@ -375,9 +376,13 @@ def main():
 		    "cat >>" + os.path.join(lab.folder, "handed"),
 		    key=os.path.join(lab.folder, "key3"))
 		lab.wait(live.recording, 60, "recorder")
-		p = lab.monitor(case, duration=30)
-		p.communicate(timeout=180)
-		tap.equal(p.returncode, 0, "the monitor's run")
+		# uTP is tried a minute after TCP.
+		watch = Watch(lab.monitor(case, duration=LIMIT_S), case)
+		for p in lab.peers.values():
+			watch.until("pieces of " + p.address, lambda view:
+			    len(view.records("piece", ip=p.address)) > 1)
+		watch.end()
+		tap.equal(watch.monitor.returncode, 0, "the monitor's run")
 		# Stragglers of closed connections pass within a moment.
 		time.sleep(1)
 		tap.equal(live.end(signal.SIGINT), 0,
