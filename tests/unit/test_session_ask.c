@@ -273,12 +273,40 @@ static void test_hashes(void **state)
 	assert_string_equal(message(&r, PW_HASHES, 0), "");
 }
 
+/* Few requests are replaced one by one; many a quarter at a time, to the last. */
+static void test_refill(void **state)
+{
+	static const unsigned most[] = { 1, 4, 7, 8, 16, 20 };
+	struct rig r;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(most) / sizeof(most[0]); i++) {
+		unsigned batch = most[i] / 4 ? most[i] / 4 : 1, blocks = 0;
+
+		meet(&r, -1, most[i], true);
+		wait(&r);
+		message(&r, PW_UNCHOKE, 0);
+		assert_int_equal(r.open, most[i]);
+		for (unsigned k = 1; k <= 2 * batch; k++) {
+			deliver(&r);
+			assert_int_equal(r.open, k % batch ? most[i] -
+			    k % batch : most[i]);
+		}
+		for (; r.open; blocks++)
+			deliver(&r);
+		assert_int_equal(blocks + 2 * batch, 3 * (PIECES - 1) + 1);
+		assert_int_equal(r.s.sample.count, PIECES);
+		assert_int_equal(r.s.state, S_LINGER);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sample),
 		cmocka_unit_test(test_draws),
 		cmocka_unit_test(test_all),
+		cmocka_unit_test(test_refill),
 		cmocka_unit_test(test_small_pieces),
 		cmocka_unit_test(test_choked),
 		cmocka_unit_test(test_allowed_fast),
