@@ -40,7 +40,7 @@ static void settle_one(const struct settle *t, const struct written *w)
 static void *run(void *arg)
 {
 	struct settle *t = arg;
-	int refused = t->begin(t->ctx) ? 0 : errno;
+	int refused = t->begin(t->ctx) ? 0 : errno ? errno : EPERM;
 
 	pthread_mutex_lock(&t->lock);
 	t->refused = refused;
