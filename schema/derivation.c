@@ -105,11 +105,13 @@ static int64_t reached(sqlite3 *db)
 	return derivedb_number(db, "SELECT size FROM built", 0);
 }
 
-static int in_steps(sqlite3 *db, int64_t size)
+static int in_steps(sqlite3 *db, const struct derivation *d)
 {
-	int64_t left = size - reached(db);
+	int64_t size = d->size, left = size - reached(db);
 	int r;
 
+	if (derivedb_work(db, "", d->small ? DERIVEDB_SMALL : DERIVEDB_LARGE))
+		return -1;
 	do {
 		r = derivation_step(db, left < STEP_RECORDS ? left :
 		    STEP_RECORDS);
@@ -156,11 +158,10 @@ static int share_work(sqlite3 *reads, sqlite3 *writes, const char *folder)
 
 /*
  * A connection in which nothing was derived yet, with the records that db's
- * step takes in. *same: it sees them as db does; if some were erased between
- * the two looks, a record of that stands behind them.
+ * step takes in. It must see them as db does: had some been erased between the
+ * two looks, a record of that would stand behind them.
  */
-static int aside_open(struct aside *a, sqlite3 *db, const struct derivation *d,
-    bool *same)
+static int aside_open(struct aside *a, sqlite3 *db, const struct derivation *d)
 {
 	int64_t z = derivedb_number(db, "SELECT z FROM temp.part", 0);
 	char *erased = derivedb_text("SELECT count(*) FROM evidence.record "
@@ -171,8 +172,11 @@ static int aside_open(struct aside *a, sqlite3 *db, const struct derivation *d,
 	if (a->db && share_work(db, a->db, d->folder) == 0 &&
 	    derivedb_run(a->db, "BEGIN") == 0 && set_step(a->db, z) == 0 &&
 	    run_text(a->db, TABLES) == 0) {
-		*same = derivedb_number(a->db, erased, 1) == 0;
-		r = 0;
+		r = derivedb_number(a->db, erased, -1) ==
+		    derivedb_number(db, erased, 0) ? 0 : -1;
+		if (r)
+			log_warn("derived tables: records were erased "
+			    "meanwhile; try again");
 	}
 	free(erased);
 	return r;
@@ -183,18 +187,11 @@ static int aside_open(struct aside *a, sqlite3 *db, const struct derivation *d,
 static int at_once(sqlite3 *db, const struct derivation *d)
 {
 	struct aside a = { 0 };
-	bool same = false;
 	int r = -1;
 
 	if (set_step(db, d->size) || run_text(db, TABLES) ||
-	    aside_open(&a, db, d, &same))
+	    aside_open(&a, db, d))
 		goto out;
-	if (!same) {
-		r = derivedb_run(db, "DROP TABLE temp.part") ||
-		    derivedb_run(a.db, "COMMIT") || in_steps(db, d->size) ?
-		    -1 : 0;
-		goto out;
-	}
 	if (pthread_create(&a.thread, NULL, talks, &a)) {
 		log_warn("derived tables: no thread");
 		goto out;
@@ -216,7 +213,7 @@ int derivation_make(sqlite3 *db, const struct derivation *d)
 {
 	if (derivedb_run(db, "BEGIN IMMEDIATE"))
 		return -1;
-	if ((d->small || reached(db) > 0 ? in_steps(db, d->size) :
+	if ((d->small || reached(db) > 0 ? in_steps(db, d) :
 	    at_once(db, d)) || with(db, "UPDATE built SET script = ?", 0,
 	    derivation_digest()) || derivedb_run(db, "COMMIT"))
 		return -1;

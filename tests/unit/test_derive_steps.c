@@ -1,4 +1,6 @@
 /* However the ledger is cut, and whatever derived.db was before. */
+#include <dirent.h>
+
 #include "tests/derive_kit.h"
 
 static unsigned seed;
@@ -188,6 +190,18 @@ static void assert_same_as_scratch(void)
 	sqlite3_close(file);
 }
 
+static int files_there(void)
+{
+	DIR *d = opendir(folder);
+	int n = -2;	/* . and .. */
+
+	assert_non_null(d);
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n;
+}
+
 static void updates_and_rebuilds(void **state)
 {
 	char *before;
@@ -198,6 +212,7 @@ static void updates_and_rebuilds(void **state)
 	seed = 1;
 	random_ledger(60);
 	assert_int_equal(derive_update(folder), 0);
+	assert_int_equal(files_there(), 2);	/* no work of it is left */
 	assert_same_as_scratch();
 	run(ev, "BEGIN");
 	random_ledger(60);	/* more of it */
