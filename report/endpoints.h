@@ -60,11 +60,13 @@ int endpoints_prepare(const struct facts *c, const struct endpoints_of *of,
 
 /* Rows that stand in tables, ?1 being the swarm: endpoints that were tried, and
  * those that were only named that day. */
+#define ENDPOINTS_STAND \
+	"(e.port_kind = 'remote' OR e.port_kind = 'listed' AND NOT EXISTS " \
+	"(SELECT 1 FROM endpoint AS r WHERE r.swarm = e.swarm AND r.ip = " \
+	"e.ip AND r.port = e.port AND r.port_kind = 'remote' AND r.utc_day = " \
+	"e.utc_day)) "
 #define ENDPOINTS_LISTED \
-	"FROM endpoint AS e WHERE e.swarm = ?1 AND (e.port_kind = 'remote' " \
-	"OR e.port_kind = 'listed' AND NOT EXISTS (SELECT 1 FROM endpoint AS " \
-	"r WHERE r.swarm = e.swarm AND r.ip = e.ip AND r.port = e.port AND " \
-	"r.port_kind = 'remote' AND r.utc_day = e.utc_day)) "
+	"FROM endpoint AS e WHERE e.swarm = ?1 AND " ENDPOINTS_STAND
 #define ENDPOINTS_BY_LEVEL \
 	"SELECT e.level, count(*) " ENDPOINTS_LISTED "GROUP BY e.level"
 #define ENDPOINTS_ADDRESSES \

@@ -58,23 +58,24 @@ static void write_intro(FILE *f)
 
 /* --- the swarms in short ---------------------------------------------------------- */
 
+/* The same numbers of all swarms at once, however many there are; ?1 chooses
+ * one, or is empty. */
+#define ALL_ADDRESSES "SELECT swarm, count(DISTINCT ip) FROM endpoint WHERE ?1 " \
+	"IN ('', swarm) GROUP BY swarm"
+#define ALL_LEVELS "SELECT e.swarm, e.level, count(*) FROM endpoint AS e WHERE " \
+	"?1 IN ('', e.swarm) AND " ENDPOINTS_STAND "GROUP BY e.swarm, e.level"
+
 static int write_swarm(FILE *f, const struct facts *c, const char *swarm,
-    const char *name, int number, struct queries *cited)
+    const char *name, int number)
 {
 	int64_t over[LADDER_TOP + 1], addresses;
-	char what[64];
 
 	if (endpoints_count(c, swarm, over, &addresses))
 		return -1;
 	fprintf(f, "<tr><th scope=row><a href=\"swarm-%d.html\">Swarm %d</a>"
 	    "<br>", number, number);
 	html_clip(f, name ? name : swarm, 60);
-	fputs("<br><span class=how>", f);
-	snprintf(what, sizeof(what), "Swarm %d: addresses", number);
-	queries_cite_sql(cited, f, what, c->db, ENDPOINTS_ADDRESSES, swarm);
-	snprintf(what, sizeof(what), "Swarm %d: endpoints by level", number);
-	queries_cite_sql(cited, f, what, c->db, ENDPOINTS_BY_LEVEL, swarm);
-	fputs("</span></th>", f);
+	fputs("</th>", f);
 	markup_cell(f, addresses);
 	for (int i = LADDER_TOP; i >= 0; i--)
 		markup_cell(f, over[i]);
@@ -101,7 +102,15 @@ static int write_swarms(FILE *f, const struct subject *s,
 				fputs("<caption>Case ", f);
 				html_text(f, s->cases[i].name);
 				fputs(": endpoints by the highest level "
-				    "observed</caption>\n<thead><tr><th "
+				    "observed", f);
+				queries_cite_sql(cited, f, "Each swarm’s "
+				    "endpoints by level", s->cases[i].db,
+				    ALL_LEVELS, s->swarm ? s->swarm : "");
+				fputs(", and addresses", f);
+				queries_cite_sql(cited, f, "Each swarm’s "
+				    "addresses", s->cases[i].db, ALL_ADDRESSES,
+				    s->swarm ? s->swarm : "");
+				fputs("</caption>\n<thead><tr><th "
 				    "scope=col>Torrent, as it names itself"
 				    "</th><th scope=col class=n>Addresses"
 				    "</th>", f);
@@ -112,7 +121,7 @@ static int write_swarms(FILE *f, const struct subject *s,
 				fputs("</tr></thead>\n<tbody>\n", f);
 			}
 			r = write_swarm(f, &s->cases[i], rows_text(&q, 0),
-			    rows_text(&q, 1), ++number, cited);
+			    rows_text(&q, 1), ++number);
 		}
 		if (number > had)
 			markup_table_end(f);

@@ -151,18 +151,18 @@ def of_words(before, after, pattern, columns):
 
 
 def ladder(a, n, rows):
-	"""The case report's table: the highest level first."""
-	row = a.around(n, "<tr>", "</tr>")
-	over = [int(words(c)) for c in re.findall(
-	    r"<td class=n>(.*?)</td>", row)]
-	return over[1:] == [int(dict(rows).get(str(k), 0))
-	    for k in range(5, -1, -1)]
+	"""The case report's table: swarms by infohash, the highest level
+	first."""
+	over = {}
+	for swarm, level, count in rows:
+		over.setdefault(swarm, [0] * 6)[5 - int(level)] = int(count)
+	return [x for x in ([int(v) for v in c[2:]] for c in a.cells(n))
+	    if any(x)] == [over[s] for s in sorted(over)]
 
 
 def addresses(a, n, rows):
-	row = a.around(n, "<tr>", "</tr>")
-	return words(re.search(r"<td class=n>(.*?)</td>", row)[1]) == \
-	    rows[0][0]
+	return [c[1] for c in a.cells(n) if c[1] != "0"] == [r[1]
+	    for r in rows]
 
 
 def endpoints(a, n, rows):
@@ -298,8 +298,8 @@ def shares(a, n, rows):
 
 
 KNOWN = (
-	(r"Swarm \d+: addresses$", addresses),
-	(r"Swarm \d+: endpoints by level$", ladder),
+	(r"Each swarm’s addresses$", addresses),
+	(r"Each swarm’s endpoints by level$", ladder),
 	(r"The ledger: ", ledger),
 	(r"The run of record #\d+: what it recorded", run_itself),
 	(r"The run of record #\d+: how it ended$", ended),
