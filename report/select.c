@@ -6,7 +6,7 @@
 
 #include "schema/log.h"
 
-static bool read_ip(const char *text, char ip[ENDPOINT_IP_MAX])
+bool select_ip(const char *text, char ip[ENDPOINT_IP_MAX])
 {
 	struct endpoint at = { 0 };
 
@@ -16,7 +16,7 @@ static bool read_ip(const char *text, char ip[ENDPOINT_IP_MAX])
 	return true;
 }
 
-static int read_port(const char *text)
+int select_port(const char *text)
 {
 	size_t n = strlen(text);
 
@@ -26,7 +26,7 @@ static int read_port(const char *text)
 	    (int)strtol(text, NULL, 10);
 }
 
-static bool read_day(const char *text, char day[11])
+bool select_day(const char *text, char day[11])
 {
 	struct tm tm = { 0 };
 	const char *rest = strptime(text, "%Y-%m-%d", &tm);
@@ -55,21 +55,21 @@ bool select_option(const struct selection *s, int option, const char *value)
 
 	switch (option) {
 	case 'i':
-		if (!read_ip(value, s->ip))
+		if (!select_ip(value, s->ip))
 			wants = "ip wants an address";
 		break;
 	case 'p':
-		*s->port = read_port(value);
+		*s->port = select_port(value);
 		if (*s->port < 0)
 			wants = "port wants 0 to 65535";
 		break;
 	case 'f':
-		if (!read_day(value, s->from_day))
+		if (!select_day(value, s->from_day))
 			wants = "from wants a UTC day or time, as 2026-01-31 or "
 			    "2026-01-31T12:00:00Z";
 		break;
 	case 't':
-		if (!read_day(value, s->to_day))
+		if (!select_day(value, s->to_day))
 			wants = "to wants a UTC day or time, as 2026-01-31 or "
 			    "2026-01-31T12:00:00Z";
 		break;

@@ -31,4 +31,9 @@ struct selection {
 /* Takes one of these. False, logged: the value is not what it wants. */
 bool select_option(const struct selection *s, int option, const char *value);
 
+/* The readers of their values: false, or -1, if it is none. */
+bool select_ip(const char *text, char ip[ENDPOINT_IP_MAX]);
+int select_port(const char *text);
+bool select_day(const char *text, char day[11]);
+
 #endif
