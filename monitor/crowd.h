@@ -29,7 +29,7 @@ struct crowd {
 	const char *paused_for;		/* as stall records call it */
 	struct memory *memory;		/* lent; NULL: no bound */
 	enum memory_state memory_said;	/* by the last `memory`, and when */
-	int64_t memory_said_ns;
+	int64_t memory_said_ns, memory_told;
 	int64_t rx_seen, squeeze_ns, over_ns;
 	int64_t squeezed;		/* ended for want of memory, */
 	int64_t gave_way;		/* of a place */

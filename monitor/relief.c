@@ -109,6 +109,7 @@ static void put_memory(struct crowd *c, struct stamp at)
 	    "; nobody new is dialled or let in" : "");
 	c->memory_said = m->state;
 	c->memory_said_ns = at.mono_ns;
+	c->memory_told = c->squeezed + c->refused_tight;
 }
 
 /* --- the book --------------------------------------------------------------------- */
@@ -168,4 +169,7 @@ void relief_beat(struct crowd *c, struct stamp at)
 void relief_end(struct crowd *c, struct stamp at)
 {
 	look_at_book(c, at, true);
+	if (c->memory && (c->memory->state != c->memory_said ||
+	    c->memory_told != c->squeezed + c->refused_tight))
+		put_memory(c, at);
 }

@@ -126,6 +126,8 @@ def memory(folder):
 	tap.equal((said["memory_bound_bytes"], said["memory_ended_total"]),
 	    (MEMORY_KB * 1024, len(short) + len(closed(case,
 	    "memory is full"))), "memory: the metrics say the same")
+	tap.equal(case.records("memory")[-1].d["ended"],
+	    said["memory_ended_total"], "memory: and so does the last record")
 	tap.claim(said["memory_highest_bytes"] <= MEMORY_KB * 1024, "memory: "
 	    "and that no more was held", said["memory_highest_bytes"])
 	case.close()
