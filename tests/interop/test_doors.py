@@ -402,7 +402,20 @@ def check_sightings(d, found):
 	    PORT)}, "the magnet named the peer in it")
 
 
+def tell_when(d, case):
+	"""Who took longest: strangers are dialled once a minute."""
+	began, first = case.records("run")[0].utc_ns, {}
+	for r in case.records("piece", by="peer"):
+		if r.d["match"]:
+			first.setdefault(r.ip, (r.utc_ns - began) / 1e9)
+	names = {r.address: r.name for r in d.rows}
+	print("# first whole pieces, the last of them: " + ", ".join(
+	    "%s after %.1f s" % (names.get(ip, ip), s) for ip, s in
+	    sorted(first.items(), key=lambda f: f[1])[-6:]))
+
+
 def check_peers(d, case, found):
+	tell_when(d, case)
 	for p in d.liars:
 		tap.claim(p.accepted, "%s was dialled" % p.name)
 	failed = case.checked(d.lab.hosts["corrupt-pieces"].address)
