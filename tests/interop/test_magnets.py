@@ -181,10 +181,15 @@ class Scene:
 		# Private, which is known once the metadata is: by then it was
 		# said who else there is, one that is met, one that refuses.
 		away = lab.host("away", 89).address
-		put("insider", 88, "hidden", hostile.mute, 2, False, "pex")
+		met = threading.Event()
+
+		def is_met(s, c):
+			hostile.mute(s, c)
+			met.set()
+		put("insider", 88, "hidden", is_met, 2, False, "pex")
 		put("teller", 87, "hidden", magnets.tells_late(t["hidden"].info,
 		    [("10.77.0.88", 6881), (away, 6881)],
-		    lambda: self.peers["insider"].accepted), 2, False)
+		    met.is_set), 2, False)
 		self.add("away", "hidden", (away, 6881), 0, "pex")
 		for i, at in enumerate(self.inventor.invents):
 			self.add("invented%d" % i, "tracked", at, 0,
