@@ -382,6 +382,23 @@ def pages(case, what, *args, skip=()):
 	return n
 
 
+def several(first, second):
+	"""One report of two cases: each swarm's page says whose its is."""
+	out = at("out.both")
+	subprocess.run([PROGRAM, "report", first, second, "-o", out],
+	    capture_output=True)
+	for case, name in ((first, "swarm-1.html"), (second, "swarm-3.html"),
+	    (second, "swarm-3-endpoints-1.html")):
+		a = Asked(case, out, name)
+		ask(a, "two cases, " + name)
+		said = words(a.around(1, "<p>" if "endpoints" in name else
+		    "<dl>", '<a class=q href="#q1"'))
+		own = os.path.basename(case)
+		tap.claim(("of case " + own if "endpoints" in name else
+		    "Case" + own) in said and "CASE is the one that is named" in
+		    a.page, "two cases, %s: names its own" % name, said)
+
+
 def changed(case):
 	"""The comparison notices a number that is not the ledger's."""
 	out = at("out.live")
@@ -415,6 +432,7 @@ def main():
 	n += pages(at("two"), "estimated")
 	n += pages(at("crowd"), "crowd")
 	tap.claim(n > 100, "%d queries were run" % n)
+	several(at("live"), at("two"))
 	changed(at("live"))
 	return tap.status()
 
