@@ -1,15 +1,8 @@
 /* Whatever ben_next accepts, walking it must find the same bytes again. */
 #include <stdlib.h>
 
+#include "tests/fuzz/fuzz.h"
 #include "wire/bencode.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-static void demand(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 static void walk(const struct ben *v, unsigned depth)
 {

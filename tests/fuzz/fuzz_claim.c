@@ -2,14 +2,7 @@
 #include <stdlib.h>
 
 #include "report/claim.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-static void demand(bool holds)
-{
-	if (!holds)
-		abort();
-}
+#include "tests/fuzz/fuzz.h"
 
 static void one_time(struct span s)
 {

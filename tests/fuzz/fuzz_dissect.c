@@ -7,13 +7,12 @@
  */
 #include "capture/dissect.h"
 #include "capture/lineup.h"
+#include "tests/fuzz/fuzz.h"
 #include "tests/torrent_kit.h"
 #include "wire/peerwire.h"
 
 #define FLOWS 8u
 #define CUT 37u
-
-int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
 
 struct run {
 	struct known *known;
@@ -33,19 +32,13 @@ static struct kit kits[2];	/* v1, hybrid */
 static const struct kit *kit;
 static struct digester *threads;
 
-static void need(bool holds)
-{
-	if (!holds)
-		abort();
-}
-
 static void need_open(struct run *r, const struct record *rec)
 {
 	unsigned i;
 
 	if (rec->conn == CONN_SELF) {
-		need(strcmp(rec->kind, "flow") == 0);
-		need(r->opens < sizeof(r->open) / sizeof(r->open[0]));
+		demand(strcmp(rec->kind, "flow") == 0);
+		demand(r->opens < sizeof(r->open) / sizeof(r->open[0]));
 		r->open[r->opens++] = r->count;
 		return;
 	}
@@ -53,7 +46,7 @@ static void need_open(struct run *r, const struct record *rec)
 		return;
 	for (i = 0; i < r->opens && r->open[i] != rec->conn; i++)
 		;
-	need(i < r->opens && rec->who);
+	demand(i < r->opens && rec->who);
 	if (strcmp(rec->kind, "closed") == 0)
 		r->open[i] = r->open[--r->opens];
 }
@@ -63,9 +56,9 @@ static int64_t keep(void *ctx, const struct record *rec)
 	struct run *r = ctx;
 	size_t n = strlen(rec->detail);
 
-	need(n >= 2 && rec->detail[0] == '{' && rec->detail[n - 1] == '}');
+	demand(n >= 2 && rec->detail[0] == '{' && rec->detail[n - 1] == '}');
 	for (size_t i = 0; i < n; i++)
-		need(rec->detail[i] >= ' ' && rec->detail[i] <= '~');
+		demand(rec->detail[i] >= ' ' && rec->detail[i] <= '~');
 	need_open(r, rec);
 	SHA256_Update(&r->records, rec->kind, strlen(rec->kind));
 	/* How much had come of an illegal head when that showed depends on how
@@ -154,7 +147,7 @@ static void say(struct run *r, unsigned slot, unsigned side, struct span s,
 		size_t n = cut && cut < s.n ? cut : s.n;
 		uint8_t *exact = malloc(n);
 
-		need(exact);
+		demand(exact);
 		memcpy(exact, s.p, n);
 		if (!r->sink.bytes(r->sink.ctx, r->flow[slot], side,
 		    span_of(exact, n), r->at))
@@ -269,8 +262,8 @@ static void finish(struct run *r)
 			    FLOW_CAPTURE_END, 0, r->at);
 	dissect_finish(r->d);
 	lineup_drain(r->lineup);
-	need(r->opens == 0);
-	need(dissect_memory_most(r->d) < DISSECT_MEMORY);
+	demand(r->opens == 0);
+	demand(dissect_memory_most(r->d) < DISSECT_MEMORY);
 	dissect_free(r->d);
 	lineup_free(r->lineup);
 	known_free(r->known);
@@ -299,6 +292,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	finish(&cut);
 	SHA256_Final(x, &whole.records);
 	SHA256_Final(y, &cut.records);
-	need(whole.count == cut.count && memcmp(x, y, 32) == 0);
+	demand(whole.count == cut.count && memcmp(x, y, 32) == 0);
 	return 0;
 }

@@ -4,20 +4,13 @@
  */
 #include "capture/flow.h"
 #include "capture/source.h"
+#include "tests/fuzz/fuzz.h"
 
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #define FLOWS 256u
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-static void demand(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 /* What one flow was told. */
 struct told {

@@ -2,19 +2,12 @@
  * The bytes as one DHT datagram; and, cut into datagrams by a length byte
  * each, as what comes back to a lookup and its routing table.
  */
+#include "tests/fuzz/fuzz.h"
 #include "wire/dhtnode.h"
 #include "wire/krpc.h"
 #include "wire/lookup.h"
 
 #include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-static void demand(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 static bool within(struct span s, struct span all)
 {

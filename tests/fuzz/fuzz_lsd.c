@@ -1,15 +1,8 @@
 /* The bytes as a BEP 14 datagram; what was read is written and read again. */
+#include "tests/fuzz/fuzz.h"
 #include "wire/lsd.h"
 
 #include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-static void demand(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {

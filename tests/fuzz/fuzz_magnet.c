@@ -1,15 +1,8 @@
 /* Links, and addresses: the texts people and peers hand us. */
 #include <stdlib.h>
 
+#include "tests/fuzz/fuzz.h"
 #include "wire/magnet.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-static void demand(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {

@@ -2,20 +2,13 @@
  * The bytes as the payload of a ut_metadata message; and as the acts of peers,
  * some of them liars, from whom metadata of three blocks is put together.
  */
+#include "tests/fuzz/fuzz.h"
 #include "wire/metafetch.h"
 
 #include <stdlib.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
 #define CAP (4 * METADATA_BLOCK)
 #define TRUE_SIZE (2 * METADATA_BLOCK + 5)
-
-static void demand(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 static void check(const struct metafetch *f)
 {

@@ -1,15 +1,8 @@
 /* Whatever mi_read accepts keeps its promises. */
 #include <stdlib.h>
 
+#include "tests/fuzz/fuzz.h"
 #include "wire/metainfo.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-static void demand(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 static bool lies_in(struct span s, struct span whole)
 {

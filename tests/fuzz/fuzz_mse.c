@@ -8,18 +8,11 @@
 #include <openssl/sha.h>
 #include <stdlib.h>
 
+#include "tests/fuzz/fuzz.h"
 #include "wire/mse.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 static const uint8_t skey[20] = "the swarm of a fuzz";
 static uint8_t secret[MSE_KEY] = { 1, 2, 3 };
-
-static void need(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 static bool find(void *ctx, const uint8_t req2[20], uint8_t out[20])
 {
@@ -44,20 +37,20 @@ static void give(struct mse *m, struct tap *t, enum mse_end by,
 	uint8_t *in = malloc(all ? all : 1), *out = malloc(all ? all : 1);
 	struct cur c;
 
-	need(in && out);
+	demand(in && out);
 	if (t->n)
 		memcpy(in, t->kept, t->n);
 	if (n)
 		memcpy(in + t->n, p, n);
 	c = cur_of(span_of(in, all));
 	got = mse_read(m, by, &c, out, all);
-	need(!c.bad && got <= all - cur_left(&c));
+	demand(!c.bad && got <= all - cur_left(&c));
 	if (m->secret_known && m->flow[by].state < MSE_AT_IA &&
 	    (by == MSE_A || m->provide))
-		need(cur_left(&c) < MSE_HEAD_MAX);
+		demand(cur_left(&c) < MSE_HEAD_MAX);
 	if (got) {
 		t->clear = realloc(t->clear, t->clear_n + got);
-		need(t->clear != NULL);
+		demand(t->clear != NULL);
 		memcpy(t->clear + t->clear_n, out, got);
 		t->clear_n += got;
 	}
@@ -65,7 +58,7 @@ static void give(struct mse *m, struct tap *t, enum mse_end by,
 	free(t->kept);
 	t->n = cur_left(&c);
 	t->kept = malloc(t->n ? t->n : 1);
-	need(t->kept != NULL);
+	demand(t->kept != NULL);
 	if (t->n)
 		memcpy(t->kept, c.p, t->n);
 	free(in);
@@ -136,7 +129,7 @@ static bool turn(struct pair *p, enum mse_end by)
 	uint8_t out[MSE_OUT_MAX];
 	size_t n = p->end[by].out_n;
 
-	need(n <= MSE_OUT_MAX);
+	demand(n <= MSE_OUT_MAX);
 	memcpy(out, p->end[by].out, n);
 	p->end[by].out_n = 0;
 	say(p, by, out, n);
@@ -149,7 +142,7 @@ static void agree(struct cur c)
 	uint8_t text[2][64] = { "what a says", "what b says" };
 	unsigned can;
 
-	need(p != NULL);
+	demand(p != NULL);
 	for (int i = 0; i < 2; i++) {
 		struct mse_conf conf = { .end = (enum mse_end)i,
 			.allow = cur_u8(&c) & 3u, .prefer = cur_u8(&c) & 3u,
@@ -166,9 +159,9 @@ static void agree(struct cur c)
 	while (turn(p, MSE_A) || turn(p, MSE_B))
 		;
 	can = p->end[MSE_A].conf.allow & p->end[MSE_B].conf.allow;
-	need((p->end[MSE_B].want == MSE_DONE) == (can != 0));
-	need((p->end[MSE_A].want == MSE_DONE) == (can != 0));
-	need(can == 0 || mse_settled(&p->reader));
+	demand((p->end[MSE_B].want == MSE_DONE) == (can != 0));
+	demand((p->end[MSE_A].want == MSE_DONE) == (can != 0));
+	demand(can == 0 || mse_settled(&p->reader));
 	for (int i = 0; can && i < 2; i++) {
 		uint8_t sealed[64];
 		struct tap *t = &p->tap[i];
@@ -177,8 +170,8 @@ static void agree(struct cur c)
 		memcpy(sealed, text[i], 64);
 		mse_seal(&p->end[i].seal, sealed, 64);
 		say(p, (enum mse_end)i, sealed, 64);
-		need(t->clear_n == ia + 64);
-		need(memcmp(t->clear + ia, text[i], 64) == 0);
+		demand(t->clear_n == ia + 64);
+		demand(memcmp(t->clear + ia, text[i], 64) == 0);
 	}
 	tap_fini(p->tap);
 	free(p);
@@ -194,7 +187,7 @@ struct head {
 
 static void put(struct head *h, const void *p, size_t n, bool sealed)
 {
-	need(n <= sizeof(h->bytes) - h->n);
+	demand(n <= sizeof(h->bytes) - h->n);
 	if (sealed)
 		RC4(&h->key, n, p, h->bytes + h->n);
 	else
@@ -265,7 +258,7 @@ static void forged(struct cur c)
 	struct mse m;
 	bool good;
 
-	need(h != NULL);
+	demand(h != NULL);
 	good = forge(&h[MSE_A], MSE_A, &c, &offered, &ia);
 	good = forge(&h[MSE_B], MSE_B, &c, &selected, &none) && good &&
 	    (offered & selected) != 0;
@@ -289,8 +282,8 @@ static void forged(struct cur c)
 	}
 	for (int i = 0; i < 4; i++)
 		give(&m, &t[i & 1], (enum mse_end)(i & 1), NULL, 0);
-	need(good == (m.fault.reason == NULL));
-	need(!good || (t[0].clear_n == ia + sizeof(text) &&
+	demand(good == (m.fault.reason == NULL));
+	demand(!good || (t[0].clear_n == ia + sizeof(text) &&
 	    memcmp(t[0].clear + ia, text, sizeof(text)) == 0 &&
 	    t[1].clear_n == sizeof(text) &&
 	    memcmp(t[1].clear, text, sizeof(text)) == 0));

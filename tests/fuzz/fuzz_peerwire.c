@@ -2,33 +2,16 @@
  * One handshake, frame, extended dict and peer id from the same bytes. What a
  * decoder took is what it needed: one byte less and it asks for more.
  */
+#include "tests/fuzz/fuzz.h"
 #include "wire/peerwire.h"
 
 #include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-static void demand(bool holds)
-{
-	if (!holds)
-		abort();
-}
-
-static uint8_t *exact(const uint8_t *p, size_t n)
-{
-	uint8_t *copy = malloc(n ? n : 1);
-
-	demand(copy != NULL);
-	if (n)
-		memcpy(copy, p, n);
-	return copy;
-}
 
 /* The first n bytes as a frame: the outcome and how much it took. */
 static enum wire_status frame(const uint8_t *data, size_t n, size_t most,
     struct pw_msg *m, size_t *took)
 {
-	uint8_t *p = exact(data, n);
+	uint8_t *p = fuzz_copy(data, n);
 	struct cur c = cur_of(span_of(p, n));
 	struct wire_error err = { NULL, 0 };
 	enum wire_status st = pw_next(&c, most, m, &err);
@@ -66,7 +49,7 @@ static void try_frame(const uint8_t *data, size_t n, size_t most)
 
 static void try_handshake(const uint8_t *data, size_t n)
 {
-	uint8_t *p = exact(data, n), out[PW_HANDSHAKE];
+	uint8_t *p = fuzz_copy(data, n), out[PW_HANDSHAKE];
 	struct cur c = cur_of(span_of(p, n));
 	struct wire_error err = { NULL, 0 };
 	struct pw_handshake h;
@@ -91,7 +74,7 @@ static void try_handshake(const uint8_t *data, size_t n)
 
 static void try_extended(const uint8_t *data, size_t n)
 {
-	uint8_t *p = exact(data, n);
+	uint8_t *p = fuzz_copy(data, n);
 	struct wire_error err = { NULL, 0 };
 	struct pw_extended x;
 
@@ -109,7 +92,7 @@ static void try_extended(const uint8_t *data, size_t n)
 
 static void try_client(const uint8_t *data)
 {
-	uint8_t *id = exact(data, 20);
+	uint8_t *id = fuzz_copy(data, 20);
 	char buf[PW_CLIENT_MAX];
 
 	demand(pw_client(id, buf) == buf && buf[0] != '\0');

@@ -1,15 +1,8 @@
 /* The bytes as the payload of a ut_pex message. */
+#include "tests/fuzz/fuzz.h"
 #include "wire/pex.h"
 
 #include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-static void demand(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {

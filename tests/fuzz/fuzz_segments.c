@@ -5,18 +5,11 @@
  */
 #include "capture/flow.h"
 
+#include "tests/fuzz/fuzz.h"
 #include "tests/packet_kit.h"
 #include "wire/utppacket.h"
 
 #define FLOWS 256u
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-static void demand(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 struct told {
 	bool live, begun[2];

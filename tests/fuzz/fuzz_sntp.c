@@ -2,17 +2,10 @@
  * The first eight bytes are our clock, the rest is what a server sent. The
  * token is the fuzzer's own, or it would never be met.
  */
+#include "tests/fuzz/fuzz.h"
 #include "wire/sntp.h"
 
 #include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-static void demand(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {

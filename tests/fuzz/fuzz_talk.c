@@ -4,9 +4,8 @@
  * Each step: what (0 peer's bytes, 1 ours, 2 and 3 gaps, 4 pieces), a length
  * of two bytes, and for the first two that many bytes.
  */
+#include "tests/fuzz/fuzz.h"
 #include "tests/talk_text.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 static void digest(void *arg, const char *s, size_t n)
 {

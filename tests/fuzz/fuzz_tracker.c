@@ -2,17 +2,10 @@
  * The same bytes as an HTTP reply, a scrape, a datagram of either family, and
  * an announce URL.
  */
+#include "tests/fuzz/fuzz.h"
 #include "wire/tracker.h"
 
 #include <stdlib.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-static void demand(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 static bool within(struct span s, struct span all)
 {

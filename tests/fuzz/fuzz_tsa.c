@@ -5,8 +5,7 @@
 
 #include "schema/json.h"
 #include "schema/tsa.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+#include "tests/fuzz/fuzz.h"
 
 static const char asked[] = "30430201013031300d0609608648016503040201050004"
     "206b6d77a5b382a9f319a42fbdefe0b3a5b37c1ddbd67598fa5f01de57a4a2c23b020801"

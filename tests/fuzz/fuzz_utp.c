@@ -3,30 +3,13 @@
  * ones, and ones whose numbers are near what the end expects. Whatever comes,
  * its promises hold.
  */
+#include "tests/fuzz/fuzz.h"
 #include "wire/utp.h"
 
 #include <stdlib.h>
 
 #define WINDOW 20000u
 #define MTU 600u
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
-
-static void demand(bool holds)
-{
-	if (!holds)
-		abort();
-}
-
-static uint8_t *exact(const uint8_t *p, size_t n)
-{
-	uint8_t *copy = malloc(n ? n : 1);
-
-	demand(copy != NULL);
-	if (n)
-		memcpy(copy, p, n);
-	return copy;
-}
 
 struct fuzz {
 	struct utp u;
@@ -97,7 +80,7 @@ static void send_all(struct fuzz *f)
 
 static void give(struct fuzz *f, const uint8_t *p, size_t n)
 {
-	uint8_t *copy = exact(p, n), out[UTP_HEADER];
+	uint8_t *copy = fuzz_copy(p, n), out[UTP_HEADER];
 	struct wire_error err = { NULL, 0 };
 	struct utp_packet k;
 	uint16_t ids[3];

@@ -10,6 +10,7 @@
 #include "schema/burst.h"
 #include "schema/veil.h"
 #include "schema/witness.h"
+#include "tests/fuzz/fuzz.h"
 #include "tests/torrent_kit.h"
 
 #define CUT 61u
@@ -41,24 +42,16 @@ struct run {
 static struct kit kits[3];	/* v1, v2, hybrid */
 static const struct kit *kit;
 
-int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
-
-static void need(bool holds)
-{
-	if (!holds)
-		abort();
-}
-
 static int64_t add(void *ctx, const struct record *r)
 {
 	struct run *run = ctx;
 	size_t n = strlen(r->detail);
 
-	need(!run->closed && r->conn == 7 && n >= 2 && r->detail[0] == '{' &&
+	demand(!run->closed && r->conn == 7 && n >= 2 && r->detail[0] == '{' &&
 	    r->detail[n - 1] == '}');
 	for (size_t i = 0; i < n; i++)
-		need(r->detail[i] >= ' ' && r->detail[i] <= '~');
-	need(r->raw.n <= TALK_FRAME_UNKNOWN);
+		demand(r->detail[i] >= ' ' && r->detail[i] <= '~');
+	demand(r->raw.n <= TALK_FRAME_UNKNOWN);
 	SHA256_Update(&run->records, r->kind, strlen(r->kind));
 	SHA256_Update(&run->records, &r->at.utc_ns, sizeof(r->at.utc_ns));
 	SHA256_Update(&run->records, r->detail, n);
@@ -93,12 +86,12 @@ static void give(struct run *run, enum side by, const uint8_t *p, size_t n)
 
 		now = run->cut && run->cut < n ? run->cut : n;
 		copy = malloc(now);
-		need(copy != NULL);
+		demand(copy != NULL);
 		memcpy(copy, p, now);
 		mse_seal(&run->seal[by], copy, now);
 		witness_bytes(run->w, by, copy, now, at);
 		free(copy);
-		need(witness_memory(run->w) <= MEMORY_MAX);
+		demand(witness_memory(run->w) <= MEMORY_MAX);
 	}
 }
 
@@ -208,7 +201,7 @@ static void seal(struct run *run, uint8_t how)
 	uint8_t secret[MSE_KEY] = { how };
 	struct stamp at = { 0, 0 };
 
-	need(s != NULL);
+	demand(s != NULL);
 	witness_encrypted(run->w, by[MSE_A]);
 	witness_secret(run->w, secret, at);
 	for (int i = 0; i < 2; i++) {
@@ -227,7 +220,7 @@ static void seal(struct run *run, uint8_t how)
 		s[i].out_n = 0;
 	}
 	for (int i = 0; i < 2; i++) {
-		need(s[i].want == MSE_DONE);
+		demand(s[i].want == MSE_DONE);
 		run->seal[by[i]] = s[i].seal;
 	}
 	free(s);
@@ -248,12 +241,12 @@ static void whole(struct run *run, size_t cut, uint8_t how, struct span in)
 	SHA256_Init(&run->records);
 	run->w = witness_begin(&hooks, how & HOW_DIALLED ? &run->swarm : NULL,
 	    7, &who);
-	need(run->w != NULL);
+	demand(run->w != NULL);
 	if (how & HOW_SEALED)
 		seal(run, how);
 	play(run, cur_of(in));
 	witness_close(run->w, "peer", "end", end);
-	need(run->closed);
+	demand(run->closed);
 	witness_tick(run->w, end);
 	give(run, SIDE_PEER, (const uint8_t *)"abc", 3);
 	witness_free(run->w);
@@ -278,6 +271,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	SHA256_Final(a, &run.records);
 	whole(&run, CUT, how, span_of(p + 1, n - 1));
 	SHA256_Final(b, &run.records);
-	need(memcmp(a, b, 32) == 0);
+	demand(memcmp(a, b, 32) == 0);
 	return 0;
 }
