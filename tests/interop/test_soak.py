@@ -19,6 +19,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import lab as laboratory		# noqa: E402
 import test_census as census		# noqa: E402
 from caseview import Case		# noqa: E402
+from holding import holds		# noqa: E402
 
 SECONDS = int(os.environ.get("SOAK_S", 45))
 RATE = int(os.environ.get("SOAK_RATE", 150))
@@ -232,7 +233,7 @@ def judge(case, peers, said, weight, readers, took):
 	    "came: %d of %d" % (said["displaced"], len(peers)))
 	census.agrees("soak", case, peers, said)
 	if not LONG:
-		census.holds("soak", case)
+		holds(tap, case, "soak")
 		return
 	os.unlink(os.path.join(case, "derived.db"))
 	r = subprocess.run([laboratory.PROGRAM, "verify", "--no-replay", case],
