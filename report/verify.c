@@ -184,8 +184,8 @@ static void say_replay(const struct check *c)
 	    PRId64 " conversations in the packets were never taken up\n",
 	    r->exchanges, r->exchanges_missing, r->in_tls, r->untaken);
 	if (r->imported)
-		printf("  %" PRId64 " records of imports made again, the "
-		    "same\n", r->imported);
+		printf("  %" PRId64 " records of imports and dissected "
+		    "captures made again, the same\n", r->imported);
 }
 
 static void say_case(const struct check *c)

@@ -4,7 +4,8 @@ case that they make hold?
 
 	again.py TIMES TEST...		again.py 5 hostile twin flood
 
-Not part of make check. Each time another part is starved (WAYS): everything
+Not part of make check. Each time another part is starved (WAYS; AGAIN_WAY has
+the one that is wanted): everything
 beside two busy processes; everything on one processor; the monitor by the
 scheduler's idle class; the recorder alone by the same. What a test demands of
 times may fail then; counted are the verdicts of `verify`. Cases that do not
@@ -16,11 +17,15 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from lab import die_with_parent		# noqa: E402
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 PROGRAM = os.environ.get("SWARMWITNESS") or \
     os.path.join(ROOT, "build/release/swarmwitness")
-LONG_S = 540
+LONG_S = int(os.environ.get("AGAIN_S", 540))	# for a test
 # way: (before the test, before the monitor, of the monitor's child)
 WAYS = {
 	"busy": ([], "", ""),
@@ -55,12 +60,13 @@ def once(name, way, folder):
 		    "program": PROGRAM})
 	os.chmod(wrapper, 0o755)
 	busy = [subprocess.Popen(before + [sys.executable, "-c",
-	    "while True: pass"]) for _ in range(2)]
+	    "while True: pass"], preexec_fn=die_with_parent)
+	    for _ in range(2)]
 	try:
 		r = subprocess.run(before + [sys.executable, os.path.join(HERE,
 		    "test_%s.py" % name)], capture_output=True, text=True,
 		    env=dict(os.environ, SWARMWITNESS=wrapper),
-		    timeout=LONG_S)
+		    timeout=LONG_S, preexec_fn=die_with_parent)
 		said = r.stdout + r.stderr
 	except subprocess.TimeoutExpired as e:
 		said = (e.stdout or b"").decode(errors="replace")
@@ -79,7 +85,8 @@ def main():
 		os.chmod(folder, 0o755)
 		for i in range(times):
 			for k, name in enumerate(names):
-				way = list(WAYS)[(i + k) % len(WAYS)]
+				way = os.environ.get("AGAIN_WAY") or \
+				    list(WAYS)[(i + k) % len(WAYS)]
 				good, bad, said = once(name, way, folder)
 				held, broke = held + good, broke + bad
 				print("%-12s %-24s %d held, %d did not" %

@@ -6,6 +6,7 @@ peer's own host says of each conversation what the monitor's ledger says.
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -389,6 +390,10 @@ def main():
 		    "a signal ends the capture cleanly")
 		holds(tap, case, "the monitor's case")
 		holds(tap, seen, "the case of the live capture")
+		again = re.search(r"(\d+) records of imports and dissected "
+		    "captures made again", run("verify", seen).stdout)
+		tap.claim(again and int(again[1]) > 100, "whose records are "
+		    "made again from its savefiles, and are the same", again)
 		with open(os.path.join(lab.folder, "handed"),
 		    encoding="utf-8") as f:
 			handed = f.read()

@@ -286,6 +286,11 @@ def erased(case, folder):
 	tap.claim(said and said[1] == said[2] != "0", "the streams of %s are "
 	    "whole still" % other, said)
 	check(out, 0, "and its excerpt holds")
+	said = run(PROGRAM, copy).stdout
+	same = re.search(r"(\d+) of (\d+) conversations say the same", said)
+	tap.claim(same and int(same[1]) > 0 and "records were erased" in said,
+	    "the packets that are left are read again, and it is said that some "
+	    "are gone", said)
 	change(copy, savefile(copy), 500)
 	check(copy, 1, "a byte of what was left of a savefile changed")
 	shutil.rmtree(copy)
