@@ -28,12 +28,12 @@ static const struct {
 		"-65536; PRAGMA threads = 1",
 		"PRAGMA work.cache_size = -65536" },
 	[DERIVEDB_HALF] = {
-		"PRAGMA main.cache_size = -65536; PRAGMA temp.cache_size = "
+		"PRAGMA main.cache_size = -32768; PRAGMA temp.cache_size = "
 		"-49152; PRAGMA threads = 0",
 		"PRAGMA work.cache_size = -65536" },
 	[DERIVEDB_SMALL] = {
 		"PRAGMA main.cache_size = -16384; PRAGMA temp.cache_size = "
-		"-8192; PRAGMA threads = 0",
+		"-4096; PRAGMA threads = 0",
 		"PRAGMA work.cache_size = -8192" },
 };
 
