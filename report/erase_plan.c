@@ -104,8 +104,8 @@ static int find_listed(struct erase *x)
 	sqlite3_stmt *s = NULL;
 	int got = 0;
 
-	if (sqlite3_prepare_v2(x->e.db, "SELECT kind, swarm, conn, ip, port, "
-	    "detail, EXISTS (SELECT 1 FROM raw WHERE raw.seq = record.seq) "
+	if (sqlite3_prepare_v2(x->e.db, "SELECT coalesce(kind, ''), swarm, "
+	    "conn, ip, port, coalesce(detail, ''), EXISTS (SELECT 1 FROM raw WHERE raw.seq = record.seq) "
 	    "FROM record WHERE seq = ?", -1, &s, NULL) != SQLITE_OK)
 		return sql_fails(x);
 	for (size_t i = 0; got == 0 && i < x->e.mine.n; i++)
@@ -122,8 +122,8 @@ static int find_mentions(struct erase *x)
 
 	/* Only the text of an IPv6 address has letters. */
 	if (sqlite3_prepare_v2(x->e.db, strchr(x->e.ip, ':') ? "SELECT seq, "
-	    "detail, kind, conn IS NOT NULL, ip IS NOT NULL FROM record WHERE "
-	    "instr(lower(detail), ?1)" : "SELECT seq, detail, kind, "
+	    "detail, coalesce(kind, ''), conn IS NOT NULL, ip IS NOT NULL FROM record WHERE "
+	    "instr(lower(detail), ?1)" : "SELECT seq, detail, coalesce(kind, ''), "
 	    "conn IS NOT NULL, ip IS NOT NULL FROM record WHERE "
 	    "instr(detail, ?1)", -1, &s, NULL) != SQLITE_OK)
 		return sql_fails(x);

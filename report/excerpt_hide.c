@@ -235,8 +235,8 @@ bool excerpt_is_conn(struct excerpt *e, int64_t conn)
 	sqlite3_stmt *s = NULL;
 	bool is = false;
 
-	if (sqlite3_prepare_v2(e->db, "SELECT kind = 'flow', ip, detail FROM "
-	    "record WHERE seq = ?", -1, &s, NULL) != SQLITE_OK)
+	if (sqlite3_prepare_v2(e->db, "SELECT kind = 'flow', ip, "
+	    "coalesce(detail, '') FROM record WHERE seq = ?", -1, &s, NULL) != SQLITE_OK)
 		return false;
 	sqlite3_bind_int64(s, 1, conn);
 	if (sqlite3_step(s) == SQLITE_ROW) {

@@ -62,7 +62,8 @@ static int find_indexes(struct excerpt *e)
 		e->index[e->indexes++] = said;
 		seq = said.from;
 	}
-	qsort(e->index, e->indexes, sizeof(said), by_seq);
+	if (e->indexes)
+		qsort(e->index, e->indexes, sizeof(said), by_seq);
 	return 0;
 }
 
@@ -292,8 +293,8 @@ static int find_tail(struct excerpt *e)
 {
 	sqlite3_stmt *s = NULL;
 
-	if (sqlite3_prepare_v2(e->db, "SELECT seq, kind, conn IS NOT NULL, "
-	    "ip IS NOT NULL FROM record WHERE seq >= ?1 AND seq < ?2", -1, &s,
+	if (sqlite3_prepare_v2(e->db, "SELECT seq, coalesce(kind, ''), "
+	    "conn IS NOT NULL, ip IS NOT NULL FROM record WHERE seq >= ?1 AND seq < ?2", -1, &s,
 	    NULL) != SQLITE_OK)
 		return sql_fails(e);
 	sqlite3_bind_int64(s, 1, e->to);

@@ -303,8 +303,8 @@ static int allow_common(struct excerpt *e)
 {
 	sqlite3_stmt *s = NULL;
 
-	if (sqlite3_prepare_v2(e->db, "SELECT detail FROM record WHERE "
-	    "seq = ?", -1, &s, NULL) != SQLITE_OK)
+	if (sqlite3_prepare_v2(e->db, "SELECT coalesce(detail, '') FROM "
+	    "record WHERE seq = ?", -1, &s, NULL) != SQLITE_OK)
 		return -1;
 	for (size_t i = 0; i < e->common.n; i++) {
 		sqlite3_bind_int64(s, 1, e->common.seq[i]);
@@ -325,8 +325,8 @@ int excerpt_write(struct excerpt *e)
 
 	if (allow_common(e) < 0 || put_subjects(e) < 0)
 		return -1;
-	if (sqlite3_prepare_v2(e->db, "SELECT kind, swarm, conn, ip, port, "
-	    "detail, raw_sha256 FROM record WHERE seq = ?", -1, &s, NULL) !=
+	if (sqlite3_prepare_v2(e->db, "SELECT coalesce(kind, ''), swarm, "
+	    "conn, ip, port, coalesce(detail, ''), raw_sha256 FROM record WHERE seq = ?", -1, &s, NULL) !=
 	    SQLITE_OK)
 		return -1;
 	for (int64_t seq = -1; got == 0;) {
@@ -360,6 +360,13 @@ int excerpt_write(struct excerpt *e)
 		    sqlite3_column_int(s, 4);
 		r.detail = (const char *)sqlite3_column_text(s, 5);
 		r.digest = (const char *)sqlite3_column_text(s, 6);
+		/* What stands behind a NUL would not be looked at. */
+		if (strlen(r.detail) != (size_t)sqlite3_column_bytes(s, 5)) {
+			log_warn("%s: record %" PRId64 ": its detail is no "
+			    "text; run verify", e->path, seq);
+			got = -1;
+			break;
+		}
 		got = put_record(e, &r);
 		sqlite3_reset(s);
 	}
