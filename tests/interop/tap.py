@@ -20,5 +20,14 @@ class Tap:
 		return self.claim(found == expected, what, "%r, expected %r" %
 		    (found, expected))
 
+	def each(self, checks, *args):
+		"""Makes each check; one that cannot be made does not hold."""
+		for check in checks:
+			try:
+				check(*args)
+			except Exception as e:
+				self.claim(False, "%s: %s: %s" %
+				    (check.__name__, type(e).__name__, e))
+
 	def status(self):
 		return 0 if self.good and not self.bad else 1

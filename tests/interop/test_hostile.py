@@ -245,12 +245,8 @@ def main():
 			tap.claim(False, "there is a case")
 			return tap.status()
 		case = Case(path, swarm.content.pieces)
-		for check in check_peers, check_details, check_trackers:
-			try:
-				check(case, swarm)
-			except Exception as e:	# a claim that cannot be asked
-				tap.claim(False, "%s: %s: %s" %
-				    (check.__name__, type(e).__name__, e))
+		tap.each((check_peers, check_details, check_trackers), case,
+		    swarm)
 		holds(tap, path)
 	return tap.status()
 
