@@ -46,8 +46,8 @@ struct dissect_did {
 	uint64_t most[2];	/* bytes of each side (SIDE_PEER, SIDE_US) that
 				 * it accounts for; none beyond are read */
 	/* How many bytes of the peer's it had read before each `request`,
-	 * `extended` and `metadata` message of its own, in order; lent. What had
-	 * come by then and was not read is told after that message. */
+	 * `extended` and `metadata` message of its own, in order; lent. What
+	 * had come by then and was not read is told after that message. */
 	const uint64_t *heard;
 	size_t heards;
 };

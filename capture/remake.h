@@ -1,7 +1,7 @@
 /*
  * Imports made again, and captures that were dissected as they were recorded:
- * what the savefiles of others' conversations say, record by record, held against
- * the records that were made of them.
+ * what the savefiles of others' conversations say, record by record, held
+ * against the records that were made of them.
  */
 #ifndef CAPTURE_REMAKE_H
 #define CAPTURE_REMAKE_H

@@ -32,10 +32,10 @@ struct sandbox {
  * it before there are others. Afterwards nothing can be executed, and only
  * paths can be opened, besides what the role needs of the system (libraries,
  * the resolver's and TLS' files: of /etc just these, if this user may read the
- * passwords there; else any file of it by name). What is open stays open. A forbidden call
- * fails with EACCES, EPERM or ENOSYS; one that only an intruder would try
- * (another program, another process' memory) ends the process. 0, or -1 with
- * errno: then the caller must not go on as if it were confined.
+ * passwords there; else any file of it by name). What is open stays open. A
+ * forbidden call fails with EACCES, EPERM or ENOSYS; one that only an intruder
+ * would try (another program, another process' memory) ends the process. 0, or
+ * -1 with errno: then the caller must not go on as if it were confined.
  */
 int sandbox_enter(enum sandbox_role role, const struct sandbox_path *paths,
     size_t n, struct sandbox *got);

@@ -1,6 +1,6 @@
 /*
- * A thread of the recorder's that makes written savefiles durable and visible, one
- * after the other: a disk that takes its time holds up no packet.
+ * A thread of the recorder's that makes written savefiles durable and visible,
+ * one after the other: a disk that takes its time holds up no packet.
  */
 #ifndef CAPTURE_SETTLE_H
 #define CAPTURE_SETTLE_H
@@ -12,9 +12,9 @@
 struct settle;
 
 /*
- * begin runs on the thread before anything else, and may refuse (with errno); done
- * for each file, there too: error is 0 or an errno, the file then still hidden.
- * NULL with errno.
+ * begin runs on the thread before anything else, and may refuse (with errno);
+ * done for each file, there too: error is 0 or an errno, the file then still
+ * hidden. NULL with errno.
  */
 struct settle *settle_new(bool (*begin)(void *ctx), void (*done)(void *ctx,
     const struct recorder_file *f, int error), void *ctx);

@@ -66,9 +66,10 @@ void pseudonym_detail(const struct pseudonym_text *t, struct span json,
 /*
  * Makes a case of its own out of the one at `path`, as far as reports read it:
  * no raw bytes but torrents' metainfo (for --reference, which no output holds),
- * packets, digests of bytes or salts, and no address but its pseudonym. *into is its folder, in TMPDIR, to be given to pseudonym_remove,
- * which also frees it. digest is evidence.db's own, if the case is sealed, else
- * empty. -1 logged, *into possibly set.
+ * packets, digests of bytes or salts, and no address but its pseudonym. *into
+ * is its folder, in TMPDIR, to be given to pseudonym_remove, which also frees
+ * it. digest is evidence.db's own, if the case is sealed, else empty. -1
+ * logged, *into possibly set.
  */
 int pseudonym_case(const struct pseudonym *p, const char *path, char **into,
     char digest[65]);

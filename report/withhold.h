@@ -4,9 +4,10 @@
  * messages in them; where one is not found (encrypted, packets lost, too much),
  * the whole direction is taken to carry it.
  *
- * Strict: bytes are shown only where the ledger says what they are. Every stream
- * is withheld that is not proved, by the digest in a conversation's `closed`, to
- * be that conversation's, and of it all behind the bytes that were read.
+ * Strict: bytes are shown only where the ledger says what they are. Every
+ * stream is withheld that is not proved, by the digest in a conversation's
+ * `closed`, to be that conversation's, and of it all behind the bytes that were
+ * read.
  */
 #ifndef REPORT_WITHHOLD_H
 #define REPORT_WITHHOLD_H

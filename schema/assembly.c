@@ -14,8 +14,8 @@ enum block_state {
 	BLOCK_CAME
 };
 
-/* A block that came before its turn. Where the piece is gathered whole, its bytes
- * lie there and n is 0; but no more may come so than elsewhere. */
+/* A block that came before its turn. Where the piece is gathered whole, its
+ * bytes lie there and n is 0; but no more may come so than elsewhere. */
 struct ahead {
 	struct ahead *next;
 	uint32_t block, n;

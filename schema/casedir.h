@@ -54,8 +54,8 @@ sqlite3 *casedir_read(const char *path);
 
 /*
  * Whoever made a case may have put anything into it: a pipe that never ends, a
- * link to a file of the reader's. casedir_fd opens a file of one for reading, -1
- * with errno set if it is not there, or is no regular file (EINVAL; a link:
+ * link to a file of the reader's. casedir_fd opens a file of one for reading,
+ * -1 with errno set if it is not there, or is no regular file (EINVAL; a link:
  * ELOOP). casedir_plain: whether it is one, or nothing is there at all, so that
  * SQLite may be given its name. casedir_slurp reads at most room bytes of one;
  * -1 with errno set.

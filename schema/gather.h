@@ -1,8 +1,8 @@
 /*
  * Messages gathered whole in memory, their digests taken many at once
- * (schema/lanes.h) on a thread. It begins when there is one for every lane, when
- * one has waited for GATHER_NS, or when somebody waits for a digest or for room.
- * One thread gathers; memory is bounded by GATHER_MEMORY.
+ * (schema/lanes.h) on a thread. It begins when there is one for every lane,
+ * when one has waited for GATHER_NS, or when somebody waits for a digest or for
+ * room. One thread gathers; memory is bounded by GATHER_MEMORY.
  */
 #ifndef SCHEMA_GATHER_H
 #define SCHEMA_GATHER_H

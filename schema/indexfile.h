@@ -23,9 +23,9 @@ void indexfile_node(void *f, const struct sparse_node *n);
 /* Keeps it (or, false, leaves the file as it was) and closes. */
 void indexfile_end(struct indexfile *f, bool keep);
 
-/* Takes out what the evidence has no subject of any more (it was erased): lists,
- * and in the trees of their indexes the leaves, for which nodes stay. -1: the
- * file is there and of no use for it, and must go. */
+/* Takes out what the evidence has no subject of any more (it was erased):
+ * lists, and in the trees of their indexes the leaves, for which nodes stay.
+ * -1: the file is there and of no use for it, and must go. */
 int indexfile_forget(const char *case_path);
 
 /* For reading; NULL, unlogged, if there is none of this version. */

@@ -1,7 +1,7 @@
 /*
  * SHA-1 and SHA-256 of several whole messages at once, each in a lane of the
- * processor's vectors: by Intel's Multi-Buffer library, where it is there and the
- * processor has AVX-512. What comes out is what libcrypto gives.
+ * processor's vectors: by Intel's Multi-Buffer library, where it is there and
+ * the processor has AVX-512. What comes out is what libcrypto gives.
  */
 #ifndef SCHEMA_LANES_H
 #define SCHEMA_LANES_H

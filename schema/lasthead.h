@@ -1,8 +1,8 @@
 /*
- * CASE/checkpoint.txt: the checkpoint that was signed last, written behind every
- * commit. SQLite drops the tail of a log whose checksums are broken without a
- * word, and whoever can write to a case can cut it; where checkpoint.txt stayed,
- * it says that more was there.
+ * CASE/checkpoint.txt: the checkpoint that was signed last, written behind
+ * every commit. SQLite drops the tail of a log whose checksums are broken
+ * without a word, and whoever can write to a case can cut it; where
+ * checkpoint.txt stayed, it says that more was there.
  */
 #ifndef SCHEMA_LASTHEAD_H
 #define SCHEMA_LASTHEAD_H

@@ -48,9 +48,9 @@ struct witness_hooks {
 	struct digester *digester;
 	/* The place of a record whose digests are still being taken: its seq. r
 	 * has neither detail nor raw_sha256; the promise is the hook's. NULL:
-	 * the witness waits. A promise that is kept calls the piece hook when it
-	 * is dropped, and none may be left when the witness is freed if there is
-	 * such a hook. */
+	 * the witness waits. A promise that is kept calls the piece hook when
+	 * it is dropped, and none may be left when the witness is freed if
+	 * there is such a hook. */
 	int64_t (*later)(void *ctx, const struct record *r,
 	    struct promise *p);
 };

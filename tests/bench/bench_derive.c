@@ -2,10 +2,10 @@
  * The derived tables of ten million records, made anew and brought up to date
  * by ten and by a hundred thousand more, in a process of its own so that its
  * peak memory is its own; the same of the first tenth of them, which shows
- * whether an update takes time for what was there before. The peer measured in the same run: plain SQLite
- * reading the same rows once, and grouping them once, which is the floor of
- * whatever reads a ledger. Then two reports by the program itself: an address
- * record, and that of the largest swarm.
+ * whether an update takes time for what was there before. The peer measured in
+ * the same run: plain SQLite reading the same rows once, and grouping them
+ * once, which is the floor of whatever reads a ledger. Then two reports by the
+ * program itself: an address record, and that of the largest swarm.
  *
  *	bench_derive [RECORDS [FOLDER]]	FOLDER is kept if it is named
  */
