@@ -98,8 +98,9 @@ struct flow_sink {
 	size_t (*again)(void *ctx, uint64_t offset, void *buf, size_t n);
 	/* Whoever knows by other means how far a flow went wants all of it:
 	 * silence does not end it (a clock that was set, a host that slept),
-	 * nor does a reset that was not heeded, or uTP's SYN on one that lives;
-	 * and bytes beyond a FIN differ from it. */
+	 * while less than half of those that can be followed are, nor does a
+	 * reset that was not heeded, or uTP's SYN on one that lives; and bytes
+	 * beyond a FIN differ from it. */
 	bool patient;
 };
 extern char flow_unwanted;

@@ -207,7 +207,8 @@ void flowtable_expire(struct flows *f)
 
 	for (unsigned i = 0; i < LISTS; i++)
 		while ((w = f->list[i].oldest) != NULL &&
-		    !(f->sink.patient && i == LIST_TOLD) &&
+		    !(f->sink.patient && i == LIST_TOLD && f->nflows <
+		    FLOW_MOST / 2) &&
 		    f->now_ns - w->last.utc_ns > most[i]) {
 			flow_close(f, w, w->reset ? FLOW_RESET : FLOW_IDLE,
 			    w->reset_side);

@@ -298,7 +298,8 @@ static int64_t on_add(void *ctx, const struct record *rec)
 	if (strcmp(rec->kind, "closed") == 0) {
 		e = read_ends(h, rec->detail);
 		c->sent = e.tx_bytes > 0;
-		if (c->talked && is_other(c->talked, &e, rec->at.utc_ns)) {
+		if (c->talked && !c->doubt &&
+		    is_other(c->talked, &e, rec->at.utc_ns)) {
 			c->talked->heard = false;
 			c->talked = NULL;
 		}
