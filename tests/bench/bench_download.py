@@ -5,7 +5,9 @@ with evidence and packet capture on, beside libtorrent and aria2.
 Each runs alone on one host of a lab, the seed on another, a bridge between
 them. Counted is the time from the first content that crosses the host's
 interface until the program's own word that the last piece is verified: for
-ours, the time of the record that says so. Rounds alternate; figures are
+ours, the time of the record that says so, which is when the piece's last byte
+was read, and as long as its digests may wait for others (schema/gather.h).
+Rounds alternate; figures are
 medians. BENCH_ROUNDS=N, BENCH_ONLY=ours-tcp,... choose. Beside each rate: the
 processor time of the seed and of the leech (ours: with its recorder, from its
 start to the sealed case).
@@ -36,6 +38,7 @@ BYTES = 256 * MIB
 PIECE = 256 * 1024
 PIECES = BYTES // PIECE
 PATIENCE_S = 60
+GATHER_NS = 20000000
 # The monitor's first dial of a stranger is over TCP, the next a minute later.
 PATIENCE_OURS_S = {"tcp": PATIENCE_S, "utp": PATIENCE_S + 65}
 TRACKER_PORT = 6969
@@ -152,6 +155,7 @@ class Bench:
 		self.counter = Counter(self.leech)
 		self.torrent, self.data = make_content(self.seed.folder)
 		self.runs = 0
+		self.lost = {t: 0 for t in PORT}
 		self.seeds = {}
 		serve_tracker(self.seed)
 		for transport, port in PORT.items():
@@ -304,13 +308,15 @@ class Bench:
 		    "detail, '$.bytes')), 0), coalesce(sum(json_extract(detail, "
 		    "'$.dropped_kernel')), 0) FROM record "
 		    "WHERE kind = 'packets'").fetchone()
+		self.lost[transport] += lost
 		self.note = "%d of %d pieces verified over %s, %.0f MiB of " \
-		    "packets kept, %d dropped" % (n, PIECES, "+".join(
-		    sorted(str(o) for o in over)), kept / MIB, lost)
+		    "packets kept; %d dropped in all rounds" % (n, PIECES,
+		    "+".join(sorted(str(o) for o in over)), kept / MIB,
+		    self.lost[transport])
 		if n != PIECES:
 			print(self.note, file=sys.stderr)
 			return None
-		return BYTES / MIB / ((last - first) / 1e9)
+		return BYTES / MIB / ((last + GATHER_NS - first) / 1e9)
 
 	# --- what could be had at most -----------------------------------------
 
