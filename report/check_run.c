@@ -292,7 +292,7 @@ void check_run_end(struct check_run *r, int64_t records)
 		check_log(r, records);
 	if (r->open >= 0)
 		check_tell(r->c, false, "the run of record %" PRId64
-		    " has not ended", r->open);
+		    " did not end, or has not yet", r->open);
 }
 
 /* --- beginning ------------------------------------------------------------- */

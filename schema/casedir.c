@@ -182,7 +182,7 @@ static int write_whole(const char *file, struct span bytes, bool sync)
 }
 
 static int put(const struct casedir *c, const char *name, struct span bytes,
-    bool sync)
+    bool sync, bool quiet)
 {
 	const char *slash = strrchr(name, '/');
 	int head = slash ? (int)(slash - name) + 1 : 0, got;
@@ -197,10 +197,10 @@ static int put(const struct casedir *c, const char *name, struct span bytes,
 		got = rename(hidden, file);
 	if (got == 0 && sync)
 		got = sync_folder(folder);
-	if (got < 0) {
+	if (got < 0 && !quiet)
 		log_warn("%s: %s", file, strerror(errno));
+	if (got < 0)
 		unlink(hidden);
-	}
 	free(folder);
 	free(hidden);
 	free(file);
@@ -209,13 +209,13 @@ static int put(const struct casedir *c, const char *name, struct span bytes,
 
 int casedir_put(const struct casedir *c, const char *name, struct span bytes)
 {
-	return put(c, name, bytes, true);
+	return put(c, name, bytes, true, false);
 }
 
 int casedir_put_soon(const struct casedir *c, const char *name,
-    struct span bytes)
+    struct span bytes, bool sync)
 {
-	return put(c, name, bytes, false);
+	return put(c, name, bytes, sync, true);
 }
 
 static char *hidden_file(const char *folder, const char *name)

@@ -32,10 +32,11 @@ int casedir_sync(const struct casedir *c);
 
 /* Writes a file whole: hidden, synced, renamed. -1 logged. */
 int casedir_put(const struct casedir *c, const char *name, struct span bytes);
-/* The same, not waiting for the disk: whole, or not there, after a crash of the
- * program; after one of the machine an older one, or empty. */
+/* The same of what is soon written again: -1 is not logged. Unless sync the
+ * disk is not waited for: whole, or as it was, after a crash of the program;
+ * after one of the machine an older one, or empty. */
 int casedir_put_soon(const struct casedir *c, const char *name,
-    struct span bytes);
+    struct span bytes, bool sync);
 /* The same of many files of one folder, which reach the disk together: for
  * thousands, one wait instead of thousands. each tells the i-th's name and
  * bytes, and is asked twice. -1 logged: some may be missing. */

@@ -60,8 +60,12 @@ bool lasthead_look(const struct lasthead *h, const char *case_path,
 	return lost;
 }
 
-int lasthead_put(const struct casedir *c, const char *note, bool whole)
+void lasthead_put(const struct casedir *c, const char *note, bool sync)
 {
-	return whole ? casedir_put(c, NAME, span_str(note)) :
-	    casedir_put_soon(c, NAME, span_str(note));
+	casedir_put_soon(c, NAME, span_str(note), sync);
+}
+
+int lasthead_end(const struct casedir *c, const char *note)
+{
+	return casedir_put(c, NAME, span_str(note));
 }

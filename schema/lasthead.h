@@ -29,7 +29,10 @@ void lasthead_warn(const struct lasthead *h, const char *case_path,
 bool lasthead_look(const struct lasthead *h, const char *case_path,
     sqlite3 *db);
 
-/* whole: it reaches the disk now. -1 logged. */
-int lasthead_put(const struct casedir *c, const char *note, bool whole);
+/* Behind a commit; sync: it reaches the disk now. Where it cannot be written (no
+ * descriptor is left, say), the next commit's is. */
+void lasthead_put(const struct casedir *c, const char *note, bool sync);
+/* The last: -1 logged. */
+int lasthead_end(const struct casedir *c, const char *note);
 
 #endif

@@ -95,9 +95,7 @@ static void commit(struct ledger *l, struct turn *t)
 		return;
 	evidence_commit(l->evidence);
 	t->uncommitted = 0;
-	if (lasthead_put(l->dir, h->note, h->kept) < 0)
-		log_die("evidence could not be kept: its checkpoint cannot be "
-		    "written");
+	lasthead_put(l->dir, h->note, h->kept);
 	pthread_mutex_lock(&l->lock);
 	l->committed = h->size;
 	l->committed_utc_ns = h->utc_ns;
@@ -175,9 +173,8 @@ static void keep(struct ledger *l, uint64_t ticket)
 
 	bool fresh = evidence_keep(l->evidence);
 
-	if (fresh && lasthead_put(l->dir, h->note, true) < 0)
-		log_die("evidence could not be kept: its checkpoint cannot be "
-		    "written");
+	if (fresh)
+		lasthead_put(l->dir, h->note, true);
 	if (fresh && l->on_checkpoint)
 		l->on_checkpoint(l->ctx, h->note);
 	pthread_mutex_lock(&l->lock);
@@ -448,7 +445,7 @@ static int finish(const struct ledger *l, const struct evidence_head *h,
 
 	/* First the checkpoint: sealing may wait for a reader. */
 	if (h->size)
-		put = lasthead_put(l->dir, h->note, true);
+		put = lasthead_end(l->dir, h->note);
 	got = evidence_seal(l->evidence);
 	if (got == 0)
 		got = casedir_digest(file, sum, NULL);
