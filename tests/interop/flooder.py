@@ -265,6 +265,9 @@ class Utp(asyncio.DatagramProtocol):
 			did["utp_answered"] += 1
 		if number != self.live:
 			return
+		if kind in (1, 3):	# it had enough
+			self.live, self.sent, self.acked = None, 0, 0
+			return
 		if kind == 0 and seq == self.theirs + 1 & 65535:
 			self.theirs = seq
 			self.put(2, number + 1, self.sent + 2)

@@ -33,7 +33,7 @@ CROWD, CROWD6 = "11.77.1.1", "2d77::1:1"
 HONEST, CALLERS = 5, 2
 # Some 40,000 names and a thousand conversations are a few MB each; a
 # monitor that kept what the attackers send would hold hundreds.
-MEMORY, MEMORY_KB = "128M", 128 * 1024
+MEMORY, MEMORY_KB = "192M", 192 * 1024
 # Of one core. What is read before an attacker is left is a few MB in all.
 CPU_SHARE = 0.5
 PACKET_OUTGOING = 4
