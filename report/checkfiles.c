@@ -63,15 +63,36 @@ static void check_savefile(struct check *c, sqlite3 *db, const char *path,
 	free(file);
 }
 
+/* The savefiles that records speak of, by name once sorted. */
+struct known {
+	char **name;
+	size_t n, room;
+};
+
+static void known_add(struct known *k, const char *name)
+{
+	if (k->n == k->room) {
+		k->room = 2 * k->room + 16;
+		k->name = realloc(k->name, k->room * sizeof(*k->name));
+	}
+	if (!k->name || !(k->name[k->n] = strdup(name)))
+		log_die("out of memory");
+	k->n++;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
 /* A savefile that no record speaks of. */
-static void check_stray(struct check *c, sqlite3_stmt *known,
+static void check_stray(struct check *c, const struct known *k,
     const char *name)
 {
 	char safe[600];
 
-	sqlite3_reset(known);
-	sqlite3_bind_text(known, 1, name, -1, SQLITE_STATIC);
-	if (!check_step(c, known))
+	if (k->n == 0 || !bsearch(&name, k->name, k->n, sizeof(*k->name),
+	    by_name))
 		check_tell(c, false, "%s: no record speaks of it",
 		    log_safe(span_str(name), safe, sizeof(safe)));
 }
@@ -83,33 +104,37 @@ static void check_savefiles(struct check *c, sqlite3 *db, const char *path)
 	    "json_extract(detail,'$.sha256'), json_extract(detail,'$.bytes') "
 	    "FROM record WHERE kind='packets' AND json_valid(detail) "
 	    "ORDER BY seq");
-	sqlite3_stmt *known = check_query(c, db, "SELECT 1 FROM record WHERE "
-	    "kind='packets' AND json_valid(detail) AND "
-	    "json_extract(detail,'$.file')=?1");
 	char *folder = file_of(path, "packets", "");
 	DIR *d = opendir(folder);
+	struct known k = { 0 };
 
 	while (check_step(c, s)) {
 		int64_t seq = sqlite3_column_int64(s, 0);
 
+		if (text(s, 1) && casedir_is_savefile(text(s, 1)))
+			known_add(&k, text(s, 1));
 		check_savefile(c, db, path, seq, text(s, 1), text(s, 3),
 		    sqlite3_column_int64(s, 4));
 		if (text(s, 2) && text(s, 3) &&
 		    strcmp(text(s, 2), text(s, 3)) != 0)
 			check_wrong(c, seq, "its sha256 and raw_sha256 differ");
 	}
-	for (struct dirent *e; d && known && (e = readdir(d)) != NULL;) {
+	if (k.n)
+		qsort(k.name, k.n, sizeof(*k.name), by_name);
+	for (struct dirent *e; d && (e = readdir(d)) != NULL;) {
 		char name[300];
 
 		snprintf(name, sizeof(name), "packets/%s", e->d_name);
 		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-			check_stray(c, known, name);
+			check_stray(c, &k, name);
 	}
 	if (d)
 		closedir(d);
+	while (k.n)
+		free(k.name[--k.n]);
+	free(k.name);
 	free(folder);
 	sqlite3_finalize(s);
-	sqlite3_finalize(known);
 }
 
 /* The copies for convenience, where they are there. */
