@@ -140,26 +140,25 @@ static int refuse_twins(const struct import_conf *conf)
 /* What an existing case knows: its torrents and secrets. */
 static int read_case(struct import *im)
 {
-	char *file;
+	struct casedir dir = { .path = (char *)im->conf->case_path };
+	char *file = casedir_file(&dir, "evidence.db");
 	sqlite3 *db;
-	int rc;
+	int rc = access(file, F_OK);
 
-	file = malloc(strlen(im->conf->case_path) + 16);
-	if (!file)
-		log_die("out of memory");
-	snprintf(file, strlen(im->conf->case_path) + 16, "%s/evidence.db",
-	    im->conf->case_path);
-	rc = access(file, F_OK);
 	free(file);
 	if (rc < 0)
 		return 0;	/* a new one */
-	db = casedir_read(im->conf->case_path);
-	if (!db)
+	if (casedir_open(&dir, im->conf->case_path) < 0)
 		return -1;
-	rc = refuse_known(im->conf, db);
-	if (rc == 0)
+	db = dir.fresh ? NULL : casedir_read(dir.path);
+	if (db)
+		rc = refuse_known(im->conf, db);
+	else if (!dir.fresh)
+		rc = -1;
+	if (db && rc == 0)
 		rc = reading_case(&im->reading, db);
 	sqlite3_close(db);
+	casedir_close(&dir);
 	return rc;
 }
 

@@ -158,12 +158,10 @@ static int start_recorder(struct live *l)
 /* Torrents and secrets of a case that is there already. */
 static int read_case(struct live *l)
 {
-	char *file = casedir_file(&l->run.dir, "evidence.db");
-	int rc = access(file, F_OK);
 	sqlite3 *db;
+	int rc;
 
-	free(file);
-	if (rc < 0)
+	if (l->run.dir.fresh)
 		return 0;
 	db = casedir_read(l->run.dir.path);
 	rc = db ? reading_case(&l->reading, db) : -1;

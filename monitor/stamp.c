@@ -1,14 +1,18 @@
 #include "monitor/stamp.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "capture/privilege.h"
 #include "schema/casekey.h"
 #include "schema/derive.h"
 #include "schema/ledger.h"
+#include "schema/log.h"
 #include "schema/publish.h"
 #include "schema/stamping.h"
 
@@ -69,12 +73,25 @@ static int stamp_case(struct stamp_run *s, const struct casedir *dir)
 	return rc;
 }
 
-static bool is_case(const char *path)
+/* Opens the case; nothing is made where none is. */
+static int open_case(struct casedir *dir, const char *path)
 {
-	sqlite3 *db = casedir_read(path);
+	const struct casedir there = { .path = (char *)path };
+	char *file = casedir_file(&there, "evidence.db");
+	int got = access(file, F_OK);
+	sqlite3 *db;
 
+	if (got < 0)
+		log_warn("%s: %s", file, strerror(errno));
+	free(file);
+	if (got < 0 || casedir_open(dir, path) < 0)
+		return -1;
+	db = casedir_read(path);
 	sqlite3_close(db);
-	return db != NULL;
+	if (db)
+		return 0;
+	casedir_close(dir);
+	return -1;
 }
 
 static int go(struct stamp_run *s)
@@ -83,10 +100,13 @@ static int go(struct stamp_run *s)
 	int rc;
 
 	signal(SIGPIPE, SIG_IGN);
-	if (stamping_init() < 0 || !is_case(s->path) ||
-	    (s->command && !(s->publisher = publisher_start(s->command,
-	    privilege_drop))) || casedir_open(&dir, s->path) < 0)
+	if (stamping_init() < 0 || (s->command && !(s->publisher =
+	    publisher_start(s->command, privilege_drop))))
 		return 1;
+	if (open_case(&dir, s->path) < 0) {
+		publisher_close(s->publisher);
+		return 1;
+	}
 	publisher_begin(s->publisher, NULL, NULL);
 	rc = stamp_case(s, &dir);
 	casedir_close(&dir);

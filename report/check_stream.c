@@ -13,11 +13,16 @@
 #include "capture/source.h"
 #include "schema/json.h"
 #include "schema/log.h"
+#include "schema/now.h"
+
+#define SLACK (10 * NS_PER_S)	/* packets came before records, or behind */
 
 /* One direction of a conversation, as its `closed` has it. */
 struct target {
 	int64_t seq, bytes;
+	int64_t from_ns, to_ns;	/* it began, and closed */
 	uint16_t port;		/* the address's own */
+	uint16_t other;		/* the other end's; 0: not on record */
 	bool from;		/* what the address sent */
 	uint8_t sha256[32];
 	bool proved, tried;
@@ -41,12 +46,22 @@ struct stream {
 	struct side side[2];
 };
 
+/* Whoever made the case may have put any number there. */
+static int64_t utc_of(sqlite3_stmt *s, int col)
+{
+	int64_t ns = sqlite3_column_int64(s, col);
+
+	return ns < 0 ? 0 : ns > INT64_MAX - SLACK ? INT64_MAX - SLACK : ns;
+}
+
 static void add_target(struct streams *x, sqlite3_stmt *s, uint16_t port,
-    bool from, int bytes, int digest)
+    uint16_t other, bool from, int bytes, int digest)
 {
 	const char *hex = (const char *)sqlite3_column_text(s, digest);
 	struct target t = { .seq = sqlite3_column_int64(s, 0), .port = port,
-		.from = from, .bytes = sqlite3_column_int64(s, bytes) };
+		.other = other, .from = from,
+		.from_ns = utc_of(s, 13), .to_ns = utc_of(s, 14),
+		.bytes = sqlite3_column_int64(s, bytes) };
 
 	if (t.bytes <= 0 || !hex || !hex_read(span_str(hex), t.sha256, 32))
 		return;
@@ -57,6 +72,14 @@ static void add_target(struct streams *x, sqlite3_stmt *s, uint16_t port,
 			log_die("out of memory");
 	}
 	x->target[x->n++] = t;
+}
+
+static uint16_t port_of(sqlite3_stmt *s, int col)
+{
+	const char *text = (const char *)sqlite3_column_text(s, col);
+	struct endpoint e;
+
+	return text && endpoint_parse(span_str(text), &e) ? e.port : 0;
 }
 
 static void find_targets(struct streams *x, sqlite3 *db)
@@ -71,17 +94,21 @@ static void find_targets(struct streams *x, sqlite3 *db)
 	    "json_extract(r.detail, '$.responder_bytes'), "
 	    "json_extract(r.detail, '$.responder_sha256'), "
 	    "json_extract(o.detail, '$.initiator'), "
-	    "json_extract(o.detail, '$.responder'), o.kind = 'flow' FROM "
-	    "record AS r JOIN record AS o ON o.seq = r.conn WHERE "
+	    "json_extract(o.detail, '$.responder'), o.kind = 'flow', "
+	    "o.utc_ns, r.utc_ns, json_extract(coalesce(t.detail, o.detail), "
+	    "'$.local') FROM record AS r JOIN record AS o ON o.seq = r.conn "
+	    "LEFT JOIN (SELECT conn, detail FROM record WHERE kind = "
+	    "'reached' AND json_valid(detail)) AS t ON t.conn = r.conn WHERE "
 	    "r.kind = 'closed' AND json_valid(r.detail) AND "
 	    "json_valid(o.detail)");
 
 	while (check_step(x->c, s)) {
 		if (!sqlite3_column_int(s, 12)) {
 			uint16_t port = (uint16_t)sqlite3_column_int(s, 1);
+			uint16_t other = port_of(s, 15);
 
-			add_target(x, s, port, true, 2, 3);
-			add_target(x, s, port, false, 4, 5);
+			add_target(x, s, port, other, true, 2, 3);
+			add_target(x, s, port, other, false, 4, 5);
 			continue;
 		}
 		for (int i = 0; i < 2; i++) {
@@ -92,8 +119,10 @@ static void find_targets(struct streams *x, sqlite3 *db)
 			if (!end || !endpoint_parse(span_str(end), &at) ||
 			    !endpoint_same_ip(&at, &x->me))
 				continue;
-			add_target(x, s, at.port, true, 6 + 2 * i, 7 + 2 * i);
-			add_target(x, s, at.port, false, 8 - 2 * i, 9 - 2 * i);
+			add_target(x, s, at.port, port_of(s, 11 - i), true,
+			    6 + 2 * i, 7 + 2 * i);
+			add_target(x, s, at.port, port_of(s, 11 - i), false,
+			    8 - 2 * i, 9 - 2 * i);
 		}
 	}
 	sqlite3_finalize(s);
@@ -119,11 +148,12 @@ static void *on_open(void *ctx, const struct flow_open *o)
 /* Where a conversation's count of bytes is reached, its digest must be too:
  * what lay unread when it was closed comes behind. */
 static void reach(struct streams *x, const struct stream *s, unsigned side,
-    struct span b)
+    struct span b, int64_t utc_ns)
 {
 	const struct side *d = &s->side[side];
 	bool from = endpoint_same_ip(&s->end[side], &x->me);
 	uint16_t port = s->end[from ? side : !side].port;
+	uint16_t other = s->end[from ? !side : side].port;
 	uint8_t sum[32];
 
 	for (size_t i = 0; i < x->n; i++) {
@@ -131,9 +161,11 @@ static void reach(struct streams *x, const struct stream *s, unsigned side,
 		SHA256_CTX sha = d->sha;
 
 		if (t->port != port || t->from != from ||
+		    (t->other && t->other != other) ||
 		    t->bytes <= d->bytes ||
-		    t->bytes > d->bytes + (int64_t)b.n)
-			continue;
+		    t->bytes > d->bytes + (int64_t)b.n ||
+		    utc_ns < t->from_ns - SLACK || utc_ns > t->to_ns + SLACK)
+			continue;	/* or another conversation's */
 		SHA256_Update(&sha, b.p, (size_t)(t->bytes - d->bytes));
 		SHA256_Final(sum, &sha);
 		t->tried = true;
@@ -147,9 +179,8 @@ static bool on_bytes(void *ctx, void *flow, unsigned side, struct span b,
 {
 	struct stream *s = flow;
 
-	(void)at;
 	if (!s->side[side].gap)
-		reach(ctx, s, side, b);
+		reach(ctx, s, side, b, at.utc_ns);
 	SHA256_Update(&s->side[side].sha, b.p, b.n);
 	s->side[side].bytes += (int64_t)b.n;
 	return true;

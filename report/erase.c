@@ -214,21 +214,6 @@ static void say(const struct erase *x, const char *note, const char *digest)
 	printf("%s%s  evidence.db\n", note, digest);
 }
 
-/* A writer that was cut short while sealing left a journal, which no reader
- * may roll back. */
-static void mend(const struct casedir *dir)
-{
-	char *file = casedir_file(dir, "evidence.db");
-	sqlite3 *db = NULL;
-
-	if (sqlite3_open_v2(file, &db, SQLITE_OPEN_READWRITE, NULL) ==
-	    SQLITE_OK)
-		sqlite3_exec(db, "SELECT count(*) FROM sqlite_schema", NULL,
-		    NULL, NULL);
-	sqlite3_close(db);
-	free(file);
-}
-
 static int open_dir(const struct erase *x, struct casedir *dir)
 {
 	const struct casedir there = { .path = (char *)x->e.path };
@@ -241,10 +226,7 @@ static int open_dir(const struct erase *x, struct casedir *dir)
 	free(file);
 	if (got < 0)
 		return -1;
-	if (casedir_open(dir, x->e.path) < 0)
-		return -1;
-	mend(dir);
-	return 0;
+	return casedir_open(dir, x->e.path);
 }
 
 static int erase_case(struct erase *x, struct casedir *dir)

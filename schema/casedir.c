@@ -108,6 +108,36 @@ static int subfolder(const struct casedir *c, const char *name)
 	return got;
 }
 
+static bool pragma_is(sqlite3 *db, const char *sql, int64_t want);
+
+/* A writer that was killed in its first moments, or while sealing, left a
+ * journal, which no reader may roll back: it is done here, under the lock. Of
+ * the first it leaves nothing. What a log holds stays there; what is damaged is
+ * told by whoever reads it. */
+static int mend(struct casedir *c)
+{
+	char *file = casedir_file(c, "evidence.db");
+	sqlite3 *db = NULL;
+	int got = -1;
+
+	if (!casedir_plain(file)) {
+		log_warn("%s: not a regular file", file);
+		goto out;
+	}
+	got = 0;
+	if (sqlite3_open_v2(file, &db, SQLITE_OPEN_READWRITE, NULL) !=
+	    SQLITE_OK)
+		goto out;
+	sqlite3_busy_timeout(db, 60000);
+	sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+	c->fresh = pragma_is(db, "SELECT count(*) FROM sqlite_schema", 0) &&
+	    pragma_is(db, "PRAGMA application_id", 0);
+out:
+	sqlite3_close(db);
+	free(file);
+	return got;
+}
+
 int casedir_open(struct casedir *c, const char *path)
 {
 	*c = (struct casedir){ .path = strdup(path), .lock = -1 };
@@ -118,7 +148,8 @@ int casedir_open(struct casedir *c, const char *path)
 		goto fail;
 	}
 	if (!look(path, &c->fresh) || take_lock(c) < 0 ||
-	    subfolder(c, "packets") < 0 || subfolder(c, "torrents") < 0)
+	    subfolder(c, "packets") < 0 || subfolder(c, "torrents") < 0 ||
+	    (!c->fresh && mend(c) < 0))
 		goto fail;
 	return 0;
 fail:

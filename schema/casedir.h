@@ -14,13 +14,13 @@
 struct casedir {
 	char *path;
 	int lock;	/* fd of the lock while writing, -1 else */
-	bool fresh;	/* made by this open */
+	bool fresh;	/* nothing was ever committed to it */
 };
 
 /* Opens for writing: makes the folder (0700) and its sub-folders if missing,
  * takes the one writer's lock. -1 with the reason logged ("another run is
  * writing to ..."). A folder that holds other things but no evidence.db is
- * refused. */
+ * refused. What a killed writer left half-done is rolled back. */
 int casedir_open(struct casedir *c, const char *path);
 void casedir_close(struct casedir *c);
 

@@ -569,7 +569,7 @@ class Case:
 		except ValueError:
 			origin, signed = None, 0
 		if signed > self.tree.size or origin not in (None,
-		    "swarmwitness/" + self.case_id):
+		    "swarmwitness/%s" % self.case_id):
 			self.wrong("checkpoint.txt is signed for %d records of "
 			    "%s, there are %d: records were lost or cut" %
 			    (signed, origin, self.tree.size))

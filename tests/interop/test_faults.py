@@ -300,6 +300,61 @@ def others_killed(swarm, folder, count):
 	return case, key
 
 
+# A writer that is killed while a rollback journal stands: first what is in the
+# database, then what was under way.
+HALF = """
+import os, sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.executescript(sys.argv[2])
+db.execute("PRAGMA cache_size = 1")
+db.execute("BEGIN")
+db.execute("CREATE TABLE half(b)")
+for _ in range(100):
+	db.execute("INSERT INTO half VALUES (zeroblob(9000))")
+os._exit(0)
+"""
+
+
+def half_made(case, key, folder, count):
+	"""Killed in a case's first moments, and while it was sealed."""
+	packets = glob.glob(os.path.join(case, "packets", "*.pcap"))[:1]
+	begun = {"an empty file": None, "a journal": "", "an empty log":
+	    "PRAGMA journal_mode = wal"}
+	for what, sql in begun.items():
+		path = os.path.join(folder, "half")
+		os.makedirs(path)
+		file = os.path.join(path, "evidence.db")
+		open(file, "w").close()
+		if sql is not None:
+			subprocess.run([sys.executable, "-c", HALF, file, sql],
+			    check=True)
+		r = subprocess.run([laboratory.PROGRAM, "capture", "--key",
+		    key, path, *packets], capture_output=True, text=True,
+		    timeout=120)
+		count.one("killed as a case was begun, %s left" % what,
+		    r.stderr[-300:] if r.returncode else wrong(path))
+		shutil.rmtree(path)
+	path = os.path.join(folder, "half")
+	for what in (["capture", "--key", key, path, *packets], ["erase",
+	    "--ip", "192.0.2.9", "--ground", "a test", "--key", key, path],
+	    ["monitor"]):
+		shutil.copytree(case, path)
+		subprocess.run([sys.executable, "-c", HALF, os.path.join(path,
+		    "evidence.db"), "PRAGMA journal_mode = delete"], check=True)
+		if not os.path.exists(path + "/evidence.db-journal"):
+			raise RuntimeError("no journal was left")
+		size, note, _ = seen(case)
+		if what[0] == "monitor":
+			r = short(path, key)
+		else:
+			r = subprocess.run([laboratory.PROGRAM, *what],
+			    capture_output=True, text=True, timeout=120)
+		count.one("a journal left while sealing, then " + what[0],
+		    ("sealing" in r.stderr and r.stderr[-300:]) or
+		    wrong(path, note) or (seen(path)[0] < size and "lost"))
+		shutil.rmtree(path)
+
+
 # --- torn files ---------------------------------------------------------------------
 
 def tear(path, pick):
@@ -552,6 +607,7 @@ def main():
 			    count, lane) for lane in range(2)]:
 				done.result()
 		case, key = others_killed(swarm, folder, count)
+		half_made(case, key, folder, count)
 		torn(swarm, folder, count)
 		lost(swarm, folder, count)
 		busy(swarm, case, key, count)

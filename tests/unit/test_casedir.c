@@ -79,6 +79,10 @@ static void makes_a_case(void **state)
 	put("evidence.db", "");
 	put("notes.txt", "the operator's");
 	assert_int_equal(casedir_open(&c, path), 0);
+	assert_true(c.fresh);		/* nothing was committed */
+	casedir_close(&c);
+	put("evidence.db", "what somebody overwrote");
+	assert_int_equal(casedir_open(&c, path), 0);
 	assert_false(c.fresh);
 	casedir_close(&c);
 }
