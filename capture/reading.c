@@ -122,6 +122,9 @@ static bool on_live(void *ctx, const struct dissect_met *m,
 {
 	const struct reading *r = ctx;
 
+	/* Of the conversation before it between these ends the last word may
+	 * still wait for its digest. */
+	lineup_drain(r->lineup);
 	return r->live(r->ctx, m, l);
 }
 
@@ -130,6 +133,7 @@ static void on_met(void *ctx, const struct dissect_met *m,
 {
 	const struct reading *r = ctx;
 
+	lineup_drain(r->lineup);
 	r->met(r->ctx, m, did);
 }
 
