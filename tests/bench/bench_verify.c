@@ -11,6 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <sqlite3.h>
+
 #include "report/check.h"
 #include "schema/ledger.h"
 #include "schema/log.h"
@@ -232,8 +234,11 @@ int main(int argc, char **argv)
 	double ours[ROUNDS], plain[ROUNDS], ratio[ROUNDS], cores[ROUNDS];
 	long peak = 0;
 
+	/* As main.c has it. */
+	sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+	sqlite3_config(SQLITE_CONFIG_PAGECACHE, NULL, 0, -4096);
 	if (argc == 2) {
-		struct check c = { .tell = tell };
+		struct check c = { .tell = tell, .no_replay = true };
 
 		return check_case(&c, argv[1]) < 0 || c.wrongs ? 1 : 0;
 	}
