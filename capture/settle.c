@@ -2,8 +2,9 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
+
+#include "schema/thread.h"
 
 struct written {
 	struct savefile *file;
@@ -64,19 +65,6 @@ static void *run(void *arg)
 	return NULL;
 }
 
-/* Signals are the main thread's. */
-static int start(struct settle *t)
-{
-	sigset_t all, was;
-	int error;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &was);
-	error = pthread_create(&t->thread, NULL, run, t);
-	pthread_sigmask(SIG_SETMASK, &was, NULL);
-	return error;
-}
-
 static void destroy(struct settle *t)
 {
 	pthread_cond_destroy(&t->moved);
@@ -97,7 +85,7 @@ struct settle *settle_new(bool (*begin)(void *ctx), void (*done)(void *ctx,
 	t->ctx = ctx;
 	pthread_mutex_init(&t->lock, NULL);
 	pthread_cond_init(&t->moved, NULL);
-	error = start(t);
+	error = thread_start(&t->thread, run, t);
 	if (error == 0) {
 		pthread_mutex_lock(&t->lock);
 		while (!t->begun)

@@ -1,11 +1,11 @@
 #include "schema/digester.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 
 #include "schema/gather.h"
 #include "schema/log.h"
+#include "schema/thread.h"
 
 #define CHUNK (256u << 10)
 #define CHUNKS (DIGESTER_MEMORY / CHUNK)
@@ -85,17 +85,12 @@ static void *work(void *arg)
 	return NULL;
 }
 
-/* Signals are the main thread's. */
 static bool start(struct worker *w)
 {
-	sigset_t all, was;
 	bool good;
 
 	pthread_cond_init(&w->work, NULL);
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &was);
-	good = pthread_create(&w->thread, NULL, work, w) == 0;
-	pthread_sigmask(SIG_SETMASK, &was, NULL);
+	good = thread_start(&w->thread, work, w) == 0;
 	if (!good)
 		pthread_cond_destroy(&w->work);
 	return good;

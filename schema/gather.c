@@ -1,10 +1,10 @@
 #include "schema/gather.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 
 #include "schema/now.h"
+#include "schema/thread.h"
 
 struct gather {
 	struct lanes *lanes;
@@ -98,19 +98,6 @@ static void *work(void *arg)
 	return NULL;
 }
 
-/* Signals are the main thread's. */
-static bool start(struct gather *g)
-{
-	sigset_t all, was;
-	bool good;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &was);
-	good = pthread_create(&g->thread, NULL, work, g) == 0;
-	pthread_sigmask(SIG_SETMASK, &was, NULL);
-	return good;
-}
-
 static void destroy(struct gather *g)
 {
 	lanes_free(g->lanes);
@@ -135,7 +122,7 @@ struct gather *gather_new(void)
 	pthread_condattr_destroy(&attr);
 	pthread_cond_init(&g->progress, NULL);
 	g->lanes = lanes_new();
-	if (g->lanes && start(g))
+	if (g->lanes && thread_start(&g->thread, work, g) == 0)
 		return g;
 	destroy(g);
 	return NULL;
