@@ -33,6 +33,9 @@ static const char *const many_name[MANY_CLASSES] = { "whole", "partial",
 struct many {
 	unsigned peers, torrents, pieces;
 	unsigned share[MANY_CLASSES];	/* of 100; what is left is whole */
+	/* Of each torrent's peers in their order: those whom its tracker names
+	 * now; and seconds until it should be asked again. */
+	unsigned from, to, interval_s;
 	uint8_t (*hash)[20];		/* of each torrent */
 	uint8_t *data;			/* the same content in each */
 };

@@ -1,14 +1,13 @@
 /*
  * The synthetic swarm's tracker, by HTTP (BEP 3, 23) and UDP (BEP 15): bytes
- * in, bytes out. It names every peer of the torrent asked about, as many as
- * one reply can hold.
+ * in, bytes out. It names every peer that is now in the torrent asked about, as
+ * many as one reply can hold.
  */
 #ifndef BENCH_MANY_TRACKER_H
 #define BENCH_MANY_TRACKER_H
 
 #include "tests/bench/many_content.h"
 
-#define MANY_INTERVAL 1800
 #define MANY_DATAGRAM 65507u	/* the most that UDP over IPv4 carries */
 #define MANY_MAGIC 0x41727101980ull
 
@@ -39,16 +38,20 @@ static inline long many_find(const struct many *m, const uint8_t hash[20])
 static inline size_t many_list(const struct many *m, const int *port, long t,
     uint8_t *out, size_t room)
 {
+	uint64_t first = t < 0 ? m->peers :
+	    ((uint64_t)t * m->peers + m->torrents - 1) / m->torrents;
 	size_t n = 0;
 
-	for (unsigned i = 0; i < m->peers && n + 6 <= room; i++) {
-		int at = port[many_class(m, i)];
+	for (uint64_t at = first + m->from; at < first + m->to &&
+	    at < m->peers && n + 6 <= room; at++) {
+		unsigned i = (unsigned)at;
+		int at_port = port[many_class(m, i)];
 
 		if (many_torrent(m, i) != (unsigned)t)
-			continue;
+			break;
 		many_put32(out + n, many_address(i));
-		out[n + 4] = (uint8_t)(at >> 8);
-		out[n + 5] = (uint8_t)at;
+		out[n + 4] = (uint8_t)(at_port >> 8);
+		out[n + 5] = (uint8_t)at_port;
 		n += 6;
 	}
 	return n;
@@ -97,7 +100,7 @@ static inline uint8_t *many_http(const struct many *m, const int *port, long t,
 		head = (size_t)snprintf((char *)text, 256,
 		    "HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n"
 		    "Connection: close\r\n\r\nd8:intervali%de5:peers%zu:",
-		    MANY_INTERVAL, peers);
+		    (int)m->interval_s, peers);
 		memcpy(text + head, list, peers);
 		text[head + peers] = 'e';
 		*n = head + peers + 1;
@@ -181,7 +184,7 @@ static inline size_t many_udp(const struct many *m, const int *port,
 		peers = many_list(m, port, *asked, out + 20,
 		    MANY_DATAGRAM - 20);
 	many_put32(out, 1);
-	many_put32(out + 8, MANY_INTERVAL);
+	many_put32(out + 8, m->interval_s);
 	many_put32(out + 12, 0);
 	many_put32(out + 16, peers / 6);
 	return 20 + peers;

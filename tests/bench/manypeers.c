@@ -1,13 +1,14 @@
 /*
  * A synthetic swarm: tens of thousands of correct peers on 127.0.0.0/8, each
  * an address of its own behind one listening socket, and the tracker that
- * names them all, by HTTP or --udp. It ends by itself: at the end of its
- * stdin, at SIGTERM, or after --seconds. What it did it says as JSON, one line
+ * names them all, or as they come, so many a second (--come), by HTTP or --udp.
+ * It ends by itself: at the end of its stdin, at SIGTERM, or after --seconds. What it did it says as JSON, one line
  * each: "ready" with the port, "all" once every peer that answers has been
  * greeted, "end".
  */
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -45,7 +46,8 @@ struct conn {
 	int next;		/* slow ones, by due */
 };
 
-static struct many m = { .peers = 1000, .torrents = 1, .pieces = 64 };
+static struct many m = { .peers = 1000, .torrents = 1, .pieces = 64,
+	.to = UINT_MAX, .interval_s = 1800 };
 static struct peer *peer;
 static struct conn *conn;	/* by descriptor */
 static int loop, tracker, datagrams, oldest, newest, slow_first, slow_last;
@@ -53,6 +55,8 @@ static unsigned open_now, open_most = FDS - 4 * SPARE;
 static unsigned distinct, answering, announces, strangers, displaced;
 static uint64_t handshakes, pieces, accepted;
 static int64_t first_ns, most_ns, last_ns, slow_ns = 300000000;
+static unsigned come;		/* new peers a second; 0: all are there */
+static int64_t ready_ns;
 static bool plain, once;
 
 static int64_t now(void)
@@ -297,6 +301,18 @@ static bool hear(int fd)
 
 static int ports[MANY_CLASSES];
 
+/* Whoever came in the last interval or comes in the next is named. */
+static void move_on(void)
+{
+	double each = (double)come / m.torrents;
+	double s = (double)(now() - ready_ns) / 1e9;
+
+	if (!come)
+		return;
+	m.from = s > m.interval_s ? (unsigned)(each * (s - m.interval_s)) : 0;
+	m.to = (unsigned)(each * (s + m.interval_s)) + 1;
+}
+
 static bool answer(int fd)
 {
 	struct conn *c = &conn[fd];
@@ -308,6 +324,7 @@ static bool answer(int fd)
 	c->in[c->in_n < IN_MOST ? c->in_n : IN_MOST - 1] = '\0';
 	if (!strstr((char *)c->in, "\r\n\r\n") && c->in_n < IN_MOST)
 		return true;
+	move_on();
 	t = many_asked(&m, (char *)c->in);
 	scrape = strncmp((char *)c->in, "GET /scrape", 11) == 0;
 	text = scrape ? many_scrape(&m, t, &n) : many_http(&m, ports, t, &n);
@@ -336,6 +353,7 @@ static void answer_datagrams(int fd)
 		    &len);
 		if (got < 0)
 			return;
+		move_on();
 		n = many_udp(&m, ports, ntohs(sa.sin_port), in, (size_t)got,
 		    out, &t);
 		announces += t >= 0;
@@ -574,6 +592,7 @@ static void run(unsigned seconds, const char *folder)
 	watch(sig, EPOLLIN, EPOLL_CTL_ADD);
 	watch(STDIN_FILENO, EPOLLIN, EPOLL_CTL_ADD);
 	put_targets(folder);
+	ready_ns = now();
 	printf("{\"ready\":%d,\"answering\":%u}\n", any, answering);
 	while (now() < until) {
 		wait = slow_turn();
@@ -614,7 +633,8 @@ int main(int argc, char **argv)
 		{ "lost", 1, 0, MANY_LOST }, { "slow-ms", 1, 0, 'w' },
 		{ "open", 1, 0, 'o' }, { "seconds", 1, 0, 's' },
 		{ "plain", 0, 0, 'b' }, { "udp", 0, 0, 'u' },
-		{ "once", 0, 0, 'x' }, { "detail", 1, 0, 'd' }, { 0 } };
+		{ "once", 0, 0, 'x' }, { "detail", 1, 0, 'd' },
+		{ "come", 1, 0, 'n' }, { 0 } };
 	struct rlimit lim;
 	char announce[64];
 	const char *detail = NULL;
@@ -624,7 +644,7 @@ int main(int argc, char **argv)
 
 	while ((c = getopt_long(argc, argv, "", known, NULL)) != -1)
 		switch (c) {
-		case 'p': m.peers = number(optarg, 1, 1000000); break;
+		case 'p': m.peers = number(optarg, 1, 16000000); break;
 		case 't': m.torrents = number(optarg, 1, 100000); break;
 		case 'c': m.pieces = number(optarg, 2, 65536); break;
 		case 'w': slow_ns = number(optarg, 1, 60000) * 1000000ll; break;
@@ -634,16 +654,19 @@ int main(int argc, char **argv)
 		case 'u': by_udp = true; break;
 		case 'x': once = true; break;	/* greets nobody again */
 		case 'd': detail = optarg; break;
+		case 'n': come = number(optarg, 1, 1000000); break;
 		case '?': return 2;
 		default: m.share[c] = number(optarg, 0, 100);
 		}
+	if (come)
+		m.interval_s = 60;
 	for (int i = 0; i < MANY_CLASSES; i++)
 		shares += m.share[i];
 	if (optind + 1 != argc || shares > 100 || m.torrents > m.peers) {
 		fprintf(stderr, "usage: manypeers [--peers N] [--torrents N] "
 		    "[--pieces N] [--partial %%] [--slow %%] [--silent %%] "
 		    "[--dead %%] [--lost %%] [--slow-ms N] [--open N] "
-		    "[--seconds N] [--plain] [--udp] [--once] "
+		    "[--seconds N] [--plain] [--udp] [--once] [--come N] "
 		    "[--detail FILE] FOLDER\n");
 		return 2;
 	}
