@@ -117,16 +117,11 @@ void caserun_given(void *caserun, const struct torrent *t, const char *path)
 
 int caserun_end(struct caserun *c, const char *why, int64_t flows)
 {
-	char digest[65] = "", note[NOTE_MAX] = "";
 	int rc;
 
 	runlog_end(&c->run, why, flows, 0, &c->sound);
-	rc = ledger_close(c->ledger, digest, note);
+	rc = ledger_hand_over(c->ledger, NULL);
 	c->ledger = NULL;
-	printf("%s", note);
-	if (digest[0])
-		printf("%s  evidence.db\n", digest);
-	fflush(stdout);
 	casedir_close(&c->dir);
 	return rc;
 }

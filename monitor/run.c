@@ -8,15 +8,12 @@
 
 #include "capture/privilege.h"
 #include "monitor/confine.h"
-#include "monitor/crowd.h"
-#include "monitor/finders.h"
-#include "monitor/folder.h"
 #include "monitor/limits.h"
 #include "monitor/packets.h"
 #include "monitor/sock.h"
 #include "monitor/tsa.h"
 #include "monitor/upkeep.h"
-#include "monitor/wanted.h"
+#include "monitor/watched.h"
 #include "schema/derive.h"
 #include "schema/log.h"
 #include "schema/publish.h"
@@ -26,7 +23,6 @@
 #define CLOCK_WAIT_MS 2000
 #define LAST_PACKETS_MS 300	/* our own FINs and their answers */
 #define HALF_OPEN(rate) ((rate) > 50 ? 2 * (rate) : 100u)	/* two seconds' */
-#define NAMED_MOST 100		/* peers of one magnet */
 
 struct run {
 	struct options opt;
@@ -48,8 +44,8 @@ struct run {
 	struct decoys *decoys;		/* NULL: none */
 	struct crowd crowd;
 	struct status status;
-	struct wanted wanted;		/* before the crowd has them */
-	struct folder *folder;		/* NULL: no --watch */
+	struct wanted wanted;		/* of the command line and --list */
+	struct watched watched;
 	struct upkeep upkeep;
 	uv_loop_t loop;
 	uv_signal_t sigint, sigterm, sighup;
@@ -58,165 +54,6 @@ struct run {
 	bool stopping, hurried, sound;
 	const char *why;
 };
-
-/* --- torrents -------------------------------------------------------------------- */
-
-/* All that the command line names, before there is a case; and every fault is
- * named before we refuse. */
-static int load_all(struct run *r)
-{
-	const struct options *o = &r->opt;
-	int rc = wanted_read(&r->wanted, o);
-
-	for (size_t i = 0; i < o->geos; i++)
-		if (account_check_geo(o->geo[i]) < 0)
-			rc = -1;
-	return upkeep_read(&r->upkeep, o, &r->account) < 0 ? -1 : rc;
-}
-
-/* On record, and a copy in the case. */
-static void keep_torrent(struct run *r, const struct swarm *s,
-    const char *source)
-{
-	char name[128];
-
-	runlog_torrent(&r->account.run, s->ref.swarm, s->torrent, source);
-	snprintf(name, sizeof(name), "torrents/%s.torrent", s->ref.swarm);
-	if (!s->kept)
-		casedir_put(&r->dir, name, s->torrent->mi.file);
-}
-
-/* Peers gave the metadata. */
-static void on_learnt(void *ctx, struct swarm *s, const char *source)
-{
-	const struct swarmref *ref = &s->ref;
-	struct run *r = ctx;
-	char safe[200];
-
-	keep_torrent(r, s, source);
-	log_info("%s: metadata of \"%s\" from %s", s->ref.swarm,
-	    log_safe(s->torrent->mi.name, safe, sizeof(safe)), source);
-	trackers_learnt(s->trackers, swarm_left(s), ref->wire_hash,
-	    ref->wire_hashes);
-	/* Private after all, or met under another hash too. */
-	if (s->policy.is_private ||
-	    s->ref.wire_hashes > s->magnet.v1 + s->magnet.v2) {
-		finders_unwatch(s);
-		finders_watch(&r->finders, s);
-	}
-}
-
-/* Peers that the link itself names. */
-static void hear_named(struct run *r, struct swarm *s)
-{
-	struct named named[NAMED_MOST];
-	unsigned i = 0, n = 0;
-
-	for (; n < NAMED_MOST && swarm_named(s, i, &named[n].at); i++)
-		if (named[n].at.family)
-			n++;
-	if (n == 0)
-		return;
-	account_named(&r->account, s->ref.swarm, s->path, named, n);
-	for (i = 0; i < n; i++)
-		crowd_hear(&r->crowd, s, &named[i].at, BOOK_MAGNET);
-}
-
-/* The swarm joins the run; it is freed if there is no room. */
-static void watch(struct run *r, struct swarm *s)
-{
-	const struct swarmref *ref = &s->ref;
-	struct swarm_urls urls = { .swarm = s };
-	struct tracker_watch w = { .swarm = ref->swarm,
-		.hash = ref->wire_hash, .hashes = ref->wire_hashes,
-		.is_private = s->policy.is_private, .left = swarm_left(s),
-		.url = swarm_url, .url_ctx = &urls, .ctx = s };
-	char safe[200];
-
-	if (s->torrent)
-		keep_torrent(r, s, s->path);
-	if (crowd_watch(&r->crowd, s) < 0) {
-		log_warn("%s: no room for another swarm",
-		    log_safe(span_str(s->path), safe, sizeof(safe)));
-		swarm_free(s);
-		return;
-	}
-	s->trackers = trackers_watch(r->trackers, &w);
-	if (!s->trackers)
-		log_die("out of memory");
-	finders_watch(&r->finders, s);
-	hear_named(r, s);
-	decoys_ask(r->decoys, r->trackers, s);
-}
-
-static void unwatch(struct run *r, struct swarm *s, const char *why)
-{
-	trackers_unwatch(s->trackers);
-	finders_unwatch(s);
-	crowd_unwatch(&r->crowd, s, why);
-}
-
-static struct swarm *find_watched(struct run *r, const struct swarm *like)
-{
-	struct swarm *s = NULL;
-
-	for (int i = 0; i < like->ref.wire_hashes && !s; i++)
-		s = swarms_find(&r->crowd.swarms, like->ref.wire_hash[i]);
-	return s;
-}
-
-/* Watched from here on, unless it is already. */
-static void take(struct run *r, struct swarm *s)
-{
-	if (find_watched(r, s))
-		swarm_free(s);
-	else
-		watch(r, s);
-}
-
-/* --list was changed: what is new begins, what is gone ends. */
-static void on_sighup(uv_signal_t *sig, int number)
-{
-	struct run *r = sig->data;
-	struct swarm *s, *next;
-
-	(void)number;
-	if (!r->opt.list || r->stopping)
-		return;
-	if (wanted_list(&r->wanted, r->opt.list) < 0) {
-		log_warn("the list is left as it was");
-		return;
-	}
-	for (s = r->crowd.swarms.first; s; s = next) {
-		next = s->next;
-		if (s->origin == SWARM_LISTED && !wanted_has(&r->wanted, s))
-			unwatch(r, s, "its torrent left the list");
-	}
-	wanted_keep(&r->wanted, &r->dir, &r->crowd.swarms.by_hash);
-	while ((s = wanted_take(&r->wanted)))
-		take(r, s);
-	wanted_fini(&r->wanted);
-	finders_decoys(&r->finders, r->decoys);
-	log_info("list read again: %u swarms", r->crowd.swarms.count);
-}
-
-static void on_come(void *ctx, struct swarm *s)
-{
-	struct run *r = ctx;
-
-	take(r, s);
-	finders_decoys(&r->finders, r->decoys);
-	log_info("%s: %u swarms", r->opt.watch, r->crowd.swarms.count);
-}
-
-static void on_gone(void *ctx, const uint8_t infohash[20])
-{
-	struct run *r = ctx;
-	struct swarm *s = swarms_find(&r->crowd.swarms, infohash);
-
-	if (s && s->origin == SWARM_WATCHED)
-		unwatch(r, s, "its torrent left the folder");
-}
 
 /* --- the end --------------------------------------------------------------------- */
 
@@ -250,12 +87,21 @@ static void stop(struct run *r, const char *why)
 	r->why = why;
 	log_info("stopping: %s", why);
 	status_say(&r->status);
-	folder_close(r->folder);
+	watched_stop(&r->watched);
 	finders_stop(&r->finders);
 	crowd_stop(&r->crowd, "the run ended");
 	r->waiting = 2;
 	trackers_stop(r->trackers, TRACKERS_WAIT_MS, on_done);
 	clockwatch_stop(r->clock, CLOCK_WAIT_MS, on_done);
+}
+
+static void on_sighup(uv_signal_t *sig, int number)
+{
+	struct run *r = sig->data;
+
+	(void)number;
+	if (!r->stopping)
+		watched_again(&r->watched);
 }
 
 static void on_duration(uv_timer_t *timer)
@@ -295,7 +141,6 @@ static void put_end(struct run *r)
 /* Seals the case and says what it came to. */
 static int seal(struct run *r)
 {
-	char digest[65] = "", note[NOTE_MAX] = "";
 	int rc = r->sound && !r->upkeep.ended_early ? 0 : 1;
 
 	if (r->account.run.first < 0) {	/* not even that */
@@ -303,13 +148,9 @@ static int seal(struct run *r)
 		return 1;
 	}
 	put_end(r);
-	if (ledger_close(r->ledger, digest, note) < 0)
+	if (ledger_hand_over(r->ledger, NULL) < 0)
 		rc = 1;
 	r->ledger = NULL;
-	printf("%s", note);
-	if (digest[0])
-		printf("%s  evidence.db\n", digest);
-	fflush(stdout);
 	casedir_close(&r->dir);
 	if (derive_update(r->opt.case_path) < 0)
 		rc = 1;
@@ -317,6 +158,19 @@ static int seal(struct run *r)
 }
 
 /* --- the beginning ----------------------------------------------------------------- */
+
+/* All that the command line names, before there is a case; and every fault is
+ * named before we refuse. */
+static int load_all(struct run *r)
+{
+	const struct options *o = &r->opt;
+	int rc = wanted_read(&r->wanted, o);
+
+	for (size_t i = 0; i < o->geos; i++)
+		if (account_check_geo(o->geo[i]) < 0)
+			rc = -1;
+	return upkeep_read(&r->upkeep, o, &r->account) < 0 ? -1 : rc;
+}
 
 static void make_policy(struct run *r)
 {
@@ -441,6 +295,13 @@ static void open_decoys(struct run *r)
 		r->decoys = decoys_new(&conf);
 }
 
+static void on_learnt(void *ctx, struct swarm *s, const char *source)
+{
+	struct run *r = ctx;
+
+	watched_learnt(&r->watched, s, source);
+}
+
 static bool on_no_contact(void *ctx, const struct endpoint *at)
 {
 	struct run *r = ctx;
@@ -554,13 +415,13 @@ static void open_timers(struct run *r)
 	upkeep_start(&r->upkeep, &r->loop, &r->opt, &r->status, &r->account);
 }
 
-static int open_folder(struct run *r)
+static int open_watched(struct run *r)
 {
-	struct folder_conf conf = { .loop = &r->loop, .path = r->opt.watch,
-		.ctx = r, .come = on_come, .gone = on_gone };
-
-	r->folder = folder_open(&conf);
-	return r->folder ? 0 : -1;
+	r->watched = (struct watched){ .opt = &r->opt, .dir = &r->dir,
+		.account = &r->account, .crowd = &r->crowd,
+		.trackers = r->trackers, .finders = &r->finders,
+		.decoys = r->decoys };
+	return watched_begin(&r->watched, &r->wanted, &r->loop);
 }
 
 /* --- the story ------------------------------------------------------------------- */
@@ -571,7 +432,6 @@ static int observe(struct run *r)
 	struct clockwatch_conf clock = { .loop = &r->loop, .ctx = r,
 		.add = on_add, .ntp = r->opt.ntp, .ntps = r->opt.ntps,
 		.ports_from = r->opt.ports_from, .ports_to = r->opt.ports_to };
-	struct swarm *s;
 
 	if (!r->vantage.bind4.family && !r->vantage.bind6.family) {
 		log_warn("no address of this host leads anywhere "
@@ -593,11 +453,7 @@ static int observe(struct run *r)
 	open_timers(r);
 	if (r->opt.tsas)
 		r->tsa = tsa_start(&r->loop, r->ledger, &r->opt);
-	wanted_keep(&r->wanted, &r->dir, &r->crowd.swarms.by_hash);
-	while ((s = wanted_take(&r->wanted)))
-		watch(r, s);
-	wanted_fini(&r->wanted);
-	if (r->opt.watch && open_folder(r) < 0)
+	if (open_watched(r) < 0)
 		return -1;
 	log_info("watching %u swarm%s, listening on port %u",
 	    r->crowd.swarms.count, r->crowd.swarms.count == 1 ? "" : "s",

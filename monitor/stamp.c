@@ -47,7 +47,7 @@ static int stamp_case(struct stamp_run *s, const struct casedir *dir)
 	struct note_key key;
 	struct ledger_past past;
 	struct ledger_conf conf = { .dir = dir, .key = &key };
-	char digest[65] = "", note[NOTE_MAX] = "";
+	char note[NOTE_MAX];
 	unsigned given = 0;
 	int rc = -1;
 
@@ -60,11 +60,7 @@ static int stamp_case(struct stamp_run *s, const struct casedir *dir)
 		s->stamping.add = on_add;
 		given = stamping_round(&s->stamping, note,
 		    (1u << s->stamping.n) - 1);
-		rc = ledger_close(s->ledger, digest, note);
-		printf("%s", note);
-		if (digest[0])
-			printf("%s  evidence.db\n", digest);
-		fflush(stdout);
+		rc = ledger_hand_over(s->ledger, note);
 		publisher_put(s->publisher, note);
 		if (given != (1u << s->stamping.n) - 1)
 			rc = -1;

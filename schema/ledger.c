@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -485,5 +486,19 @@ int ledger_close(struct ledger *l, char digest[65], char note[NOTE_MAX])
 	pthread_cond_destroy(&l->done);
 	free(l->scratch.line);
 	free(l);
+	return got;
+}
+
+int ledger_hand_over(struct ledger *l, char note[NOTE_MAX])
+{
+	char digest[65], last[NOTE_MAX];
+	int got = ledger_close(l, digest, last);
+
+	fputs(last, stdout);
+	if (digest[0])
+		printf("%s  evidence.db\n", digest);
+	fflush(stdout);
+	if (note)
+		memcpy(note, last, NOTE_MAX);
 	return got;
 }

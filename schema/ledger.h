@@ -96,4 +96,9 @@ void ledger_state(const struct ledger *l, struct ledger_state *s);
  */
 int ledger_close(struct ledger *l, char digest[65], char note[NOTE_MAX]);
 
+/* The same of a ledger that is there, and prints what the operator is to
+ * give to somebody else at once: the newest checkpoint, and the digest if the
+ * case was sealed. note may be NULL. */
+int ledger_hand_over(struct ledger *l, char note[NOTE_MAX]);
+
 #endif
