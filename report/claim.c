@@ -90,15 +90,23 @@ static enum claim_field field_of(struct span name)
 	return CLAIM_NONE;
 }
 
+/* A zero byte within becomes U+FFFD, or it would hide what stands behind. */
 static char *copy(struct span s)
 {
-	char *p = malloc(s.n + 1);
+	char *p = malloc(3 * s.n + 1);
+	size_t n = 0;
 
 	if (p == NULL)
 		log_die("out of memory");
-	if (s.n)
-		memcpy(p, s.p, s.n);
-	p[s.n] = '\0';
+	for (size_t i = 0; i < s.n; i++) {
+		if (s.p[i] == 0) {
+			memcpy(p + n, "\xef\xbf\xbd", 3);
+			n += 3;
+		} else {
+			p[n++] = (char)s.p[i];
+		}
+	}
+	p[n] = '\0';
 	return p;
 }
 
@@ -152,6 +160,13 @@ static int take_map(const char *file, const struct claimrow *head,
 static int two(const char *file, const struct claimrow *head, int a, size_t b,
     enum claim_field f)
 {
+	if (same_name(head->cell[a], head->cell[b])) {
+		log_warn("%s: line %lld names two columns %.*s: rename one of "
+		    "them, or name another by --map THEIRS=%s", file,
+		    (long long)head->line, (int)head->cell[a].n,
+		    (const char *)head->cell[a].p, field_names[f]);
+		return -1;
+	}
 	log_warn("%s: line %lld: the columns %.*s and %.*s could both be %s: "
 	    "say which by --map THEIRS=%s", file, (long long)head->line,
 	    (int)head->cell[a].n, (const char *)head->cell[a].p,
@@ -234,6 +249,7 @@ static int read_header(struct claimlist *c, const char *file,
 			used |= k->of[f] == (int)i;
 		c->columns_unused += !used && head->cell[i].n;
 	}
+	c->columns = head->cells;
 	for (int f = CLAIM_UTC; f <= CLAIM_TIME; f++)
 		if (c->column[f] && plain(span_str(c->column[f]), word))
 			c->utc_named |= strstr(word, "utc") != NULL ||
@@ -587,6 +603,7 @@ int claimlist_read(struct claimlist *c, const char *file, struct span bytes,
 		}
 		c->at[c->n] = (struct claim){ 0 };
 		read_row(&c->at[c->n], &row, &k);
+		c->at[c->n].cells = row.cells > c->columns ? row.cells : 0;
 		read_times(&p[c->n], &row, &k);
 		c->n++;
 	}

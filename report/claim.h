@@ -42,6 +42,7 @@ struct claim {
 	char *client, *file;	/* as written, NULL if not claimed; owned */
 	char *text[4];		/* ip, port, time, infohash as written; owned */
 	int64_t same;		/* line of an earlier row that is the same, 0 */
+	size_t cells;		/* of the row, if more than columns, else 0 */
 	int64_t at_once;	/* rows with this very time, itself included */
 };
 
@@ -50,7 +51,7 @@ struct claimlist {
 	size_t n, readable;
 	struct claimtable table;	/* how it was read; its text is gone */
 	char *column[CLAIM_FIELD_COUNT];	/* as the table names it, or NULL */
-	size_t columns_unused;
+	size_t columns, columns_unused;
 	enum dateorder order;
 	bool order_mixed, utc_named;	/* the column's name says UTC */
 	bool whole_minutes;	/* nearly all times have no seconds */

@@ -216,24 +216,31 @@ static void add_cell(struct claimrow *r, const char *p, size_t n)
 		r->cell[r->cells++] = trimmed(p, n);
 }
 
-/* Where the quote that opens a cell closes, 0 if it does not. */
-static size_t closing(const struct claimtable *t, size_t from)
+/* Where the quote that opens a cell closes, 0 and why if it does not. */
+static size_t closing(const struct claimtable *t, size_t from,
+    const char **why)
 {
-	for (size_t i = from; i < t->n && i - from <= CLAIMTABLE_CELL; i++) {
+	for (size_t i = from; i < t->n; i++) {
+		if (i - from > CLAIMTABLE_CELL) {
+			*why = "a quote is not closed within 65536 bytes";
+			return 0;
+		}
 		if (t->text[i] != '"')
 			continue;
 		if (i + 1 >= t->n || t->text[i + 1] != '"')
 			return i;
 		i++;
 	}
+	*why = "a quote is opened and not closed";
 	return 0;
 }
 
 /* A quoted cell, its doubled quotes made single in place; leaves t->at behind
- * the closing quote. False, and nothing touched, if that is missing. */
+ * the closing quote. False, why in r->fault, and nothing else touched, if that
+ * is missing. */
 static bool quoted_cell(struct claimtable *t, struct claimrow *r, size_t *lines)
 {
-	size_t from = t->at + 1, to = from, end = closing(t, from);
+	size_t from = t->at + 1, to = from, end = closing(t, from, &r->fault);
 
 	if (end == 0)
 		return false;
@@ -260,9 +267,8 @@ static void skip_line(struct claimtable *t)
 }
 
 /* A quote that never ends would swallow the rest: its line alone is lost. */
-static void lose_line(struct claimtable *t, struct claimrow *r, size_t end)
+static void lose_line(struct claimtable *t, size_t end)
 {
-	r->fault = "a quote is opened and not closed";
 	t->at = end;
 	skip_line(t);
 }
@@ -282,7 +288,7 @@ static bool read_row(struct claimtable *t, struct claimrow *r)
 		if (from < t->n && t->text[from] == '"') {
 			t->at = from;
 			if (!quoted_cell(t, r, &lines)) {
-				lose_line(t, r, end);
+				lose_line(t, end);
 				return true;
 			}
 			from = t->at;

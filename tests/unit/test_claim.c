@@ -82,6 +82,7 @@ static const struct {
 	    "1.2.3.4,6881,\"2026-01-31 23:59:59," H "\n" ROW,
 	    "2 a quote is opened and not closed\n"
 	    "3 1.2.3.4 6881 2026-01-31T23:59:59 aabbccdd\n" },
+	{ "a name given twice", "ip,IP,utc,hash\n", "refused\n" },
 	{ "text behind a quote", HEAD "\"1.2.3.4\"x,6881,2026-01-31 23:59:59,"
 	    H "\n", "2 something stands behind a closing quote\n" },
 	{ "empty lines", HEAD "\n,,,\n" ROW,
@@ -287,9 +288,30 @@ static void large(void **state)
 	fclose(f);
 	same("large", read_as(span_of(many, n), NULL),
 	    "2 it has more than 100 cells\n"
-	    "3 a quote is opened and not closed\n"
+	    "3 a quote is not closed within 65536 bytes\n"
 	    "4 1.2.3.4 6881 2026-01-31T23:59:59 aabbccdd\n");
 	free(many);
+}
+
+/* A zero byte hides nothing, and a row with too many cells is known. */
+static void within(void **state)
+{
+	static const char table[] = "ip,port,utc,hash,client\n"
+	    "1.2.3.4\0,6881,2026-01-31 23:59:59," H ",a\0b\n"
+	    "1.2.3.4,6881,2026-01-31 23:59:59," H ",Film, part two\n";
+	static const struct claim_options plain;
+	struct claimlist c;
+	struct span copy = exact(table, sizeof(table) - 1);
+
+	(void)state;
+	assert_int_equal(claimlist_read(&c, "x.csv", copy, &plain), 0);
+	assert_string_equal(c.at[0].text[0], "1.2.3.4\xef\xbf\xbd");
+	assert_string_equal(c.at[0].client, "a\xef\xbf\xbd""b");
+	assert_int_equal(c.at[0].cells, 0);
+	assert_int_equal(c.at[1].cells, 6);
+	assert_int_equal(c.columns, 5);
+	claimlist_fini(&c);
+	unexact(copy);
 }
 
 int main(void)
@@ -298,6 +320,7 @@ int main(void)
 		cmocka_unit_test(as_they_come), cmocka_unit_test(encodings),
 		cmocka_unit_test(maps), cmocka_unit_test(told),
 		cmocka_unit_test(as_a_whole), cmocka_unit_test(large),
+		cmocka_unit_test(within),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
