@@ -9,6 +9,7 @@
 
 #include "report/claim.h"
 #include "report/page.h"
+#include "report/rows.h"
 #include "report/shift.h"
 #include "report/sights.h"
 #include "report/verdict.h"
@@ -16,11 +17,21 @@
 #define AUDIT_PAGES 1000	/* of the first claims; all are in the CSV */
 #define AUDIT_ROWS 5000		/* of the summary page's table */
 
+/* The SQL that gives the numbers of a claim's page again. */
+enum asked {
+	ASK_CASE,		/* what the case holds about it, kind by kind */
+	ASK_OTHERS,		/* who else was seen with the torrent then */
+	ASK_WATCHED,		/* when what was watched */
+	ASK_COUNT,
+	ASK_NOTHING = ASK_COUNT	/* the row itself says it, or its table */
+};
+
 /* One ground of a verdict, in our words. */
 struct reason {
 	bool against;		/* speaks against the claim, or limits it */
 	char *text;
 	int64_t seq;		/* a record behind it, -1 */
+	enum asked asked;
 };
 
 struct judged {
@@ -30,6 +41,7 @@ struct judged {
 	int64_t nearest_ns, distance_ns, nearest_seq;
 	bool before;
 	char swarm[65];
+	int64_t reach_ns;	/* --within and the clock's bound */
 	struct reason *reason;
 	size_t reasons;
 };
@@ -62,6 +74,16 @@ int audit_csv(FILE *f, const struct audit *a);
 int audit_json(FILE *f, const struct audit *a);
 int audit_index(FILE *f, const struct audit *a);
 int audit_claim(FILE *f, const struct audit *a, size_t i);
+
+/* What the query finds, and its text, in which the values of a claim stand
+ * where audit_bind puts them: :ip, :port, :infohash, :swarm, :from_ns, :to_ns,
+ * :reach_ns. Some texts are others for a low --require. */
+const char *audit_ask_name(enum asked which);	/* NULL: nothing */
+const char *audit_asks(enum asked which);
+const char *audit_sql(const struct audit *a, enum asked which);
+/* The statement with the values of claim i, which are lent; rows_close it. */
+void audit_bind(const struct audit *a, size_t i, enum asked which,
+    struct rows *q);
 
 /* "1 h 00 min later", "90.0 s earlier". */
 const char *audit_shift_text(int64_t ns, char buf[64]);

@@ -51,11 +51,19 @@ static void say(struct judged *j, bool against, int64_t seq, const char *fmt,
 		log_die("out of memory");
 	j->reason = more;
 	more = &more[j->reasons++];
-	*more = (struct reason){ .against = against, .seq = seq };
+	*more = (struct reason){ .against = against, .seq = seq, .asked =
+	    ASK_NOTHING };
 	va_start(ap, fmt);
 	if (vasprintf(&more->text, fmt, ap) < 0)
 		log_die("out of memory");
 	va_end(ap);
+}
+
+/* The query behind what was said since there were n reasons. */
+static void cite(struct judged *j, size_t n, enum asked asked)
+{
+	for (size_t i = n; i < j->reasons; i++)
+		j->reason[i].asked = asked;
 }
 
 /* --- what is said of the evidence --------------------------------------------------- */
@@ -97,28 +105,44 @@ static void say_nearest(const struct audit *a, const struct verdict_of *v,
 		    "later");
 }
 
+/* -1 logged. */
+static int say_other_torrent(struct sights *s, const struct sight *seen,
+    struct judged *j)
+{
+	char hash[65];
+
+	if (sights_hash(s, seen->seq, hash))
+		return -1;
+	if (hash[0])
+		say(j, true, seen->seq, "at that time it spoke under another "
+		    "infohash, %s%s", hash, seen->level ? ", when it was asked "
+		    "for the one claimed" : "");
+	if (hash[0] && seen->level == 0)
+		say(j, false, seen->seq, "that conversation was not about the "
+		    "torrent claimed, and a client can share several at once "
+		    "from one port");
+	return 0;
+}
+
 static void say_against(const struct claim *c, const struct verdict_of *v,
     const struct verdict_is *r, const struct beside *b, struct judged *j)
 {
 	char t[WHEN_MAX];
 
-	if (r->other_torrent && b->other_hash[0])
-		say(j, true, b->other_hash_seq, "at that time it spoke under "
-		    "another infohash, %s", b->other_hash);
 	if (b->spoke_seq >= 0)
 		say(j, false, b->spoke_seq, "it sent a handshake that bears "
 		    "the claimed infohash, in a conversation that was not "
 		    "about it");
-	if (r->failed)
-		say(j, true, -1, "%s a whole piece that came from it then "
+	if (r->failed >= 0)
+		say(j, true, v->sight[r->failed].seq, "%s a whole piece that came from it then "
 		    "failed the torrent's hash", r->level >= 5 ? "beside "
 		    "those that matched," : "hash failed:");
-	if (r->vain && r->level < 1)
-		say(j, true, -1, "it was dialled then, and every attempt was "
-		    "refused or not answered");
-	if (b->stalled)
-		say(j, true, -1, "a dial in vain fell into a stall of the "
-		    "observer and proves nothing");
+	if (r->vain >= 0 && r->level < 1)
+		say(j, true, v->sight[r->vain].seq, "it was dialled then, and "
+		    "every attempt was refused or not answered");
+	if (r->stalled >= 0)
+		say(j, true, v->sight[r->stalled].seq, "a dial in vain fell "
+		    "into a stall of the observer and proves nothing");
 	if (r->too_many_bytes)
 		say(j, true, -1, "more data claimed than the records hold: "
 		    "%" PRId64 " bytes claimed, %" PRId64 " held of it in all "
@@ -150,8 +174,24 @@ static void say_against(const struct claim *c, const struct verdict_of *v,
 		    "torrent at another port than the %d claimed (level %d, "
 		    "%s%s)", c->port, s->level, r->other_port_there ?
 		    "at that time, " : "nearest at ",
-		    when_text(s->from_ns, BOUND_UNKNOWN, t));
+		    when_text(r->other_port_ns, BOUND_UNKNOWN, t));
 	}
+	if (b->own)
+		say(j, true, -1, "this is an address of the observer itself");
+	if (b->decoy)
+		say(j, true, -1, "it also answered to an infohash drawn at "
+		    "random, so its handshake alone shows nothing");
+	if (b->listen_port)
+		say(j, false, -1, "the port claimed is the one it said it "
+		    "listens on; it spoke from another");
+	if (b->withdrawn)
+		say(j, true, -1, "in %" PRId64 " conversation%s its last claim "
+		    "was to hold nothing", b->withdrawn, b->withdrawn == 1 ?
+		    "" : "s");
+}
+
+static void say_others(const struct beside *b, struct judged *j)
+{
 	if (b->others == 1 || b->same_port)
 		say(j, true, b->other_seq, "another address: the torrent was "
 		    "observed then at %s port %d%s", b->other_ip,
@@ -183,8 +223,12 @@ static void say_coverage(const struct sights *s, const struct claim *c,
 /* --- what is said of the row --------------------------------------------------------- */
 
 static void say_row(const struct audit *a, const struct claim *c,
-    const struct beside *b, int64_t bound_ns, struct judged *j)
+    int64_t bound_ns, struct judged *j)
 {
+	if (c->cells)
+		say(j, true, -1, "the row has %zu cells, the table %zu columns: "
+		    "if a separator within a cell split it, what stands behind "
+		    "that is in the wrong column", c->cells, a->claims.columns);
 	if (c->port < 0)
 		say(j, true, -1, "port missing: behind one address there can "
 		    "be many subscribers at once, and only port and time tell "
@@ -206,18 +250,6 @@ static void say_row(const struct audit *a, const struct claim *c,
 	    (size_t)c->at_once * 10 >= a->claims.readable)
 		say(j, true, -1, "time repeated: %" PRId64 " rows have this "
 		    "very time", c->at_once);
-	if (b->own)
-		say(j, true, -1, "this is an address of the observer itself");
-	if (b->decoy)
-		say(j, true, -1, "it also answered to an infohash drawn at "
-		    "random, so its handshake alone shows nothing");
-	if (b->listen_port)
-		say(j, false, -1, "the port claimed is the one it said it "
-		    "listens on; it spoke from another");
-	if (b->withdrawn)
-		say(j, true, -1, "in %" PRId64 " conversation%s its last claim "
-		    "was to hold nothing", b->withdrawn, b->withdrawn == 1 ?
-		    "" : "s");
 	if (bound_ns < 0)
 		say(j, true, -1, "clock: the bound of the case's times is "
 		    "unknown, so nothing was added for it");
@@ -231,6 +263,7 @@ int audit_judge(struct audit *a, struct sights *s, size_t i)
 	struct verdict_is r;
 	struct beside b;
 	int64_t bound;
+	size_t n;
 
 	j->level = -1;
 	j->nearest_seq = -1;
@@ -250,6 +283,7 @@ int audit_judge(struct audit *a, struct sights *s, size_t i)
 	if (r.level < a->require && b.torrent_known &&
 	    sights_others(s, c, v.within_ns + v.bound_ns, &b))
 		return -1;
+	j->reach_ns = v.within_ns + v.bound_ns;
 	j->verdict = r.verdict;
 	j->level = r.level;
 	snprintf(j->swarm, sizeof(j->swarm), "%s", b.swarm);
@@ -262,10 +296,19 @@ int audit_judge(struct audit *a, struct sights *s, size_t i)
 	}
 	if (r.verdict == VERDICT_OUTSIDE)
 		say_coverage(s, c, &b, j);
+	cite(j, 0, ASK_WATCHED);
+	n = j->reasons;
 	if (r.verdict != VERDICT_OUTSIDE || r.nearest >= 0)
 		say_nearest(a, &v, &r, j);
+	if (r.other_torrent >= 0 && say_other_torrent(s,
+	    &v.sight[r.other_torrent], j))
+		return -1;
 	say_against(c, &v, &r, &b, j);
-	say_row(a, c, &b, bound, j);
+	cite(j, n, ASK_CASE);
+	n = j->reasons;
+	say_others(&b, j);
+	cite(j, n, ASK_OTHERS);
+	say_row(a, c, bound, j);
 	if (s->cut)
 		say(j, true, -1, "more than %d things are recorded of this "
 		    "address; the later ones were not looked at", SIGHTS_MOST);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "report/csv.h"
+#include "report/queries.h"
 #include "report/when.h"
 #include "schema/json.h"
 #include "schema/log.h"
@@ -128,6 +129,47 @@ static void put_shift(struct json *j, const struct shift *s)
 	json_close(j, '}');
 }
 
+/* Once for all rows; each has the values. */
+static void put_queries(struct json *j, const struct audit *a)
+{
+	json_str(j, "queries_run_as", "sqlite3 -readonly CASE/derived.db \"ATTACH "
+	    "'file:CASE/evidence.db?mode=ro' AS evidence\" \".parameter set "
+	    ":NAME VALUE\" \"SQL\"");
+	json_open(j, "queries", '[');
+	for (int k = 0; k < ASK_COUNT; k++) {
+		char *sql = queries_tidy(audit_sql(a, (enum asked)k));
+
+		json_open(j, NULL, '{');
+		json_str(j, "name", audit_ask_name((enum asked)k));
+		json_str(j, "what", audit_asks((enum asked)k));
+		json_str(j, "sql", sql);
+		json_close(j, '}');
+		free(sql);
+	}
+	json_close(j, ']');
+}
+
+static void put_values(struct json *j, const struct claim *c,
+    const struct judged *w)
+{
+	if (c->fault) {
+		json_null(j, "query_values");
+		return;
+	}
+	json_open(j, "query_values", '{');
+	json_str(j, ":ip", c->ip);
+	if (c->port >= 0)
+		json_int(j, ":port", c->port);
+	else
+		json_null(j, ":port");
+	json_str(j, ":infohash", c->infohash);
+	json_str(j, ":swarm", w->swarm);
+	json_int(j, ":from_ns", c->from_utc_ns);
+	json_int(j, ":to_ns", c->to_utc_ns);
+	json_int(j, ":reach_ns", w->reach_ns);
+	json_close(j, '}');
+}
+
 static void put_head(struct json *j, const struct audit *a)
 {
 	const struct facts *c = a->subject.cases;
@@ -145,6 +187,7 @@ static void put_head(struct json *j, const struct audit *a)
 	json_str(j, "never_shown", ladder_never);
 	put_table(j, a);
 	put_shift(j, &a->shift);
+	put_queries(j, a);
 	json_open(j, "verdicts", '{');
 	for (int v = 0; v <= VERDICT_UNREADABLE; v++)
 		json_uint(j, verdict_name((enum verdict)v), a->over[v]);
@@ -194,9 +237,11 @@ static void put_claim(struct json *j, const struct claim *c,
 			json_int(j, "record", w->reason[i].seq);
 		else
 			json_null(j, "record");
+		json_str(j, "query", audit_ask_name(w->reason[i].asked));
 		json_close(j, '}');
 	}
 	json_close(j, ']');
+	put_values(j, c, w);
 	json_close(j, '}');
 }
 

@@ -19,7 +19,7 @@ static const struct {
 	    "for, near enough in time, and holds no less data than claimed. "
 	    "What limits it stands with each claim." },
 	{ VERDICT_CONTRADICTED, "Evidence of that address and time speaks "
-	    "against the claim." },
+	    "against the claim. What limits it stands with each claim." },
 	{ VERDICT_NOT_SUPPORTED, "The torrent was watched at that time, and "
 	    "the evidence does not reach the level asked for. That is no "
 	    "evidence that the claim is false." },
@@ -288,9 +288,87 @@ int audit_index(FILE *f, const struct audit *a)
 
 /* --- one claim ------------------------------------------------------------------------ */
 
-static void write_side(FILE *f, const struct judged *j, bool against)
+/* The mark of a query, its text the one with this claim's values. */
+static int cite(FILE *f, const struct audit *a, size_t i, enum asked which,
+    struct queries *cited)
 {
+	struct rows q;
+
+	audit_bind(a, i, which, &q);
+	queries_cite_st(cited, f, audit_asks(which), q.st);
+	return rows_close(&q);
+}
+
+static void write_moment(FILE *f, const struct facts *c, int64_t utc_ns)
+{
+	int64_t bound = facts_bound(c, utc_ns);
+
+	markup_moment(f, utc_ns, bound);
+	fputs(" ", f);
+	markup_bound(f, bound);
+}
+
+/* What the query behind the grounds finds, as it stands. */
+static int write_case(FILE *f, const struct audit *a, size_t i,
+    struct queries *cited)
+{
+	char d[WHEN_MAX];
+	struct rows q;
+
+	audit_bind(a, i, ASK_CASE, &q);
+	fputs("<section>\n<h2>What the case holds about it</h2>\n", f);
+	markup_table(f, NULL, "What the case holds");
+	fputs("<caption>Kind by kind, and of each kind what is nearest in time. "
+	    "A level counts towards the verdict if it is within reach: ", f);
+	fprintf(f, "%s, which is the distance allowed and the clock’s bound.",
+	    when_span(a->judged[i].reach_ns, d));
+	queries_cite_st(cited, f, audit_asks(ASK_CASE), q.st);
+	fputs("</caption>\n<thead><tr><th scope=col>What</th><th scope=col "
+	    "class=n>How many</th><th scope=col>Nearest (UTC)</th><th "
+	    "scope=col>From the claimed time</th><th scope=col "
+	    "class=n>Port</th><th scope=col class=n>Record</th></tr></thead>\n"
+	    "<tbody>\n", f);
+	while (rows_next(&q)) {
+		fprintf(f, "<tr><th scope=row>%s", rows_text(&q, 0));
+		if (!rows_null(&q, 1)) {
+			fputs(" ", f);
+			markup_level(f, (int)rows_int(&q, 1));
+		}
+		fputs("</th>", f);
+		if (rows_null(&q, 2))
+			fputs("<td class=n>not known</td>", f);
+		else
+			markup_cell(f, rows_int(&q, 2));
+		fputs("<td>", f);
+		if (rows_null(&q, 3))
+			fputs("–", f);
+		else
+			write_moment(f, a->subject.cases, rows_int(&q, 3));
+		fprintf(f, "</td><td>%s</td><td class=n>", rows_null(&q, 4) ?
+		    "–" : rows_int(&q, 4) == 0 ? "covers it" :
+		    when_span(rows_int(&q, 4), d));
+		fputs(rows_null(&q, 6) ? "–" : rows_text(&q, 6), f);
+		if (rows_null(&q, 5))
+			fputs("</td><td class=n>–</td></tr>\n", f);
+		else
+			fprintf(f, "</td><td class=n><span class=rec>#%lld"
+			    "</span></td></tr>\n",
+			    (long long)rows_int(&q, 5));
+	}
+	markup_table_end(f);
+	fputs("<p>Of a kind that has no row the case holds nothing about "
+	    "this address, port and torrent.</p>\n"
+	    "</section>\n", f);
+	return rows_close(&q);
+}
+
+static int write_side(FILE *f, const struct audit *a, size_t of, bool against,
+    struct queries *cited)
+{
+	const struct judged *j = &a->judged[of];
+
 	size_t n = 0;
+	int failed = 0;
 
 	for (size_t i = 0; i < j->reasons; i++) {
 		const struct reason *r = &j->reason[i];
@@ -303,10 +381,13 @@ static void write_side(FILE *f, const struct judged *j, bool against)
 		if (r->seq >= 0)
 			fprintf(f, " <span class=recs>Record <span class=rec>"
 			    "#%lld</span></span>", (long long)r->seq);
+		if (r->asked != ASK_NOTHING)
+			failed |= cite(f, a, of, r->asked, cited);
 		fputs("</li>\n", f);
 	}
 	if (n == 0)
 		fprintf(f, "<li>nothing in this case</li>\n");
+	return failed;
 }
 
 static void write_claimed(FILE *f, const struct claim *c)
@@ -395,6 +476,8 @@ int audit_claim(FILE *f, const struct audit *a, size_t i)
 	const struct claim *c = &a->claims.at[i];
 	const struct judged *j = &a->judged[i];
 	const struct ladder *l = ladder_at(j->level);
+	struct queries cited = { 0 };
+	int r = 0;
 	char title[64], exhibit[32], t[WHEN_MAX], d[WHEN_MAX];
 
 	snprintf(title, sizeof(title), "Claim %zu, line %lld", i + 1,
@@ -422,15 +505,12 @@ int audit_claim(FILE *f, const struct audit *a, size_t i)
 			fprintf(f, "none within %s of the claimed time",
 			    when_span(a->within_ns, t));
 		}
+		r |= cite(f, a, i, ASK_CASE, &cited);
 		fputs("</dd>\n", f);
 	}
 	if (j->has_nearest) {
-		int64_t bound = facts_bound(a->subject.cases, j->nearest_ns);
-
 		markup_term(f, "Nearest observation");
-		markup_moment(f, j->nearest_ns, bound);
-		fputs(" ", f);
-		markup_bound(f, bound);
+		write_moment(f, a->subject.cases, j->nearest_ns);
 		fprintf(f, "; %s%s", j->distance_ns == 0 ?
 		    "it covers the claimed time" :
 		    when_span(j->distance_ns, d), j->distance_ns == 0 ? "" :
@@ -439,17 +519,21 @@ int audit_claim(FILE *f, const struct audit *a, size_t i)
 		if (j->nearest_seq >= 0)
 			fprintf(f, " <span class=recs>Record <span class=rec>"
 			    "#%lld</span></span>", (long long)j->nearest_seq);
+		r |= cite(f, a, i, ASK_CASE, &cited);
 		fputs("</dd>\n", f);
 	}
 	fputs("</dl>\n</section>\n<section>\n<h2>The grounds</h2>\n<div "
 	    "class=scales>\n<div>\n<h3>For the claim</h3>\n<ul>\n", f);
-	write_side(f, j, false);
+	r |= write_side(f, a, i, false, &cited);
 	fputs("</ul>\n</div>\n<div>\n<h3>Against it, or limiting it</h3>\n"
 	    "<ul>\n", f);
-	write_side(f, j, true);
+	r |= write_side(f, a, i, true, &cited);
 	fputs("</ul>\n</div>\n</div>\n</section>\n", f);
+	if (j->verdict != VERDICT_UNREADABLE)
+		r |= write_case(f, a, i, &cited);
 	write_claimed(f, c);
 	write_missing(f, a, j);
+	queries_write(&cited, f, &a->subject);
 	markup_foot(f);
-	return 0;
+	return r;
 }

@@ -41,15 +41,22 @@ static void tidy(char *sql)
 	*to = '\0';
 }
 
+char *queries_tidy(const char *sql)
+{
+	char *own = copy(sql);
+
+	tidy(own);
+	return own;
+}
+
 char *queries_text(sqlite3_stmt *st)
 {
 	char *text = st ? sqlite3_expanded_sql(st) : NULL, *own;
 
 	if (text == NULL)
 		return NULL;
-	own = copy(text);
+	own = queries_tidy(text);
 	sqlite3_free(text);
-	tidy(own);
 	return own;
 }
 

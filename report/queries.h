@@ -21,6 +21,8 @@ struct queries {
 	size_t n;
 };
 
+/* Without comments and what else is no part of a statement. To be freed. */
+char *queries_tidy(const char *sql);
 /* A prepared statement's text, to be freed; NULL of NULL. */
 char *queries_text(sqlite3_stmt *st);
 /* That of SQL that runs elsewhere, with key for its ?1. */

@@ -131,7 +131,9 @@ int sights_open(struct sights *s, const struct facts *f, int require)
 	    prepare(s, &s->pieces, "SELECT seq, utc_ns, ok, bytes FROM "
 	    "piece_check WHERE seq > ?1 AND seq <= ?2 AND conn = ?1 AND ip = "
 	    "?3 AND port = ?4 ORDER BY seq") ||
-	    prepare(s, &s->hash, "SELECT json_extract(detail, '$.infohash'), "
+	    prepare(s, &s->hash, "SELECT json_extract(detail, '$.infohash') "
+	    "FROM evidence.record WHERE seq = ?1") ||
+	    prepare(s, &s->spoke, "SELECT json_extract(detail, '$.infohash'), "
 	    "seq FROM evidence.record WHERE seq > ?1 AND seq <= ?2 AND conn = "
 	    "?1 AND kind = 'handshake' AND ip = ?3 AND port = ?4 "
 	    "ORDER BY seq LIMIT 1") ||
@@ -155,8 +157,8 @@ int sights_open(struct sights *s, const struct facts *f, int require)
 
 void sights_close(struct sights *s)
 {
-	sqlite3_stmt *all[] = { s->resolve, s->contacts, s->pieces, s->hash,
-	    s->listed, s->known, s->live, s->others };
+	sqlite3_stmt *all[] = { s->resolve, s->contacts, s->pieces, s->spoke,
+	    s->hash, s->listed, s->known, s->live, s->others };
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
 		sqlite3_finalize(all[i]);
@@ -225,23 +227,34 @@ static int add_pieces(struct sights *s, const struct contact *c, bool port,
 	return q.failed ? -1 : 0;
 }
 
-/* The infohash that it spoke under. */
+/* Under which infohash it spoke: 1 the claimed one, of a torrent unknown to
+ * the case; 0 another. *seq: by which record, else that of the conversation.
+ * -1 logged. */
 static int other_hash(struct sights *s, const struct contact *c,
-    const struct claim *k, struct beside *b)
+    const struct claim *k, struct beside *b, int64_t *seq)
 {
-	struct rows q = rows_of(s->hash, c);
+	struct rows q = rows_of(s->spoke, c);
 
+	*seq = c->conn;
 	if (rows_next(&q) && !rows_null(&q, 0)) {
-		const char *h = rows_text(&q, 0);
-
-		/* Of a torrent unknown to the case, but the one claimed. */
-		if (strncmp(h, k->infohash, 40) == 0) {
-			b->spoke_seq = rows_int(&q, 1);
+		*seq = rows_int(&q, 1);
+		if (strncmp(rows_text(&q, 0), k->infohash, 40) == 0) {
+			b->spoke_seq = *seq;
 			return q.failed ? -1 : 1;
 		}
-		snprintf(b->other_hash, sizeof(b->other_hash), "%s", h);
-		b->other_hash_seq = rows_int(&q, 1);
 	}
+	return q.failed ? -1 : 0;
+}
+
+int sights_hash(struct sights *s, int64_t seq, char hash[65])
+{
+	struct rows q = { .st = s->hash };
+
+	sqlite3_reset(s->hash);
+	sqlite3_bind_int64(s->hash, 1, seq);
+	snprintf(hash, 65, "%s", rows_next(&q) && !rows_null(&q, 0) ?
+	    rows_text(&q, 0) : "");
+	sqlite3_reset(s->hash);
 	return q.failed ? -1 : 0;
 }
 
@@ -252,16 +265,17 @@ static int add_ours(struct sights *s, const struct contact *c, bool port,
 	const struct rows *q = &c->q;
 	enum seen what = port ? SEEN_LEVEL : SEEN_OTHER_PORT;
 	int level = (int)rows_int(q, 12);
+	int64_t seq;
 	int r;
 
 	if (level == 0) {
 		bool vain = strcmp(rows_text(q, 8), "open") != 0 &&
 		    strcmp(rows_text(q, 5), "out") == 0 && port;
 
-		if (vain && windows_touch(&s->facts->stall, c->from, c->to))
-			b->stalled = true;
-		else if (vain)
-			add(s, SEEN_VAIN, 0, c->from, c->to, c->conn);
+		if (vain)
+			add(s, windows_touch(&s->facts->stall, c->from, c->to) ?
+			    SEEN_STALLED : SEEN_VAIN, 0, c->from, c->to,
+			    c->conn);
 		return 0;
 	}
 	add(s, what, 1, c->from, c->to, c->conn);
@@ -273,10 +287,10 @@ static int add_ours(struct sights *s, const struct contact *c, bool port,
 		else if (v->held_bytes >= 0)
 			v->held_bytes += rows_int(q, 10);
 	}
-	if (level == 1 && rows_int(q, 9)) {
-		r = other_hash(s, c, k, b);
-		if (r == 0 && port)
-			add(s, SEEN_OTHER_TORRENT, 0, c->from, c->to, c->conn);
+	if (port && level == 1 && rows_int(q, 9)) {
+		r = other_hash(s, c, k, b, &seq);
+		if (r == 0)
+			add(s, SEEN_OTHER_TORRENT, 1, c->from, c->to, seq);
 		return r < 0 ? -1 : 0;
 	}
 	if (!rows_null(q, 13))
@@ -291,17 +305,18 @@ static int add_other(struct sights *s, const struct contact *c, bool port,
     const struct claim *k, struct beside *b)
 {
 	const struct rows *q = &c->q;
+	int64_t seq;
 	int r;
 
 	if (!port || !rows_int(q, 9))
 		return 0;
-	r = other_hash(s, c, k, b);
+	r = other_hash(s, c, k, b, &seq);
 	if (r == 1) {
 		add(s, SEEN_LEVEL, 1, c->from, c->to, c->conn);
 		b->torrent_known = true;
 	} else if (r == 0) {
 		add(s, SEEN_OTHER_TORRENT, 0, rows_null(q, 14) ? c->from :
-		    rows_int(q, 14), c->to, c->conn);
+		    rows_int(q, 14), c->to, seq);
 	}
 	return r < 0 ? -1 : 0;
 }
@@ -403,8 +418,7 @@ int sights_of(struct sights *s, const struct claim *c, int64_t bound_ns,
 {
 	struct rows q = { .st = s->resolve };
 
-	*b = (struct beside){ .others = -1, .other_hash_seq = -1,
-	    .spoke_seq = -1 };
+	*b = (struct beside){ .others = -1, .spoke_seq = -1 };
 	*v = (struct verdict_of){ .from_ns = c->from_utc_ns, .to_ns =
 	    c->to_utc_ns, .claimed_bytes = c->bytes, .claimed_pieces =
 	    c->pieces };

@@ -19,8 +19,8 @@ struct watch {
 
 struct sights {
 	const struct facts *facts;
-	sqlite3_stmt *resolve, *contacts, *pieces, *hash, *listed, *known,
-	    *live, *others;
+	sqlite3_stmt *resolve, *contacts, *pieces, *spoke, *hash, *listed,
+	    *known, *live, *others;
 	struct watch *import;
 	size_t imports;
 	int64_t first_ns, last_ns;	/* of all that was watched */
@@ -33,12 +33,9 @@ struct sights {
 struct beside {
 	char swarm[65];			/* the case's name for the infohash */
 	bool torrent_known;		/* the case holds something of it */
-	char other_hash[65];		/* of the conversation nearest, or "" */
-	int64_t other_hash_seq;
 	int64_t spoke_seq;		/* a handshake under the claimed
 					 * infohash, which was not asked for,
 					 * -1: none */
-	bool stalled;			/* a dial in vain during a stall */
 	bool import;			/* evidence of it is imported */
 	bool own;			/* the observer's own address */
 	bool decoy;			/* it answered to a decoy */
@@ -62,6 +59,9 @@ void sights_close(struct sights *s);
  * the next. -1 logged. */
 int sights_of(struct sights *s, const struct claim *c, int64_t bound_ns,
     struct verdict_of *v, struct beside *b);
+
+/* What a handshake's record says of the torrent, "" if nothing. -1 logged. */
+int sights_hash(struct sights *s, int64_t seq, char hash[65]);
 
 /* Other addresses with evidence within reach of the claim's time. */
 int sights_others(struct sights *s, const struct claim *c, int64_t reach_ns,

@@ -40,25 +40,41 @@ int64_t verdict_distance(int64_t from, int64_t to, int64_t a, int64_t b,
 	return 0;
 }
 
-static void note(struct verdict_is *r, const struct sight *s, bool there)
+/* The nearest of the highest level, -1: none yet. */
+struct near {
+	int64_t i, d;
+	int level;
+};
+
+static void note(struct near *n, size_t i, int level, int64_t d)
 {
-	switch (s->what) {
-	case SEEN_LEVEL:
-		if (there && s->level > r->level)
+	if (n->i < 0 || level > n->level || (level == n->level && d < n->d))
+		*n = (struct near){ (int64_t)i, d, level };
+}
+
+/* What is within reach. */
+static void find_there(const struct verdict_of *v, int64_t reach,
+    struct verdict_is *r)
+{
+	struct near at[SEEN_OTHER_PORT + 1];
+
+	for (int k = 0; k <= SEEN_OTHER_PORT; k++)
+		at[k] = (struct near){ -1, 0, 0 };
+	for (size_t i = 0; i < v->n; i++) {
+		const struct sight *s = &v->sight[i];
+		int64_t moment, d = verdict_distance(v->from_ns, v->to_ns,
+		    s->from_ns, s->to_ns, &moment);
+
+		if (d > reach)
+			continue;
+		note(&at[s->what], i, s->level, d);
+		if (s->what == SEEN_LEVEL && s->level > r->level)
 			r->level = s->level;
-		return;
-	case SEEN_OTHER_TORRENT:
-		r->other_torrent |= there;
-		return;
-	case SEEN_FAILED:
-		r->failed |= there;
-		return;
-	case SEEN_VAIN:
-		r->vain |= there;
-		return;
-	case SEEN_OTHER_PORT:
-		return;
 	}
+	r->other_torrent = at[SEEN_OTHER_TORRENT].i;
+	r->failed = at[SEEN_FAILED].i;
+	r->vain = at[SEEN_VAIN].i;
+	r->stalled = at[SEEN_STALLED].i;
 }
 
 /* Whether s, at this distance, comes before the best so far. */
@@ -85,6 +101,7 @@ static void find_nearest(const struct verdict_of *v, struct verdict_is *r)
 		if (s->what == SEEN_OTHER_PORT && nearer(v, d, s->level,
 		    r->other_port, port_d)) {
 			r->other_port = (int64_t)i;
+			r->other_port_ns = at;
 			port_d = d;
 		}
 		if (s->what != SEEN_LEVEL)
@@ -112,12 +129,7 @@ void verdict_find(const struct verdict_of *v, struct verdict_is *r)
 	    v->within_ns + v->bound_ns;
 
 	*r = (struct verdict_is){ .level = -1 };
-	for (size_t i = 0; i < v->n; i++) {
-		int64_t at;
-
-		note(r, &v->sight[i], verdict_distance(v->from_ns, v->to_ns,
-		    v->sight[i].from_ns, v->sight[i].to_ns, &at) <= reach);
-	}
+	find_there(v, reach, r);
 	find_nearest(v, r);
 	if (r->other_port >= 0) {
 		const struct sight *s = &v->sight[r->other_port];
@@ -137,8 +149,9 @@ void verdict_find(const struct verdict_of *v, struct verdict_is *r)
 		r->verdict = VERDICT_CONTRADICTED;
 	else if (r->level >= v->require)
 		r->verdict = VERDICT_SUPPORTED;
-	else if ((r->other_torrent && r->level < 2) ||
-	    (r->failed && r->level < 5) || (r->vain && r->level < 1))
+	else if ((r->other_torrent >= 0 && r->level < 2) ||
+	    (r->failed >= 0 && r->level < 5) ||
+	    (r->vain >= 0 && r->level < 1))
 		r->verdict = VERDICT_CONTRADICTED;
 	else if (!v->watched)
 		r->verdict = VERDICT_OUTSIDE;

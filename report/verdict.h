@@ -30,12 +30,15 @@ enum seen {
 	SEEN_OTHER_TORRENT,	/* it spoke under another infohash */
 	SEEN_FAILED,		/* a whole piece of this torrent failed its hash */
 	SEEN_VAIN,		/* it was dialled, and refused or stayed silent */
+	SEEN_STALLED,		/* the same while the observer lagged */
 	SEEN_OTHER_PORT		/* this torrent, but another port than claimed */
 };
 
 struct sight {
 	enum seen what;
-	int level;		/* of SEEN_LEVEL and SEEN_OTHER_PORT */
+	int level;		/* of SEEN_LEVEL and SEEN_OTHER_PORT; of
+				 * SEEN_OTHER_TORRENT 1 if it was asked for
+				 * the one claimed */
 	int64_t from_ns, to_ns;	/* when it was so */
 	int64_t seq;		/* a record behind it */
 };
@@ -63,9 +66,11 @@ struct verdict_is {
 	int64_t elsewhen;	/* where the level asked for is not reached:
 				 * index of the nearest that does, ever, -1 */
 	int64_t elsewhen_ns, elsewhen_distance_ns;
-	bool other_torrent, failed, vain;	/* within reach */
+	int64_t other_torrent, failed, vain, stalled;	/* index within reach of
+				 * the nearest of the highest level, -1 */
 	bool too_many_bytes, too_many_pieces;
 	int64_t other_port;	/* index of the nearest, -1 */
+	int64_t other_port_ns;	/* its moment that is nearest */
 	bool other_port_there;	/* it is within reach */
 };
 

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -297,7 +298,39 @@ def shares(a, n, rows):
 	    [int(x) for x in r[2:5]] for r in rows]
 
 
+def held(a, n, rows):
+	"""A claim's table, row by row."""
+	got = a.cells(n)
+	return len(got) == len(rows) and all(
+	    numbers(c[1])[:1] == numbers(r[2])[:1] and
+	    c[4].replace("\u2013", "") == r[6] and
+	    c[5].lstrip("#").replace("\u2013", "") == r[5] and
+	    (stamp(r[3]) in c[2] if r[3] else c[2] == "\u2013") and
+	    c[0].startswith(r[0] + (" " + r[1] if r[1] else ""))
+	    for c, r in zip(got, rows))
+
+
+def other(a, n, rows):
+	text = words(a.around(n, "<li>", "</li>"))
+	return re.search(r"at (\S+) port (\d+).*#(\d+)", text).groups() == \
+	    tuple(rows[0][i] for i in (1, 2, 4)) and \
+	    ("at no third" not in text or rows[0][0] == "1")
+
+
+def watched(a, n, rows):
+	"""The last or the first of all that was watched."""
+	text = words(a.around(n, "<li>", "</li>"))
+	if "nothing" in text:
+		return all(r[0] != "live, this torrent" for r in rows) or \
+		    "watched this torrent then" in text
+	return stamp(max(r[3] for r in rows) if "later" in text else
+	    min(r[2] for r in rows)) in text
+
+
 KNOWN = (
+	(r"What the case holds about the claim", held),
+	(r"Other addresses that the torrent", other),
+	(r"When what was watched$", watched),
 	(r"Each swarm’s addresses$", addresses),
 	(r"Each swarm’s endpoints by level$", ladder),
 	(r"The ledger: ", ledger),
@@ -399,6 +432,105 @@ def several(first, second):
 		    a.page, "two cases, %s: names its own" % name, said)
 
 
+CLAIMS = """ip,port,utc,infohash,bytes,pieces
+10.77.1.1,6881,%(s)s,%(a)s,,
+10.77.1.1,,%(s)s,%(a)s,,
+10.77.1.1,7,%(s)s,%(a)s,,
+10.77.1.1,6881,%(s)s,%(b)s,,
+10.77.1.1,6881,%(s)s,%(a)s,1000000000,70000
+10.77.1.2,6882,%(s)s,%(a)s,,
+10.77.1.2,7,2026-01-03T00:00:00Z,%(a)s,,
+10.77.1.3,6883,%(m)s,%(a)s,,
+10.77.1.3,6883,2025-12-31T00:00:00Z,%(a)s,,
+10.77.1.66,9,%(s)s,%(a)s,,
+fd77:1::4,6884,%(s)s,%(a)s,,
+10.77.1.1,6881,%(s)s,%(d)s,,
+10.77.1.1,6881,%(s)s,%(a)s,,,x
+fd77:1::4,6884,%(s)s,%(d)s,,
+10.77.1.9,6999,%(s)s,%(a)s,,
+10.77.0.1,4000,%(s)s,%(a)s,,
+10.77.2.1,51413,%(s)s,%(b)s,,
+10.77.9.9,6881,%(s)s,%(a)s,,
+10.77.3.1,6881,%(s)s,%(a)s,,
+10.77.3.2,50001,%(s)s,%(a)s,,
+10.77.3.2,50001,2027-01-01T00:00:00Z,%(a)s,,
+10.77.3.2,50001,%(s)s,%(c)s,,
+10.77.3.2,50001,soon,%(c)s,,
+""" % {"s": "2026-01-01T23:59:04Z", "m": "2026-01-02T00:00:14Z",
+    "a": synthetic.A, "b": synthetic.B, "c": "c" * 40, "d": "d" * 40}
+
+
+def follows(db, queries, row, require):
+	"""What audit.json says of a claim, from its query's answer alone."""
+	def ask(name):
+		return db.execute(queries[name], {k[1:]: v for k, v in
+		    row["query_values"].items()}).fetchall()
+	rows = ask("case")
+	levels = [(r[1], r[3], r[4], r[5]) for r in rows if r[0] == "level"]
+	there = [r[0] for r in levels if r[2] <=
+	    row["query_values"][":reach_ns"]]
+	level = max(there, default=None)
+	least = -1 if level is None else min(level, require)
+	near = min(((r[2], -r[0], r) for r in levels if r[0] >= least),
+	    default=(None, 0, (None,) * 4))[2]
+	records = {r[5] for r in rows} | {r[4] for r in ask("others")} | {None}
+	for r in row["reasons"]:
+		m = re.search(r"another port than .* (\S+)Z\)$", r["text"])
+		if m and m[1] != stamp([x[3] for x in rows
+		    if x[0] == "another port"][0]):
+			return False
+	return (level, near[2]) == (row["level"], row["distance_ns"]) and \
+	    all(r["record"] in records for r in row["reasons"])
+
+
+def audit(case, what, *options):
+	"""The pages of claims, and the same from audit.json and sqlite3."""
+	out, table = at("audit." + what), at("claims.csv")
+	with open(table, "w") as f:
+		f.write(CLAIMS)
+	r = subprocess.run([PROGRAM, "audit", *options, case, table, "-o",
+	    out], capture_output=True, text=True)
+	if not tap.claim(r.returncode == 0, what + ": audited", r.stderr):
+		return 0
+	n = sum(ask(Asked(case, out, name), "%s, %s" % (what, name))
+	    for name in sorted(os.listdir(out)) if name.endswith(".html") and
+	    "class=q href" in read(out, name))
+	d = json.loads(read(out, "audit.json"))
+	db = sqlite3.connect("file:%s/derived.db?mode=ro" % case, uri=True)
+	db.execute("ATTACH 'file:%s/evidence.db?mode=ro' AS evidence" % case)
+	queries = {q["name"]: q["sql"] for q in d["queries"]}
+	wrong = [row for row in d["rows"] if row["query_values"] and
+	    not follows(db, queries, row, d["require"])]
+	db.close()
+	tap.claim(not wrong and len(d["rows"]) == CLAIMS.count("\n") - 1,
+	    what + ": level, distance and records of every claim follow from "
+	    "the queries of audit.json", wrong)
+	if "packets" not in what:
+		said = {(r["written"]["ip"], r["written"]["infohash"]):
+		    [(g["side"], g["text"]) for g in r["reasons"]]
+		    for r in d["rows"]}
+		asked = said["fd77:1::4", synthetic.A]
+		unasked = said["10.77.1.1", "d" * 40]
+		tap.claim(("against", "at that time it spoke under another "
+		    "infohash, %s, when it was asked for the one claimed" %
+		    ("d" * 40)) in asked and not any("several at once" in t
+		    for _, t in asked), what + ": asked for one torrent, it "
+		    "spoke under another", asked)
+		tap.claim(("against", "at that time it spoke under another "
+		    "infohash, " + synthetic.A) in unasked and any(s == "for"
+		    and "several at once" in t for s, t in unasked), what +
+		    ": a conversation about another torrent says so", unasked)
+	tap.claim(any("has 7 cells, the table 6 columns" in g["text"]
+	    for r in d["rows"] for g in r["reasons"]), what + ": a row with "
+	    "too many cells is said to have them")
+	tap.claim(all(r["record"] is not None or r["query"] != "case" or
+	    re.match("nothing is recorded|more data|in \\d+ conv|this is an "
+	    "addr|it also|the port claimed", r["text"]) for row in d["rows"]
+	    for r in row["reasons"]), what + ": a ground in the evidence "
+	    "names its record")
+	return n
+
+
 def changed(case):
 	"""The comparison notices a number that is not the ledger's."""
 	out = at("out.live")
@@ -431,7 +563,10 @@ def main():
 	n += pages(at("theirs"), "imported")
 	n += pages(at("two"), "estimated")
 	n += pages(at("crowd"), "crowd")
-	tap.claim(n > 100, "%d queries were run" % n)
+	n += audit(at("live"), "audit")
+	n += audit(at("live"), "audit at 2", "--require", "2")
+	n += audit(at("theirs"), "audit of packets", "--within", "1h")
+	tap.claim(n > 150, "%d queries were run" % n)
 	several(at("live"), at("two"))
 	changed(at("live"))
 	return tap.status()

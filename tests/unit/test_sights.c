@@ -3,10 +3,13 @@
 #include "tests/derive_kit.h"
 
 #define V2 "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+#define THIRD "dddddddddddddddddddddddddddddddddddddddd"
 #define OTHER "cccccccccccccccccccccccccccccccccccccccc"
 
 static struct facts facts;
 static struct sights sights;
+static struct verdict_is found;		/* of the last claim() */
+static char spoken[65];			/* the other infohash then, or "" */
 
 static void open_case(int require)
 {
@@ -29,7 +32,6 @@ static void claim(const char *ip, int port, int at_s, const char *hash,
 	    .from_utc_ns = NIGHT + at_s * S, .to_utc_ns = NIGHT + at_s * S,
 	    .bytes = -1, .pieces = -1 };
 	struct verdict_of v;
-	struct verdict_is r;
 	char got[64];
 
 	snprintf(c.ip, sizeof(c.ip), "%s", ip);
@@ -37,9 +39,14 @@ static void claim(const char *ip, int port, int at_s, const char *hash,
 	assert_int_equal(sights_of(&sights, &c, 0, &v, b), 0);
 	v.within_ns = 60 * S;
 	v.require = 5;
-	verdict_find(&v, &r);
+	verdict_find(&v, &found);
+	spoken[0] = '\0';
+	if (found.other_torrent >= 0)
+		assert_int_equal(sights_hash(&sights,
+		    v.sight[found.other_torrent].seq, spoken), 0);
 	assert_int_equal(sights_others(&sights, &c, 60 * S, b), 0);
-	snprintf(got, sizeof(got), "%s %d", verdict_name(r.verdict), r.level);
+	snprintf(got, sizeof(got), "%s %d", verdict_name(found.verdict),
+	    found.level);
 	if (strcmp(got, want))
 		fail_msg("%s port %d at %d s: %s, not %s", ip, port, at_s, got,
 		    want);
@@ -98,6 +105,8 @@ static void live(void **state)
 	    "1767226102000000000,\"dropped\":0}");
 	/* It answered with another infohash. */
 	talk(NIGHT, "10.0.0.4", 4, OTHER);
+	/* And at another time with a third. */
+	talk(NIGHT + 400 * S, "10.0.0.4", 4, THIRD);
 	listed(NIGHT + 600 * S, "10.0.0.5", 5);
 	open_case(5);
 	claim("10.0.0.2", 40000, 5, HASH, "supported 5", &b);
@@ -112,15 +121,18 @@ static void live(void **state)
 	claim("10.0.0.2", 6881, 5, V2, "supported 5", &b);
 	claim("10.0.0.2", 6881, 5, v2, "supported 5", &b);
 	claim("10.0.0.2", 6881, 5, OTHER, "contradicted -1", &b);
-	assert_string_equal(b.other_hash, HASH);
+	assert_string_equal(spoken, HASH);
 	/* After the piece the conversation goes on, and then it does not. */
 	claim("10.0.0.2", 6881, 66, HASH, "not supported 2", &b);
 	claim("10.0.0.2", 6881, 100, HASH, "not supported -1", &b);
 	claim("10.0.0.3", 1, 0, HASH, "contradicted -1", &b);
+	assert_true(found.stalled < 0);		/* that was later */
 	claim("10.0.0.3", 1, 501, HASH, "not supported -1", &b);
-	assert_true(b.stalled);
+	assert_true(found.stalled >= 0);
 	claim("10.0.0.4", 4, 0, HASH, "contradicted 1", &b);
-	assert_string_equal(b.other_hash, OTHER);
+	assert_string_equal(spoken, OTHER);
+	claim("10.0.0.4", 4, 401, HASH, "contradicted 1", &b);
+	assert_string_equal(spoken, THIRD);
 	claim("10.0.0.4", 4, 0, OTHER, "outside coverage 1", &b);
 	assert_true(b.spoke_seq > 0);
 	claim("10.0.0.5", 5, 600, HASH, "not supported 0", &b);
