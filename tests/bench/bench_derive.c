@@ -4,8 +4,9 @@
  * peak memory is its own; the same of the first tenth of them, which shows
  * whether an update takes time for what was there before. The peer measured in
  * the same run: plain SQLite reading the same rows once, and grouping them
- * once, which is the floor of whatever reads a ledger. Then two reports by the
- * program itself: an address record, and that of the largest swarm.
+ * once, which is the floor of whatever reads a ledger. Then three reports by the
+ * program itself: an address record, that of the largest swarm, and that of the
+ * whole case, all swarms in it.
  *
  *	bench_derive [RECORDS [FOLDER]]	FOLDER is kept if it is named
  */
@@ -82,7 +83,8 @@ static void ask(const char *file, const char *sql, char *out, size_t room)
 	sqlite3_close(db);
 }
 
-/* Seconds that the program takes for a report of what the option chooses. */
+/* Seconds that the program takes for a report of what the option chooses, of
+ * all if it is NULL. */
 static double report(const char *folder, const char *option,
     const char *value, double *mib)
 {
@@ -98,12 +100,13 @@ static double report(const char *folder, const char *option,
 	if (child == 0) {
 		if (freopen("/dev/null", "w", stderr))
 			execl("build/release/swarmwitness", "swarmwitness",
-			    "report", folder, option, value, "-o", out,
+			    "report", "-o", out, folder, option, value,
 			    (char *)NULL);
 		_exit(127);
 	}
 	if (child < 0 || wait4(child, &status, 0, &use) < 0 || status != 0)
-		log_die("build/release/swarmwitness report %s failed", option);
+		log_die("build/release/swarmwitness report %s failed",
+		    option ? option : "of all");
 	*mib = (double)use.ru_maxrss / 1024;
 	from = now() - from;
 	snprintf(rm, sizeof(rm), "rm -rf '%s'", out);
@@ -130,6 +133,12 @@ static void reports(const char *folder, const char *derived)
 	s = report(folder, "--swarm", swarm, &mib);
 	printf("swarm report, of %s endpoint rows: %.1f s (aim 30), peak memory "
 	    "%.0f MiB (aim 512)\n", n, s, mib);
+	ask(derived, "SELECT count(DISTINCT swarm) FROM endpoint", n, sizeof(n));
+	ask(derived, "SELECT count(*) FROM endpoint", ip, sizeof(ip));
+	s = report(folder, NULL, NULL, &mib);
+	printf("report of the case, %s swarms, %s endpoint rows: %.1f s, %.1f s "
+	    "a swarm (aim 30), peak memory %.0f MiB (aim 512)\n", n, ip, s,
+	    s / strtod(n, NULL), mib);
 }
 
 static void updates(struct census *c, const char *folder)
