@@ -39,6 +39,7 @@ struct judged {
 	int level;		/* -1: none */
 	bool has_nearest;
 	int64_t nearest_ns, distance_ns, nearest_seq;
+	int64_t from_ns, to_ns;	/* of the nearest: when it was so */
 	bool before;
 	char swarm[65];
 	int64_t reach_ns;	/* --within and the clock's bound */

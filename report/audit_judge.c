@@ -292,6 +292,8 @@ int audit_judge(struct audit *a, struct sights *s, size_t i)
 		j->nearest_ns = r.nearest_ns;
 		j->distance_ns = r.distance_ns;
 		j->nearest_seq = v.sight[r.nearest].seq;
+		j->from_ns = v.sight[r.nearest].from_ns;
+		j->to_ns = v.sight[r.nearest].to_ns;
 		j->before = r.before;
 	}
 	if (r.verdict == VERDICT_OUTSIDE)

@@ -299,11 +299,18 @@ static int cite(FILE *f, const struct audit *a, size_t i, enum asked which,
 	return rows_close(&q);
 }
 
-static void write_moment(FILE *f, const struct facts *c, int64_t utc_ns)
+/* When something was so, which may be one moment. */
+static void write_when(FILE *f, const struct facts *c, int64_t from_ns,
+    int64_t to_ns)
 {
-	int64_t bound = facts_bound(c, utc_ns);
+	int64_t bound = facts_bound(c, from_ns);
 
-	markup_moment(f, utc_ns, bound);
+	markup_moment(f, from_ns, bound);
+	if (to_ns > from_ns) {
+		fputs(" to ", f);
+		markup_moment(f, to_ns, bound);
+		fputs(", each", f);
+	}
 	fputs(" ", f);
 	markup_bound(f, bound);
 }
@@ -324,7 +331,7 @@ static int write_case(FILE *f, const struct audit *a, size_t i,
 	    when_span(a->judged[i].reach_ns, d));
 	queries_cite_st(cited, f, audit_asks(ASK_CASE), q.st);
 	fputs("</caption>\n<thead><tr><th scope=col>What</th><th scope=col "
-	    "class=n>How many</th><th scope=col>Nearest (UTC)</th><th "
+	    "class=n>How many</th><th scope=col>The nearest, from and to (UTC)</th><th "
 	    "scope=col>From the claimed time</th><th scope=col "
 	    "class=n>Port</th><th scope=col class=n>Record</th></tr></thead>\n"
 	    "<tbody>\n", f);
@@ -343,17 +350,18 @@ static int write_case(FILE *f, const struct audit *a, size_t i,
 		if (rows_null(&q, 3))
 			fputs("–", f);
 		else
-			write_moment(f, a->subject.cases, rows_int(&q, 3));
-		fprintf(f, "</td><td>%s</td><td class=n>", rows_null(&q, 4) ?
-		    "–" : rows_int(&q, 4) == 0 ? "covers it" :
-		    when_span(rows_int(&q, 4), d));
-		fputs(rows_null(&q, 6) ? "–" : rows_text(&q, 6), f);
-		if (rows_null(&q, 5))
+			write_when(f, a->subject.cases, rows_int(&q, 3),
+			    rows_int(&q, 4));
+		fprintf(f, "</td><td>%s</td><td class=n>", rows_null(&q, 5) ?
+		    "–" : rows_int(&q, 5) == 0 ? "covers it" :
+		    when_span(rows_int(&q, 5), d));
+		fputs(rows_null(&q, 7) ? "–" : rows_text(&q, 7), f);
+		if (rows_null(&q, 6))
 			fputs("</td><td class=n>–</td></tr>\n", f);
 		else
 			fprintf(f, "</td><td class=n><span class=rec>#%lld"
 			    "</span></td></tr>\n",
-			    (long long)rows_int(&q, 5));
+			    (long long)rows_int(&q, 6));
 	}
 	markup_table_end(f);
 	fputs("<p>Of a kind that has no row the case holds nothing about "
@@ -510,9 +518,9 @@ int audit_claim(FILE *f, const struct audit *a, size_t i)
 	}
 	if (j->has_nearest) {
 		markup_term(f, "Nearest observation");
-		write_moment(f, a->subject.cases, j->nearest_ns);
+		write_when(f, a->subject.cases, j->from_ns, j->to_ns);
 		fprintf(f, "; %s%s", j->distance_ns == 0 ?
-		    "it covers the claimed time" :
+		    "that covers the claimed time" :
 		    when_span(j->distance_ns, d), j->distance_ns == 0 ? "" :
 		    j->before ? " before the claimed time" :
 		    " after the claimed time");

@@ -140,10 +140,10 @@ int certificate_process(FILE *f, const struct subject *s)
 	    "process");
 	blank(f, "Whether you ran it yourself; if not, who did and how you know");
 	fputs("</section>\n<section>\n<h2>The process</h2>\n<p>A program "
-	    "wrote each thing that it received or did, or that it found in "
-	    "packets given to it, as a numbered record into a database, "
-	    "evidence.db. A record is never changed; one that is erased on a "
-	    "stated ground leaves its hash. All are leaves of a hash "
+	    "wrote what it received and did, or what it found in "
+	    "packets given to it, as numbered records into a database, "
+	    "evidence.db. The program changes no record; one that it erases "
+	    "on a stated ground leaves its hash. All are leaves of a hash "
 	    "tree, whose head is signed with an Ed25519 key each time records "
 	    "are committed. Exhibit A says in plain words what each run was "
 	    "told to do and did. The program is open source; its documents "

@@ -1,6 +1,6 @@
 -- What a case holds about one claim, kind by kind: how much of it (n), and of
--- what is nearest to the claimed time its level, its moment nearest to that
--- time, the distance and a record. report/sights.c and report/verdict.c find
+-- what is nearest to the claimed time its level, from when to when it was so,
+-- the distance and a record. report/sights.c and report/verdict.c find
 -- the same; this is for whoever runs it with sqlite3. The derived tables are
 -- main, the ledger is `evidence`.
 -- :ip, :port (NULL: none claimed), :infohash as claimed; :swarm, the case's
@@ -107,9 +107,7 @@ seen (kind, what, level, a, z, seq, conn, port) AS (
 	WHERE NOT here
 ),
 far AS (
-	SELECT *, max(0, a - :to_ns, :from_ns - z) AS d,
-	    iif(z < :from_ns, z, max(a, :from_ns)) AS at
-	FROM seen
+	SELECT *, max(0, a - :to_ns, :from_ns - z) AS d FROM seen
 ),
 near AS (
 	SELECT *, count(*) OVER (PARTITION BY kind) AS n,
@@ -117,36 +115,36 @@ near AS (
 		ORDER BY d, level DESC, conn IS NULL, conn, port, seq) AS k
 	FROM far
 )
-SELECT what, level, n, at AS utc_ns, d AS distance_ns, seq AS record, port,
-    kind AS sort
+SELECT what, level, n, a AS from_utc_ns, z AS to_utc_ns, d AS distance_ns,
+    seq AS record, port, kind AS sort
 FROM near WHERE k = 1
 UNION ALL
 SELECT 'an address of the observer''s own', NULL, count(*), NULL, NULL,
-    min(seq), NULL, 27
+    NULL, min(seq), NULL, 27
 FROM (SELECT r.seq FROM about AS b JOIN evidence.record AS r ON r.seq = b.seq,
 	json_each(r.detail, '$.vantage') AS v
     WHERE b.kind = 'run' AND v.value = :ip)
 HAVING count(*) > 0
 UNION ALL
 SELECT 'answered to an infohash drawn at random', NULL, count(*), NULL, NULL,
-    min(conn), NULL, 28
+    NULL, min(conn), NULL, 28
 FROM decoy_endpoint WHERE ip = :ip AND accepted HAVING count(*) > 0
 UNION ALL
 SELECT 'conversations from another port that named the one claimed', NULL,
-    count(*), NULL, NULL, min(conn), NULL, 29
+    count(*), NULL, NULL, NULL, min(conn), NULL, 29
 FROM talk WHERE ours AND here AND level > 0 AND port <> :port
 HAVING count(*) > 0
 UNION ALL
 SELECT 'bytes that it sent', NULL, iif(count(*) = count(rx_bytes),
-    sum(rx_bytes), NULL), NULL, NULL, NULL, NULL, 30
+    sum(rx_bytes), NULL), NULL, NULL, NULL, NULL, NULL, 30
 FROM talk WHERE ours AND here AND level > 0 HAVING count(*) > 0
 UNION ALL
 SELECT 'pieces that came in whole or part', NULL, count(*), NULL, NULL, NULL,
-    NULL, 31
+    NULL, NULL, 31
 FROM part WHERE here HAVING count(*) > 0
 UNION ALL
 SELECT 'conversations whose last claim was to hold nothing', NULL, count(*),
-    NULL, NULL, NULL, NULL, 32
+    NULL, NULL, NULL, NULL, NULL, 32
 FROM talk WHERE ours AND here AND level > 0 AND pieces_claimed = 0
 HAVING count(*) > 0
 ORDER BY sort;

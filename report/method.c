@@ -438,19 +438,31 @@ void method_glossary(FILE *f)
 		{ "endpoint", "An address and port, here on one UTC day." },
 		{ "handshake", "The first message of a conversation. It names "
 		    "the torrent by its infohash." },
-		{ "hash", "A number computed from data. Other data has, for all "
-		    "practical purposes, another." },
+		{ "hash", "A number computed from data. Other data has another, "
+		    "unless somebody prepared both: SHA-1 allows that, for "
+		    "SHA-256 no way is known." },
+		{ "hearsay", "What somebody else said of an address." },
 		{ "infohash", "The hash that names a torrent." },
-		{ "ledger, record", "Numbered entries that are never changed; "
-		    "each says one thing that was received or done." },
+		{ "ledger, record", "Numbered entries, which the program never "
+		    "changes; each says one thing that was received or done." },
+		{ "level", "How far the evidence about an endpoint goes: the "
+		    "table at the top." },
 		{ "peer", "Whoever takes part in a swarm." },
 		{ "peer exchange (PEX)", "Peers telling each other of further "
 		    "peers." },
 		{ "piece, block", "The part of a torrent’s data that has a "
 		    "hash of its own; and the smaller part in which it is "
 		    "sent." },
+		{ "savefile", "A file of packets as they passed on the "
+		    "network." },
+		{ "sealed", "Said of a ledger that is closed, and to which "
+		    "nothing is being written." },
 		{ "seed", "A peer that claims all pieces." },
-		{ "swarm", "All who share one torrent at a time." },
+		{ "stall", "A time in which the observer itself lagged or lost "
+		    "datagrams, so that silence then proves nothing." },
+		{ "swarm", "All who take part in one torrent at a time." },
+		{ "time stamp", "An authority’s signed word that a hash was "
+		    "there at a time (RFC 3161)." },
 		{ "torrent", "A list of files with the hashes of their "
 		    "pieces." },
 		{ "tracker", "A server that lists who announced themselves for "

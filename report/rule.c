@@ -190,12 +190,11 @@ static void say_pieces(const struct rows *q, FILE *observed, FILE *limits)
 		    "the rest was.", limits);
 }
 
-static void say_conduct(const struct rows *q, FILE *observed, FILE *limits)
+static void say_wants(const struct rows *q, FILE *observed, FILE *limits)
 {
-	int64_t unchokes = rows_int(q, 0), chokes = rows_int(q, 1),
-	    rejects = rows_int(q, 2), asked = rows_int(q, 3),
-	    faults = rows_int(q, 4), wants = rows_int(q, 5);
+	int64_t asked = rows_int(q, 0), wants = rows_int(q, 1);
 
+	(void)limits;
 	if (asked) {
 		fputs("It asked the observer for data ", observed);
 		counted(observed, asked, "time", "times");
@@ -204,6 +203,14 @@ static void say_conduct(const struct rows *q, FILE *observed, FILE *limits)
 		fputs("It said that it is interested in pieces that the "
 		    "observer might have.", observed);
 	}
+}
+
+static void say_conduct(const struct rows *q, FILE *observed, FILE *limits)
+{
+	int64_t unchokes = rows_int(q, 0), chokes = rows_int(q, 1),
+	    rejects = rows_int(q, 2), faults = rows_int(q, 3);
+
+	(void)observed;
 	if (unchokes == 0)
 		fputs("It unchoked nobody that day, so only what it had "
 		    "allowed before, or by name, could be asked for. ", limits);
@@ -306,14 +313,18 @@ const struct rule rules[] = {
 	    J("match") "), sum(" J("came") "), count(*) FILTER (WHERE "
 	    J("complete") " AND " J("match") " IS NULL), " RECORDS)
 	    "AND kind = 'piece' AND " BY " = 'peer' " ENDS, say_pieces },
+	{ SAID("count(*) FILTER (WHERE kind = 'request'), "
+	    "count(*) FILTER (WHERE kind = 'interested'), " RECORDS)
+	    "AND kind IN ('request', 'interested') AND " BY " = 'peer' " ENDS,
+	    say_wants },
+	/* That it unchoked is no limit, and no record of one. */
 	{ SAID("count(*) FILTER (WHERE kind = 'unchoke'), "
 	    "count(*) FILTER (WHERE kind = 'choke'), "
 	    "count(*) FILTER (WHERE kind = 'reject'), "
-	    "count(*) FILTER (WHERE kind = 'request'), "
 	    "count(*) FILTER (WHERE kind = 'malformed'), "
-	    "count(*) FILTER (WHERE kind = 'interested'), " RECORDS)
-	    "AND kind IN ('unchoke', 'choke', 'reject', 'request', "
-	    "'malformed', 'interested') AND " BY " = 'peer' " ENDS,
+	    "group_concat(seq) FILTER (WHERE kind <> 'unchoke') AS records ")
+	    "AND kind IN ('unchoke', 'choke', 'reject', 'malformed') AND " BY
+	    " = 'peer' " ENDS,
 	    say_conduct },
 };
 

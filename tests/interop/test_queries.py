@@ -303,9 +303,10 @@ def held(a, n, rows):
 	got = a.cells(n)
 	return len(got) == len(rows) and all(
 	    numbers(c[1])[:1] == numbers(r[2])[:1] and
-	    c[4].replace("\u2013", "") == r[6] and
-	    c[5].lstrip("#").replace("\u2013", "") == r[5] and
-	    (stamp(r[3]) in c[2] if r[3] else c[2] == "\u2013") and
+	    c[4].replace("\u2013", "") == r[7] and
+	    c[5].lstrip("#").replace("\u2013", "") == r[6] and
+	    (stamp(r[3]) in c[2] and stamp(r[4]) in c[2] if r[3] else
+	    c[2] == "\u2013") and
 	    c[0].startswith(r[0] + (" " + r[1] if r[1] else ""))
 	    for c, r in zip(got, rows))
 
@@ -466,18 +467,19 @@ def follows(db, queries, row, require):
 		return db.execute(queries[name], {k[1:]: v for k, v in
 		    row["query_values"].items()}).fetchall()
 	rows = ask("case")
-	levels = [(r[1], r[3], r[4], r[5]) for r in rows if r[0] == "level"]
+	levels = [(r[1], r[3], r[5], r[6]) for r in rows if r[0] == "level"]
+	at = row["query_values"][":from_ns"], row["query_values"][":to_ns"]
 	there = [r[0] for r in levels if r[2] <=
 	    row["query_values"][":reach_ns"]]
 	level = max(there, default=None)
 	least = -1 if level is None else min(level, require)
 	near = min(((r[2], -r[0], r) for r in levels if r[0] >= least),
 	    default=(None, 0, (None,) * 4))[2]
-	records = {r[5] for r in rows} | {r[4] for r in ask("others")} | {None}
+	records = {r[6] for r in rows} | {r[4] for r in ask("others")} | {None}
 	for r in row["reasons"]:
 		m = re.search(r"another port than .* (\S+)Z\)$", r["text"])
-		if m and m[1] != stamp([x[3] for x in rows
-		    if x[0] == "another port"][0]):
+		if m and m[1] != stamp([min(max(x[3], at[0]), x[4])
+		    for x in rows if x[0] == "another port"][0]):
 			return False
 	return (level, near[2]) == (row["level"], row["distance_ns"]) and \
 	    all(r["record"] in records for r in row["reasons"])
