@@ -99,6 +99,13 @@ static void on_reached(void *ctx, struct peer *p)
 	dial_soon(c);
 }
 
+static void on_greeted(void *ctx, struct peer *p)
+{
+	struct crowd *c = ctx;
+
+	book_spoke(c->book, &p->who, p->env->now_ns);
+}
+
 static void on_listens(void *ctx, struct peer *p, uint16_t port)
 {
 	struct crowd *c = ctx;
@@ -203,8 +210,6 @@ static void on_gone(void *ctx, struct peer *p)
 
 	learn_forget(p);
 	decoys_gone(c->decoys, p, stamp_now());
-	if (p->session.outcome != SESSION_SILENT)
-		book_spoke(c->book, &p->who, now_ns());
 	if (p->incoming)
 		book_left(c->book, &p->who);
 	else
@@ -473,8 +478,9 @@ int crowd_open(struct crowd *c, const struct crowd_conf *conf)
 		.meant = on_meant, .ports_from = conf->ports_from,
 		.ports_to = conf->ports_to, .ctx = c, .add = on_add,
 		.find = on_find, .stalled = on_stalled, .reached = on_reached,
-		.listens = on_listens, .node = on_node, .gossip = on_gossip,
-		.gone = on_gone, .heard = on_heard };
+		.greeted = on_greeted, .listens = on_listens,
+		.node = on_node, .gossip = on_gossip, .gone = on_gone,
+		.heard = on_heard };
 	meter_init(&c->env.meter, conf->max_rate, now_ns());
 	bc.memory = memory;
 	c->book = book_new(&bc);

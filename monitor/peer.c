@@ -296,8 +296,10 @@ static void on_event(void *ctx, const struct event *ev)
 			p->env->piece_bytes_sent += (int64_t)ev->part.n;
 		return;
 	}
-	if (ev->kind == EV_HANDSHAKE)
+	if (ev->kind == EV_HANDSHAKE) {
 		greeted(p, ev);
+		p->env->greeted(p->env->ctx, p);
+	}
 	step(p, IN_EVENT, ev, p->env->now_ns);
 	if (ev->kind == EV_EXTENDED && p->swarm && !p->why)
 		learn_told(p, ev);

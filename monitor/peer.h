@@ -40,6 +40,8 @@ struct peer_env {
 	bool (*stalled)(void *ctx, int64_t since_mono_ns);
 	/* A dial was answered. */
 	void (*reached)(void *ctx, struct peer *p);
+	/* Its handshake came. */
+	void (*greeted)(void *ctx, struct peer *p);
 	/* An incoming peer says on which port it listens. */
 	void (*listens)(void *ctx, struct peer *p, uint16_t port);
 	/* It says on which port its DHT node is. */

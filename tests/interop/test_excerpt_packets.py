@@ -34,8 +34,8 @@ OTHERS = {way: [("127.0.6.%d" % (10 * i + k), 7100 + 10 * i + k)
     for k in (1, 2)] + [("fd0a:77::ab:%x" % (0xcd00 + i), 7200 + i)]
     for i, way in enumerate(WAYS, 1)}
 said = {way: 0 for way in WAYS}
-# An address that has spoken, in a conversation that is over, is dialled by uTP
-# as soon as TCP is refused; of one that has not that takes a minute.
+# An address that has spoken is dialled by uTP as soon as TCP is refused; of one
+# that has not that takes a minute.
 spoke = threading.Event()
 
 
@@ -228,8 +228,8 @@ def dial(contents, wanted):
 		s.sendall(t.greeting())
 		try:
 			read(s, 68)
-			t.serve()
 			spoke.set()
+			t.serve()
 		except OSError:
 			s.close()
 
