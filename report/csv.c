@@ -2,11 +2,26 @@
 
 #include "report/text.h"
 
+/* A spreadsheet whose language separates cells by semicolons begins one behind
+ * each, whatever quotes stand around. s is within a string. */
 static void run(FILE *f, struct text *t)
 {
 	struct span s = text_run(t, SIZE_MAX);
+	size_t from = 0;
 
-	fwrite(s.p, 1, s.n, f);
+	for (size_t i = 0; i < s.n; i++) {
+		const char *next = (const char *)s.p + i + 1;
+
+		if (s.p[i] != ';')
+			continue;
+		next += strspn(next, " ");
+		if (*next == '\0' || strchr("=+-@\"", *next) == NULL)
+			continue;
+		fwrite(s.p + from, 1, i + 1 - from, f);
+		fputc('\'', f);
+		from = i + 1;
+	}
+	fwrite(s.p + from, 1, s.n - from, f);
 }
 
 void csv_text(FILE *f, const char *s)

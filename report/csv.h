@@ -9,7 +9,8 @@
 /*
  * Writes the rest of q. Numbers as they are, NULL as nothing. Text that a
  * spreadsheet would take for a formula (it begins with = + - @, tab or
- * carriage return) gets an apostrophe before it; controls and other odd code
+ * carriage return; or what stands behind a semicolon in it does) gets an
+ * apostrophe before it; controls and other odd code
  * points are written \uXXXX. -1 if the rows failed; the file's own errors are
  * its closer's.
  */
