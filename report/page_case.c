@@ -110,7 +110,10 @@ static int write_swarms(FILE *f, const struct subject *s,
 				queries_cite_sql(cited, f, "Each swarm’s "
 				    "addresses", s->cases[i].db, ALL_ADDRESSES,
 				    s->swarm ? s->swarm : "");
-				fputs("</caption>\n<thead><tr><th "
+				fputs(". The observer’s own are among them "
+				    "where a source named them: each swarm’s "
+				    "page says how many.</caption>\n<thead>"
+				    "<tr><th "
 				    "scope=col>Torrent, as it names itself"
 				    "</th><th scope=col class=n>Addresses"
 				    "</th>", f);
