@@ -287,7 +287,8 @@ static int take_file(struct import *im, size_t i)
 {
 	struct read_file f = { .last = i + 1 == im->conf->count };
 	struct copy c = { .fd = -1 };
-	struct source_conf conf = { .digest = true };
+	struct source_conf conf = { .digest = true,
+		.digester = im->reading.digester };
 	struct source *src;
 	char sha256[65];
 	uint64_t bytes;

@@ -19,10 +19,13 @@ struct intake {
 	bool regular, digest, threaded;
 	int failed;
 	uint8_t *memory;
-	unsigned blocks;	/* BLOCKS, or 2 without the thread */
+	unsigned blocks;	/* BLOCKS, or 2 without threads */
 	const uint8_t *p, *end;
 	uint64_t offset;	/* of p */
 
+	struct hashing hashing;	/* if digest */
+	SHA256_CTX sha;
+	uint64_t lot[BLOCKS];	/* when a block is hashed: hashing_lend */
 	/* With the thread: blocks [done, filled) are its own to read. */
 	pthread_t thread;
 	pthread_mutex_t lock;
@@ -31,7 +34,6 @@ struct intake {
 	size_t length[BLOCKS];
 	bool closing;
 	int thread_failed;
-	SHA256_CTX sha;
 	char sha256[65];
 	uint64_t bytes;
 };
@@ -56,8 +58,8 @@ static int write_all(int fd, const uint8_t *p, size_t n)
 	return 0;
 }
 
-/* A failed copy goes on hashing and discarding, so that the reader never waits
- * for ever; the reader asks. */
+/* A failed copy goes on discarding, so that the reader never waits for ever; the
+ * reader asks. */
 static void *run(void *arg)
 {
 	struct intake *in = arg;
@@ -69,17 +71,14 @@ static void *run(void *arg)
 		if (in->done == in->filled)
 			break;
 		const uint8_t *p = block_of(in, in->done);
-		size_t n = in->length[in->done % BLOCKS];
+		size_t n = in->length[in->done % in->blocks];
 		int failed = in->thread_failed;
 
 		pthread_mutex_unlock(&in->lock);
-		if (in->digest)
-			SHA256_Update(&in->sha, p, n);
-		if (in->copy >= 0 && !failed)
+		if (!failed)
 			failed = write_all(in->copy, p, n);
 		pthread_mutex_lock(&in->lock);
 		in->thread_failed = failed;
-		in->bytes += n;
 		in->done++;
 		pthread_cond_broadcast(&in->moved);
 	}
@@ -87,7 +86,7 @@ static void *run(void *arg)
 	return NULL;
 }
 
-struct intake *intake_open(int fd, bool digest, int copy)
+struct intake *intake_open(int fd, bool digest, struct digester *g, int copy)
 {
 	struct intake *in = calloc(1, sizeof(*in));
 	struct stat st;
@@ -97,15 +96,16 @@ struct intake *intake_open(int fd, bool digest, int copy)
 		goto fail;
 	*in = (struct intake){ .fd = fd, .copy = copy, .digest = digest };
 	in->regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
-	in->blocks = digest || copy >= 0 ? BLOCKS : 2;
+	in->blocks = g || copy >= 0 ? BLOCKS : 2;
 	in->memory = malloc(STRIDE * in->blocks);
 	if (in->memory == NULL)
 		goto fail;
 	in->p = in->end = block_of(in, 0);
 	SHA256_Init(&in->sha);
+	hashing_sha256(&in->hashing, g, &in->sha);
 	pthread_mutex_init(&in->lock, NULL);
 	pthread_cond_init(&in->moved, NULL);
-	if (digest || copy >= 0) {
+	if (copy >= 0) {
 		error = pthread_create(&in->thread, NULL, run, in);
 		if (error) {
 			errno = error;
@@ -124,11 +124,14 @@ fail:
 	return NULL;
 }
 
-/* The next block becomes free: at once, or when the thread is done with it. */
+/* The next block becomes free: at once, or when the threads are done with it. */
 static void wait_free(struct intake *in)
 {
+	hashing_await(&in->hashing, in->lot[in->filled % in->blocks]);
+	if (!in->threaded)
+		return;
 	pthread_mutex_lock(&in->lock);
-	while (in->filled - in->done >= BLOCKS)
+	while (in->filled - in->done >= in->blocks)
 		pthread_cond_wait(&in->moved, &in->lock);
 	if (in->thread_failed)
 		in->failed = in->thread_failed;
@@ -137,11 +140,13 @@ static void wait_free(struct intake *in)
 
 static void hand_over(struct intake *in, size_t n)
 {
-	in->length[in->filled % BLOCKS] = n;
+	in->length[in->filled % in->blocks] = n;
+	in->bytes += n;
+	if (in->digest)
+		in->lot[in->filled % in->blocks] = hashing_lend(&in->hashing,
+		    block_of(in, in->filled), n);
 	if (!in->threaded) {
 		in->filled++;
-		in->done++;
-		in->bytes += n;
 		return;
 	}
 	pthread_mutex_lock(&in->lock);
@@ -159,8 +164,7 @@ static bool refill(struct intake *in)
 
 	if (in->failed)
 		return false;
-	if (in->threaded)
-		wait_free(in);
+	wait_free(in);
 	block = block_of(in, in->filled);
 	do
 		n = read(in->fd, block, BLOCK);
@@ -229,6 +233,7 @@ size_t intake_again(struct intake *in, uint64_t offset, void *buf, size_t n)
 
 static void join(struct intake *in)
 {
+	hashing_wait(&in->hashing);
 	if (!in->threaded)
 		return;
 	pthread_mutex_lock(&in->lock);

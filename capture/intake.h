@@ -1,20 +1,21 @@
 /*
  * Bytes of a file or pipe, once from front to back, lent without copying them
- * but at the seams of blocks. A thread may take their digest and copy them
+ * but at the seams of blocks. Threads may take their digest and copy them
  * meanwhile, of the very bytes that were lent.
  */
 #ifndef CAPTURE_INTAKE_H
 #define CAPTURE_INTAKE_H
 
-#include "wire/cur.h"
+#include "schema/digester.h"
 
 #define INTAKE_LEND_MAX 1048576u	/* most bytes lent at once */
 
 struct intake;
 
-/* Takes fd over. copy: a descriptor of the caller's, or -1. A thread runs if
- * digest or copy. NULL with errno. */
-struct intake *intake_open(int fd, bool digest, int copy);
+/* Takes fd over. g, lent, takes the digest; NULL: the caller's own thread does.
+ * copy: a descriptor of the caller's, which a thread writes to, or -1. NULL with
+ * errno. */
+struct intake *intake_open(int fd, bool digest, struct digester *g, int copy);
 
 /* Up to n (at most INTAKE_LEND_MAX) bytes from here on, fewer only where the
  * file ends; lent until the next call. Reading does not move on. */
@@ -32,7 +33,7 @@ int intake_failed(struct intake *in);
 /* The bytes of a regular file at offset; how many came. */
 size_t intake_again(struct intake *in, uint64_t offset, void *buf, size_t n);
 
-/* When all was read: waits for the thread; digest and length of all. Without a
+/* When all was read: waits for the threads; digest and length of all. Without a
  * digest sha256 is "". 0, or an errno. */
 int intake_digest(struct intake *in, char sha256[65], uint64_t *bytes);
 

@@ -9,6 +9,7 @@
 #include "capture/pcapout.h"
 #include "capture/source.h"
 #include "schema/casedir.h"
+#include "schema/digester.h"
 #include "schema/log.h"
 
 #define BEFORE_NS 1000000000LL
@@ -31,6 +32,7 @@ struct slice {
 	uint32_t link;		/* of what is written */
 	bool mixed, found;
 	uint64_t savefiles, faults;
+	struct digester *digester;	/* of the savefiles, while out; or NULL */
 	struct pcapout *out;
 };
 
@@ -188,7 +190,8 @@ static void one_packet(struct slice *s, const struct source_packet *k)
 
 static int one_savefile(struct slice *s, const char *file, const char *sha256)
 {
-	struct source_conf conf = { .digest = true, .copy = -1 };
+	struct source_conf conf = { .digest = s->out != NULL,
+		.digester = s->digester, .copy = -1 };
 	struct source_item item = { .kind = SOURCE_PACKET };
 	struct source *src;
 	char got[65];
@@ -259,7 +262,9 @@ static int write_out(struct slice *s)
 	s->out = pcapout_open(out, s->link);
 	if (s->out == NULL)
 		return -1;
+	s->digester = digester_new(1);
 	rc = pass(s);
+	digester_free(s->digester);
 	if (pcapout_close(s->out, hex, NULL, &packets) < 0)
 		return -1;
 	s->out = NULL;

@@ -197,7 +197,8 @@ struct source *source_of(int fd, const char *path,
 		return NULL;
 	}
 	s->last_s = -1;
-	s->in = intake_open(fd, conf && conf->digest, conf ? conf->copy : -1);
+	s->in = conf ? intake_open(fd, conf->digest, conf->digester,
+	    conf->copy) : intake_open(fd, false, NULL, -1);
 	if (s->in == NULL) {
 		log_warn("%s: %s", safe, strerror(errno));
 		goto fail;

@@ -44,17 +44,20 @@ struct source_item {
 	uint64_t offset;
 };
 
+struct digester;
+
 struct source_conf {
-	bool digest;		/* SHA-256 of all bytes, in a thread */
-	int copy;		/* a descriptor that gets all bytes, in the same
-				 * thread; -1: none. It stays the caller's. */
+	bool digest;		/* SHA-256 of all bytes ... */
+	struct digester *digester;	/* ... which this takes, lent until the
+				 * close; NULL: the reader does */
+	int copy;		/* a descriptor that gets all bytes, by a thread;
+				 * -1: none. It stays the caller's. */
 };
 
 struct source;
 
 /* NULL with the reason logged: cannot be opened, or is no savefile ("-" is
- * standard input). conf NULL: no digest, no copy. Starts a thread if digest or
- * copy. */
+ * standard input). conf NULL: no digest, no copy. */
 struct source *source_open(const char *path, const struct source_conf *conf);
 
 /* The same for a descriptor that the source closes; path is for messages. */

@@ -5,6 +5,7 @@
 
 #include "schema/gather.h"
 #include "schema/log.h"
+#include "schema/pair.h"
 #include "schema/thread.h"
 
 #define CHUNK (256u << 10)
@@ -19,17 +20,19 @@ struct digester_chunk {
 };
 
 struct job {
-	struct hashing *h;
-	struct digester_chunk *chunk;
-	struct span bytes;
+	struct hashing *h;	/* NULL: done */
+	struct digester_chunk *chunk;	/* NULL: the bytes are lent */
+	struct span bytes;	/* not taken yet */
 };
 
+/* Jobs [done, published) are the thread's, [published, given) the feeder's. */
 struct worker {
 	struct digester *digester;
 	pthread_t thread;
 	pthread_cond_t work;
 	struct job job[JOBS];
-	unsigned head, count;
+	uint64_t given;		/* the feeder's own */
+	uint64_t published, done;	/* under the lock */
 };
 
 struct digester {
@@ -40,7 +43,9 @@ struct digester {
 	unsigned pins;		/* of the current one, not among its users yet:
 				 * they need no atomic step for each packet */
 	struct digester_chunk *free;
+	size_t staged;		/* bytes of jobs not published */
 	unsigned chunks, workers, next;
+	bool pairs;		/* SHA-256 alone: all on the first thread */
 	bool stop;
 	struct gather *gather;	/* NULL: none */
 	struct worker worker[DIGESTER_THREADS];
@@ -57,6 +62,61 @@ static void release(struct digester *g, struct digester_chunk *c)
 	g->free = c;
 }
 
+static struct job *job_at(struct worker *w, uint64_t n)
+{
+	return &w->job[n % JOBS];
+}
+
+static void take_sha256(void *ctx, const uint8_t *p, size_t n)
+{
+	SHA256_Update(ctx, p, n);
+}
+
+/* The first job of another stream, if both are SHA-256 alone; or NULL. Those of
+ * its own stream before it are done, since there are none. */
+static struct job *partner(struct worker *w, const struct job *j,
+    uint64_t from, uint64_t to)
+{
+	if (!w->digester->pairs || j->h->take != take_sha256)
+		return NULL;
+	for (; from < to; from++) {
+		struct job *k = job_at(w, from);
+
+		if (k->h && k->h != j->h)
+			return k->h->take == take_sha256 ? k : NULL;
+	}
+	return NULL;
+}
+
+static void take_job(struct job *j, struct job *k)
+{
+	size_t n = j->bytes.n;
+
+	if (!k) {
+		j->h->take(j->h->ctx, j->bytes.p, n);
+	} else {
+		if (n > k->bytes.n)
+			n = k->bytes.n;
+		pair_update(j->h->ctx, j->bytes.p, k->h->ctx, k->bytes.p, n);
+		k->bytes = span_of(k->bytes.p + n, k->bytes.n - n);
+	}
+	j->bytes = span_of(j->bytes.p + n, j->bytes.n - n);
+}
+
+/* Under the lock. Its owner may free h from then on. */
+static void finish(struct digester *g, struct job *j)
+{
+	struct hashing *h = j->h;
+
+	if (j->bytes.n)
+		return;
+	if (j->chunk)
+		release(g, j->chunk);
+	j->h = NULL;
+	atomic_fetch_add_explicit(&h->taken, 1, memory_order_release);
+	pthread_cond_signal(&g->progress);
+}
+
 static void *work(void *arg)
 {
 	struct worker *w = arg;
@@ -64,22 +124,24 @@ static void *work(void *arg)
 
 	pthread_mutex_lock(&g->lock);
 	for (;;) {
-		struct job j;
+		struct job *j, *k;
+		uint64_t to;
 
-		while (w->count == 0 && !g->stop)
+		while (w->done < w->published && !job_at(w, w->done)->h)
+			w->done++;
+		while (w->done == w->published && !g->stop)
 			pthread_cond_wait(&w->work, &g->lock);
-		if (w->count == 0)
+		if (w->done == w->published)
 			break;
-		j = w->job[w->head];
+		j = job_at(w, w->done);
+		to = w->published;
 		pthread_mutex_unlock(&g->lock);
-		j.h->take(j.h->ctx, j.bytes.p, j.bytes.n);
+		k = partner(w, j, w->done + 1, to);
+		take_job(j, k);
 		pthread_mutex_lock(&g->lock);
-		w->head = (w->head + 1) % JOBS;
-		w->count--;
-		release(g, j.chunk);
-		atomic_fetch_add_explicit(&j.h->taken, 1,
-		    memory_order_release);
-		pthread_cond_signal(&g->progress);
+		finish(g, j);
+		if (k)
+			finish(g, k);
 	}
 	pthread_mutex_unlock(&g->lock);
 	return NULL;
@@ -102,6 +164,7 @@ struct digester *digester_new(unsigned threads)
 
 	if (!g)
 		return NULL;
+	g->pairs = pair_faster();
 	pthread_mutex_init(&g->lock, NULL);
 	pthread_cond_init(&g->progress, NULL);
 	while (g->workers < threads && g->workers < DIGESTER_THREADS) {
@@ -149,25 +212,57 @@ void digester_free(struct digester *g)
 	free(g);
 }
 
-/* What is pending goes to the thread. */
+/* Under the lock: the threads may begin. */
+static void publish_locked(struct digester *g)
+{
+	g->staged = 0;
+	for (unsigned i = 0; i < g->workers; i++) {
+		struct worker *w = &g->worker[i];
+
+		if (w->published == w->given)
+			continue;
+		w->published = w->given;
+		pthread_cond_signal(&w->work);
+	}
+}
+
+static void publish(struct digester *g)
+{
+	if (g->staged == 0)
+		return;
+	pthread_mutex_lock(&g->lock);
+	publish_locked(g);
+	pthread_mutex_unlock(&g->lock);
+}
+
+static void put_job(struct hashing *h, struct digester_chunk *chunk,
+    struct span bytes)
+{
+	struct digester *g = h->digester;
+	struct worker *w = &g->worker[h->thread];
+
+	if (w->given % (JOBS / 2) == 0) {
+		/* Then the half that comes next must be free. */
+		publish(g);
+		pthread_mutex_lock(&g->lock);
+		while (w->given - w->done > JOBS / 2)
+			pthread_cond_wait(&g->progress, &g->lock);
+		pthread_mutex_unlock(&g->lock);
+	}
+	*job_at(w, w->given++) = (struct job){ h, chunk, bytes };
+	g->staged += bytes.n;
+	h->given++;
+}
+
+/* What is pending becomes a job. */
 static void hand_over(struct hashing *h)
 {
 	struct digester *g = h->digester;
-	struct worker *w;
 
 	if (h->pending.n == 0)
 		return;
-	w = &g->worker[h->thread];
-	pthread_mutex_lock(&g->lock);
-	while (w->count == JOBS)
-		pthread_cond_wait(&g->progress, &g->lock);
-	w->job[(w->head + w->count) % JOBS] = (struct job){ h, g->current,
-		h->pending };
 	atomic_fetch_add(&g->current->users, 1);
-	if (w->count++ == 0)
-		pthread_cond_signal(&w->work);
-	pthread_mutex_unlock(&g->lock);
-	h->given++;
+	put_job(h, g->current, h->pending);
 	h->pending = span_of(NULL, 0);
 	*h->at = h->next;
 	if (h->next)
@@ -186,12 +281,16 @@ static void make_room(struct digester *g, size_t n)
 	/* Or bytes in hand would keep the chunk from ever being free. */
 	while (g->pending)
 		hand_over(g->pending);
+	if (g->staged >= DIGESTER_BATCH)
+		publish(g);
 	pthread_mutex_lock(&g->lock);
 	if (c) {
 		atomic_fetch_add(&c->users, g->pins);
 		release(g, c);
 	}
 	g->pins = 0;
+	if (!g->free && g->chunks == CHUNKS)
+		publish_locked(g);
 	while (!g->free && g->chunks == CHUNKS)
 		pthread_cond_wait(&g->progress, &g->lock);
 	c = g->free;
@@ -260,8 +359,17 @@ void hashing_init(struct hashing *h, struct digester *g,
 {
 	*h = (struct hashing){ .digester = g, .take = take, .ctx = ctx };
 	atomic_init(&h->taken, 0);
-	if (g)
-		h->thread = g->next++ % g->workers;
+	if (!g)
+		return;
+	h->thread = g->next++ % g->workers;
+	if (!g->pairs || g->workers == 1)
+		return;
+	h->thread = take == take_sha256 ? 0 : 1 + h->thread % (g->workers - 1);
+}
+
+void hashing_sha256(struct hashing *h, struct digester *g, SHA256_CTX *c)
+{
+	hashing_init(h, g, take_sha256, c);
 }
 
 static void add_held(struct hashing *h, const uint8_t *p, size_t n)
@@ -302,24 +410,49 @@ void hashing_add(struct hashing *h, const uint8_t *p, size_t n)
 		add_held(h, p, n);
 }
 
+uint64_t hashing_lend(struct hashing *h, const uint8_t *p, size_t n)
+{
+	struct digester *g = h->digester;
+
+	if (!g) {
+		h->take(h->ctx, p, n);
+	} else if (n) {
+		put_job(h, NULL, span_of(p, n));
+		if (g->staged >= DIGESTER_BATCH)
+			publish(g);
+	}
+	return h->given;
+}
+
+static bool is_taken(struct hashing *h, uint64_t lots)
+{
+	return atomic_load_explicit(&h->taken, memory_order_acquire) >= lots;
+}
+
+void hashing_await(struct hashing *h, uint64_t lots)
+{
+	struct digester *g = h->digester;
+
+	if (is_taken(h, lots))
+		return;
+	publish(g);
+	pthread_mutex_lock(&g->lock);
+	while (!is_taken(h, lots))
+		pthread_cond_wait(&g->progress, &g->lock);
+	pthread_mutex_unlock(&g->lock);
+}
+
 bool hashing_done(struct hashing *h)
 {
 	if (!h->digester)
 		return true;
 	hand_over(h);
-	return atomic_load_explicit(&h->taken, memory_order_acquire) ==
-	    h->given;
+	publish(h->digester);
+	return is_taken(h, h->given);
 }
 
 void hashing_wait(struct hashing *h)
 {
-	struct digester *g = h->digester;
-
-	if (hashing_done(h))
-		return;
-	pthread_mutex_lock(&g->lock);
-	while (atomic_load_explicit(&h->taken, memory_order_acquire) !=
-	    h->given)
-		pthread_cond_wait(&g->progress, &g->lock);
-	pthread_mutex_unlock(&g->lock);
+	if (!hashing_done(h))
+		hashing_await(h, h->given);
 }

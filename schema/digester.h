@@ -4,16 +4,23 @@
  * out does not depend on the threads: each digest is taken of its bytes in
  * order, and whoever wants it waits. One thread feeds a digester. Memory is
  * bounded by DIGESTER_MEMORY: where the threads are behind, adding waits.
+ *
+ * The threads are woken for DIGESTER_BATCH bytes at once, or when somebody asks
+ * after a digest. Streams of which SHA-256 alone is wanted go by twos where that
+ * is faster (schema/pair.h), and then all on one thread.
  */
 #ifndef SCHEMA_DIGESTER_H
 #define SCHEMA_DIGESTER_H
 
 #include <stdatomic.h>
 
+#include <openssl/sha.h>
+
 #include "wire/cur.h"
 
 #define DIGESTER_MEMORY (8u << 20)
 #define DIGESTER_THREADS 4u
+#define DIGESTER_BATCH (1u << 20)
 
 struct digester;
 struct digester_chunk;
@@ -47,8 +54,15 @@ void digester_unpin(struct digester *g, struct digester_chunk *pin);
 
 void hashing_init(struct hashing *h, struct digester *g,
     void (*take)(void *ctx, const uint8_t *p, size_t n), void *ctx);
+/* The same for SHA-256 alone; *c is lent as ctx is. */
+void hashing_sha256(struct hashing *h, struct digester *g, SHA256_CTX *c);
 /* Bytes, best out of what digester_hold gave; others are copied. */
 void hashing_add(struct hashing *h, const uint8_t *p, size_t n);
+/* Bytes that stay the caller's, unchanged until they are taken, which they are
+ * when as many lots as the result are: see hashing_await. */
+uint64_t hashing_lend(struct hashing *h, const uint8_t *p, size_t n);
+/* Waits until so many lots of those lent are taken; nothing else was added. */
+void hashing_await(struct hashing *h, uint64_t lots);
 /* Whether all that was added is taken; ctx is then the caller's until more is
  * added, and may be freed. hashing_wait waits for that. */
 bool hashing_done(struct hashing *h);

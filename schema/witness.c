@@ -197,11 +197,6 @@ static bool readable(const struct witness *w, enum side by)
 	    !(w->veil && w->veil->mse.fault.reason);
 }
 
-static void take_stream(void *ctx, const uint8_t *p, size_t n)
-{
-	SHA256_Update(ctx, p, n);
-}
-
 /* Counts bytes and takes their digest: where they can be read from then on. */
 static const uint8_t *count(struct witness *w, struct flow *f,
     const uint8_t *bytes, size_t n, struct digester_chunk **pin)
@@ -218,8 +213,7 @@ static const uint8_t *count(struct witness *w, struct flow *f,
 		sum->digest = f->digest;
 		f->sum = sum;
 		f->is_long = true;
-		hashing_init(&f->sum->hashing, g, take_stream,
-		    &f->sum->digest);
+		hashing_sha256(&f->sum->hashing, g, &f->sum->digest);
 	}
 	if (!f->is_long) {
 		SHA256_Update(&f->digest, bytes, n);

@@ -49,7 +49,8 @@ static void check(struct one *o)
 	assert_memory_equal(got, want, 32);
 }
 
-/* Some get the same held bytes, some parts of them, some bytes of their own. */
+/* Every other one is of SHA-256 alone. Some get the same held bytes, some parts of
+ * them, some bytes of their own. */
 static void run(unsigned threads)
 {
 	struct digester *g = threads ? digester_new(threads) : NULL;
@@ -61,7 +62,10 @@ static void run(unsigned threads)
 	for (unsigned i = 0; i < MANY; i++) {
 		SHA256_Init(&all[i].got);
 		SHA256_Init(&all[i].want);
-		hashing_init(&all[i].h, g, take, &all[i].got);
+		if (i % 2)
+			hashing_sha256(&all[i].h, g, &all[i].got);
+		else
+			hashing_init(&all[i].h, g, take, &all[i].got);
 	}
 	for (unsigned round = 0; round < 4000; round++) {
 		seed = seed * 1664525u + 1013904223u;
@@ -91,6 +95,57 @@ static void run(unsigned threads)
 	free(src);
 }
 
+/* A file's digest of bytes that are lent, and of two streams in it. */
+static void lend(unsigned threads)
+{
+	struct digester *g = threads ? digester_new(threads) : NULL;
+	struct one *all = calloc(3, sizeof(*all));
+	uint8_t *src = bytes(), *block[4];
+	uint64_t lot[4] = { 0 };
+	uint32_t seed = 3;
+
+	assert_non_null(all);
+	for (unsigned i = 0; i < 3; i++) {
+		SHA256_Init(&all[i].got);
+		SHA256_Init(&all[i].want);
+		hashing_sha256(&all[i].h, g, &all[i].got);
+	}
+	for (unsigned i = 0; i < 4; i++)
+		assert_non_null(block[i] = malloc(MOST / 4));
+	for (unsigned round = 0; round < 4000; round++) {
+		uint8_t *p = block[round % 4];
+		size_t n, at = 0;
+
+		seed = seed * 1664525u + 1013904223u;
+		n = round % 200 == 0 ? MOST / 4 : (seed >> 8) % 20000;
+		hashing_await(&all[0].h, lot[round % 4]);
+		memcpy(p, src + (seed >> 8) % (MOST / 2), n);
+		lot[round % 4] = hashing_lend(&all[0].h, p, n);
+		SHA256_Update(&all[0].want, p, n);
+		for (size_t part; at < n; at += part) {
+			struct one *o = &all[1 + (seed = seed * 5 + 1) / 3 % 2];
+
+			part = n - at < 1448 ? n - at : 1448;
+			hashing_add(&o->h, p + at, part);
+			SHA256_Update(&o->want, p + at, part);
+		}
+	}
+	for (unsigned i = 0; i < 3; i++)
+		check(&all[i]);
+	digester_free(g);
+	for (unsigned i = 0; i < 4; i++)
+		free(block[i]);
+	free(all);
+	free(src);
+}
+
+static void lent(void **state)
+{
+	(void)state;
+	for (unsigned n = 0; n < 4; n++)
+		lend(n);
+}
+
 static void at_once(void **state)
 {
 	(void)state;
@@ -115,6 +170,7 @@ int main(void)
 		cmocka_unit_test(at_once),
 		cmocka_unit_test(one_thread),
 		cmocka_unit_test(threads),
+		cmocka_unit_test(lent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
