@@ -6,6 +6,10 @@
 #include "schema/now.h"
 #include "schema/thread.h"
 
+struct spare {
+	struct spare *next;
+};
+
 struct gather {
 	struct lanes *lanes;
 	pthread_t thread;
@@ -17,8 +21,55 @@ struct gather {
 	unsigned waiting;	/* somebody does */
 	size_t held;		/* bytes of memory */
 	unsigned under_way;	/* being hashed now */
+	/* At most LANES buffers that were freed, for messages as long as the
+	 * last: the kernel need not clear their pages anew each time. */
+	struct spare *spare;
+	unsigned spares;
+	size_t spare_bytes;	/* of each */
 	bool stop;
 };
+
+/* --- buffers (under the lock) ----------------------------------------------------- */
+
+static void drop_spares(struct gather *g)
+{
+	while (g->spare) {
+		struct spare *s = g->spare;
+
+		g->spare = s->next;
+		free(s);
+	}
+	g->spares = 0;
+}
+
+/* One of n bytes, or NULL. Those of another length go. */
+static void *take_spare(struct gather *g, size_t n)
+{
+	struct spare *s;
+
+	if (n != g->spare_bytes)
+		drop_spares(g);
+	g->spare_bytes = n;
+	s = g->spare;
+	if (s) {
+		g->spare = s->next;
+		g->spares--;
+	}
+	return s;
+}
+
+static void keep_spare(struct gather *g, void *bytes, size_t n)
+{
+	struct spare *s = bytes;
+
+	if (n != g->spare_bytes || n < sizeof(*s) || g->spares == LANES) {
+		free(bytes);
+		return;
+	}
+	s->next = g->spare;
+	g->spare = s;
+	g->spares++;
+}
 
 /* --- the thread ------------------------------------------------------------------ */
 
@@ -64,11 +115,8 @@ static void hash(struct gather *g, struct gathered *const m[LANES], unsigned n)
 	for (unsigned i = 0; i < n; i++)
 		lane[i] = m[i]->lane;
 	lanes_take(g->lanes, lane, n);
-	for (unsigned i = 0; i < n; i++) {
+	for (unsigned i = 0; i < n; i++)
 		m[i]->lane = lane[i];
-		free(m[i]->bytes);
-		m[i]->bytes = NULL;
-	}
 }
 
 static void *work(void *arg)
@@ -88,6 +136,8 @@ static void *work(void *arg)
 		g->under_way = 0;
 		for (unsigned i = 0; i < n; i++) {
 			g->held -= m[i]->n;
+			keep_spare(g, m[i]->bytes, m[i]->n);
+			m[i]->bytes = NULL;
 			/* Then it is its owner's, who may free it. */
 			atomic_store_explicit(&m[i]->taken, true,
 			    memory_order_release);
@@ -101,6 +151,7 @@ static void *work(void *arg)
 static void destroy(struct gather *g)
 {
 	lanes_free(g->lanes);
+	drop_spares(g);
 	pthread_cond_destroy(&g->work);
 	pthread_cond_destroy(&g->progress);
 	pthread_mutex_destroy(&g->lock);
@@ -160,12 +211,15 @@ bool gathered_begin(struct gathered *m, struct gather *g, size_t n)
 	}
 	g->waiting--;
 	room = g->held + n <= GATHER_MEMORY;
-	if (room)
+	if (room) {
 		g->held += n;
+		m->bytes = take_spare(g, n);
+	}
 	pthread_mutex_unlock(&g->lock);
 	if (!room)
 		return false;
-	m->bytes = malloc(n);
+	if (!m->bytes)
+		m->bytes = malloc(n);
 	if (m->bytes)
 		return true;
 	pthread_mutex_lock(&g->lock);
