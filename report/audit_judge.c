@@ -280,7 +280,8 @@ int audit_judge(struct audit *a, struct sights *s, size_t i)
 	v.bound_ns = bound < 0 ? 0 : bound;
 	v.require = a->require;
 	verdict_find(&v, &r);
-	if (r.level < a->require && b.torrent_known &&
+	/* Beside one that was reached, another is no ground. */
+	if (r.level < 1 && r.level < a->require && b.torrent_known &&
 	    sights_others(s, c, v.within_ns + v.bound_ns, &b))
 		return -1;
 	j->reach_ns = v.within_ns + v.bound_ns;

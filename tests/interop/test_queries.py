@@ -522,6 +522,10 @@ def audit(case, what, *options):
 		    "infohash, " + synthetic.A) in unasked and any(s == "for"
 		    and "several at once" in t for s, t in unasked), what +
 		    ": a conversation about another torrent says so", unasked)
+	tap.claim({r["level"] for r in d["rows"] if any(
+	    g["text"].startswith("another address") for g in r["reasons"])} <=
+	    {None, 0}, what + ": another address is a ground only where the "
+	    "one claimed was not reached")
 	tap.claim(any("has 7 cells, the table 6 columns" in g["text"]
 	    for r in d["rows"] for g in r["reasons"]), what + ": a row with "
 	    "too many cells is said to have them")
