@@ -92,8 +92,9 @@ enum guess guess(const struct guess_view *v)
 	enum guess g;
 
 	for (unsigned i = 0; i < 2; i++) {
+		/* Who opened speaks first, if it was captured. */
 		if (v->first[i].n == 0 || (v->opened && i == 1 &&
-		    v->first[0].n == 0))
+		    v->first[0].n == 0 && !v->hole[0]))
 			continue;
 		if (begins(v->first[i], PSTR, PSTR_N))
 			return v->hole[i] ? GUESS_OTHER : GUESS_PEER;

@@ -341,7 +341,8 @@ bool mse_gap(struct mse *m, enum mse_end by, uint64_t n)
 		f->offset += n;
 		return true;
 	}
-	if (f->state != MSE_AT_PAYLOAD || chosen(m) != MSE_RC4 || n > GAP_MAX)
+	if (f->state != MSE_AT_PAYLOAD || chosen(m) != MSE_RC4 || n == 0 ||
+	    n > GAP_MAX)
 		return false;
 	skip(&f->rc4, (size_t)n);
 	f->offset += n;

@@ -304,7 +304,7 @@ void talk_gap(struct talk *t, enum side by, uint64_t n, struct event *ev)
 	*ev = (struct event){ .kind = EV_GAP, .by = by, .offset = s->offset,
 		.at = n };
 	s->offset += n;
-	if (!s->opaque && s->in_block && n <= s->bytes - s->done) {
+	if (!s->opaque && s->in_block && n && n <= s->bytes - s->done) {
 		s->done += (uint32_t)n;
 		s->in_block = s->done < s->bytes;
 		return;

@@ -117,8 +117,9 @@ enum wire_status talk_next(struct talk *t, enum side by, struct cur *in,
 
 /* n bytes of one side are missing. The side is opaque from here, except that a
  * gap wholly inside a block's payload leaves the framing sound; if it takes
- * the block's end, no EV_BLOCK with .last follows. Bytes kept from before a
- * gap may still be offered: they are swallowed. */
+ * the block's end, no EV_BLOCK with .last follows. n 0: nobody knows how many
+ * are missing, so it may reach anywhere. Bytes kept from before a gap may still
+ * be offered: they are swallowed. */
 void talk_gap(struct talk *t, enum side by, uint64_t n, struct event *ev);
 
 /* The most bytes a caller may have to keep of one side. */

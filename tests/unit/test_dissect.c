@@ -77,6 +77,80 @@ static void peers(void **state)
 	kit_free(&kit);
 }
 
+static struct flow_open opening(const struct bench *b)
+{
+	return (struct flow_open){ .transport = FLOW_UTP,
+	    .end = { end(1), end(2) }, .opened = true, .at = b->at };
+}
+
+/* Of uTP nobody knows how many bytes are missing: what follows within a block
+ * is no message, and no fault of who sent it. */
+static void unknown_gap(void **state)
+{
+	struct kit kit = kit_make(true, false);
+	uint8_t a[68], z[68], ask[64], *give = malloc(40000);
+	size_t given, asked = piece(&kit, 1, ask, give, &given);
+	struct bench b;
+	struct flow_open o;
+	void *f;
+
+	(void)state;
+	hello(a, kit.t->wire_hash[0], 'a');
+	hello(z, kit.t->wire_hash[0], 'z');
+	/* Behind the missing 1400 bytes, where the block would end if none
+	 * were, four bytes that would be a message's length. */
+	memcpy(give + 13 + 16384 + 1400, "\0\0\0\1\1", 5);
+	bench_open(&b, &kit);
+	o = opening(&b);
+	f = b.sink.open(b.sink.ctx, &o);
+	b.sink.bytes(b.sink.ctx, f, 0, span_of(a, 68), b.at);
+	b.sink.bytes(b.sink.ctx, f, 1, span_of(z, 68), b.at);
+	b.sink.bytes(b.sink.ctx, f, 0, span_of(ask, asked), b.at);
+	b.sink.bytes(b.sink.ctx, f, 1, span_of(give, 1400), b.at);
+	b.sink.gap(b.sink.ctx, f, 1, 0, 1, b.at);
+	b.sink.bytes(b.sink.ctx, f, 1, span_of(give + 2800, given - 2800),
+	    b.at);
+	b.sink.closed(b.sink.ctx, f, FLOW_FIN, 0, b.at);
+	lineup_drain(b.lineup);
+	assert_int_equal(count(b.text, "\ngap 192.0.2.2:1002"), 1);
+	assert_int_equal(count(b.text, "\"fatal\":true"), 1);
+	assert_int_equal(count(b.text, "\nmalformed"), 0);
+	assert_int_equal(count(b.text, "\nunchoke"), 0);
+	assert_int_equal(count(b.text, "\"complete\":true"), 0);
+	bench_close(&b);
+	free(give);
+	kit_free(&kit);
+}
+
+/* A capture on a path that the other direction does not take. */
+static void one_way(void **state)
+{
+	struct kit kit = kit_make(true, false);
+	static const uint8_t bits[] = { 0, 0, 0, 2, 5, 0xe0 };
+	uint8_t z[68];
+	struct bench b;
+	struct flow_open o;
+	void *f;
+
+	(void)state;
+	hello(z, kit.t->wire_hash[0], 'z');
+	bench_open(&b, &kit);
+	o = opening(&b);
+	f = b.sink.open(b.sink.ctx, &o);
+	b.sink.gap(b.sink.ctx, f, 0, 68, 1, b.at);
+	assert_true(b.sink.bytes(b.sink.ctx, f, 1, span_of(z, 68), b.at));
+	b.sink.bytes(b.sink.ctx, f, 1, span_of(bits, sizeof(bits)), b.at);
+	b.sink.closed(b.sink.ctx, f, FLOW_CAPTURE_END, 0, b.at);
+	lineup_drain(b.lineup);
+	assert_int_equal(count(b.text, "flow 192.0.2.1:1001"), 1);
+	assert_int_equal(count(b.text, "\"began\":\"handshake\""), 1);
+	assert_int_equal(count(b.text, "\ngap 192.0.2.1:1001"), 1);
+	assert_int_equal(count(b.text, "\nhandshake 192.0.2.2:1002"), 1);
+	assert_int_equal(count(b.text, "\nbitfield 192.0.2.2:1002"), 1);
+	bench_close(&b);
+	kit_free(&kit);
+}
+
 /* The capture began in mid-stream: one handshake is missing. */
 static void middle(void **state)
 {
@@ -373,6 +447,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(peers),
+		cmocka_unit_test(unknown_gap),
+		cmocka_unit_test(one_way),
 		cmocka_unit_test(middle),
 		cmocka_unit_test(metadata),
 		cmocka_unit_test(encrypted),

@@ -227,6 +227,7 @@ static void gaps(void **state)
 	assert_int_equal(p->tap[MSE_A].clear_n, 10);
 	assert_memory_equal(p->tap[MSE_A].clear, "\0\0\0\0\0\0\0\0\0", 10);
 	assert_false(mse_gap(&p->reader, MSE_A, UINT64_MAX));
+	assert_false(mse_gap(&p->reader, MSE_A, 0));
 	mse_init(&p->reader, find, NULL);
 	assert_false(mse_gap(&p->reader, MSE_B, 1));
 	free(p);

@@ -293,6 +293,14 @@ static void gaps(void **state)
 	assert_int_equal(talk_next(&t, SIDE_PEER, &c, &ev), WIRE_MORE);
 	assert_int_equal(cur_left(&c), 0);
 
+	/* nobody knows how many: it need not end within the block */
+	stand_in_block(&t);
+	talk_gap(&t, SIDE_PEER, 0, &ev);
+	assert_true(ev.fatal);
+	c = cur_of(span_of("\x7f\xff\xff\xff\5efghij", 11));
+	assert_int_equal(talk_next(&t, SIDE_PEER, &c, &ev), WIRE_MORE);
+	assert_int_equal(cur_left(&c), 0);
+
 	/* between messages, and before the handshake; the other side goes on */
 	talk_init(&t, 9);
 	talk_gap(&t, SIDE_PEER, 1, &ev);
