@@ -181,6 +181,27 @@ static bool read_fragment(struct frame *f)
 	return true;
 }
 
+/*
+ * On its way through the nodes of a routing header an IPv6 packet bears the
+ * next of them as its destination; whom it is for is in the list: at its front
+ * in a segment routing header (RFC 8754), else (RFC 2460, 6275) at its end.
+ */
+static void read_routing(struct packet *p, struct span s)
+{
+	struct cur c = cur_of(s);
+	uint8_t type = cur_u8(&c), left = cur_u8(&c);
+	struct span list;
+
+	cur_take(&c, 4);
+	list = cur_rest(&c);
+	if (c.bad || left == 0 || list.n < 16)
+		return;
+	if (type == 4)
+		p->to = endpoint_of(span_of(list.p, 16), 0);
+	else if ((type == 0 || type == 2) && list.n % 16 == 0)
+		p->to = endpoint_of(span_of(list.p + list.n - 16, 16), 0);
+}
+
 /* From p->protocol on, through IPv6 extension headers. */
 static void read_above(struct frame *f)
 {
@@ -215,6 +236,8 @@ static void read_above(struct frame *f)
 		extension_bytes(p->protocol, field, &n);
 		if (!header(f, n - 2, &h, "IPv6 extension past the end"))
 			return;
+		if (p->protocol == IP_ROUTING)
+			read_routing(p, cur_rest(&h));
 		p->protocol = next;
 	}
 }
@@ -319,9 +342,11 @@ static void read_ipv6(struct frame *f)
 	p->from.family = 6;
 	read_above(f);
 	from.port = p->from.port;
-	to.port = p->to.port;
 	p->from = from;
-	p->to = to;
+	if (p->to.family == 0) {
+		to.port = p->to.port;
+		p->to = to;
+	}
 }
 
 static void read_ip(struct frame *f)
@@ -346,14 +371,16 @@ static void read_ip(struct frame *f)
 }
 
 /* HDLC's address and control may be left out, and the first byte of the
- * protocol if it is 0 (RFC 1661). */
-static void read_ppp(struct frame *f)
+ * protocol if it is 0 (RFC 1661). pppd writes the direction, 0 or 1, in the
+ * address's place. */
+static void read_ppp(struct frame *f, bool directed)
 {
 	const char *reason = "too short for a PPP header";
 	struct cur h;
 	unsigned protocol;
 
-	if (cur_left(&f->c) >= 2 && f->c.p[0] == 0xff && f->c.p[1] == 0x03 &&
+	if (cur_left(&f->c) >= 2 && f->c.p[1] == 0x03 &&
+	    (f->c.p[0] == 0xff || (directed && f->c.p[0] <= 1)) &&
 	    !header(f, 2, &h, reason))
 		return;
 	if (!header(f, 1, &h, reason))
@@ -387,7 +414,7 @@ static void read_pppoe(struct frame *f)
 		return;
 	}
 	limit(f, n);
-	read_ppp(f);
+	read_ppp(f, false);
 }
 
 static void read_type(struct frame *f, uint16_t type)
@@ -500,7 +527,7 @@ void packet_read(uint32_t link, struct span bytes, uint32_t length,
 	case LINK_PPP:
 	case LINK_PPP_HDLC:
 	case LINK_PPP_PPPD:
-		read_ppp(&f);
+		read_ppp(&f, link == LINK_PPP_PPPD);
 		break;
 	case LINK_PPP_ETHER:
 		read_pppoe(&f);

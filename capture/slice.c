@@ -125,6 +125,15 @@ static bool between(const struct wanted *w, const struct packet *p, bool port)
 	    is_end(&w->end[0], &p->to, port));
 }
 
+/* Of an IPv6 fragment the transport may stand behind extension headers that
+ * only the first one has. */
+static bool may_be(uint8_t protocol, const struct packet *p)
+{
+	return p->protocol == protocol || (p->kind == PACKET_FRAGMENT &&
+	    p->from.family == 6 && p->protocol != PROTOCOL_TCP &&
+	    p->protocol != PROTOCOL_UDP);
+}
+
 static bool is_wanted(const struct wanted *w, const struct packet *p,
     const struct source_packet *s)
 {
@@ -133,7 +142,7 @@ static bool is_wanted(const struct wanted *w, const struct packet *p,
 	if (!w->conn)
 		return endpoint_same_ip(&w->end[0], &p->from) ||
 		    endpoint_same_ip(&w->end[0], &p->to);
-	if (p->protocol != w->protocol || (s->stamped &&
+	if (!may_be(w->protocol, p) || (s->stamped &&
 	    (s->utc_ns < w->from_ns || s->utc_ns > w->to_ns)))
 		return false;
 	return between(w, p, p->kind == PACKET_TCP || p->kind == PACKET_UDP);

@@ -106,6 +106,10 @@ static const struct {
 	{ "loop", 108, B("\0\0\0\x18" IP6_TCP), V6 },
 	{ "ppp", 9, B("\0\x21" IP4_TCP), V4 },
 	{ "ppp, hdlc, compressed", 50, B("\xff\3\x57" IP6_TCP), V6 },
+	{ "ppp of pppd, received", 166, B("\0\3\0\x21" IP4_TCP), V4 },
+	{ "ppp of pppd, sent", 166, B("\1\3\0\x57" IP6_TCP), V6 },
+	{ "ppp of pppd, no direction", 166, B("\xff\3\0\x21" IP4_TCP), V4 },
+	{ "ppp, no direction is none", 9, B("\1\3\0\x21" IP4_TCP), "other" },
 	{ "ppp, lcp", 9, B("\xff\3\xc0\x21\1\1"), "other" },
 	{ "pppoe", 1, B(ETH "\x88\x64\x11\0\0\1\0\x2c\0\x21" IP4_TCP
 	    "padding"), V4 },
@@ -149,6 +153,24 @@ static const struct {
 	    "\6\1\1\4\0\0\0\0" "\0\0"), "IPv6 extension past the end @42" },
 	{ "half an extension header", 101, B(IP6("\1", "\x3c") "\6"),
 	    "IPv6 extension past the end @40" },
+	{ "routed over another", 101, B("\x60\0\0\0\0\x2e\x2b\x40" DB8("\1")
+	    DB8("\x09") "\6\2\0\1\0\0\0\0" DB8("\2") TCP), V6 },
+	{ "routed over two others", 101, B("\x60\0\0\0\0\x3e\x2b\x40"
+	    DB8("\1") DB8("\x09") "\6\4\0\2\0\0\0\0" DB8("\x08") DB8("\2")
+	    TCP), V6 },
+	{ "routed by segments", 101, B("\x60\0\0\0\0\x3e\x2b\x40" DB8("\1")
+	    DB8("\x09") "\6\4\4\1\1\0\0\0" DB8("\2") DB8("\x09") TCP), V6 },
+	{ "routed there", 101, B("\x60\0\0\0\0\x2e\x2b\x40" DB8("\1")
+	    DB8("\2") "\6\2\0\0\0\0\0\0" DB8("\x09") TCP), V6 },
+	{ "routed by what is not known", 101, B("\x60\0\0\0\0\x2e\x2b\x40"
+	    DB8("\1") DB8("\2") "\6\2\x63\1\0\0\0\0" DB8("\x09") TCP),
+	    V6 },
+	{ "routed by a list that is none", 101, B("\x60\0\0\0\0\x1e\x2b\x40"
+	    DB8("\1") DB8("\2") "\6\0\0\1\0\0\0\0" TCP), V6 },
+	{ "a fragment, routed over another", 101, B("\x60\0\0\0\0\x28\x2b"
+	    "\x40" DB8("\1") DB8("\x09") "\x2c\2\0\1\0\0\0\0" DB8("\2")
+	    "\6\0\0\x11\0\0\1\0" "abcdefgh"),
+	    "fragment 2001:db8::1 2001:db8::2 of 256: 6 at 16+, 8" },
 	{ "no next header", 101, B(IP6("\2", "\x3b") "ab"), "other" },
 	{ "esp", 101, B(IP6("\2", "\x32") "ab"), "other" },
 	{ "payload a byte too long", 101, B(IP6("\x17", "\6") TCP),
