@@ -55,6 +55,12 @@ static struct flow *renew(struct flows *f, struct flow *w, unsigned opener,
 	return n;
 }
 
+/* It acknowledges a SYN of the side, and nothing beyond what came with that. */
+static bool answers_syn(const struct flow_side *d, uint32_t ack)
+{
+	return d->begun && ack - d->start <= d->next - d->start;
+}
+
 /*
  * A SYN on a flow that is there. It may be a repeat; begin the next flow of
  * the same ends, at once if this one is over; or be forged: then a living flow
@@ -84,7 +90,7 @@ static struct flow *on_syn(struct flows *f, struct flow *w, unsigned *side,
 			begun(w, 1, key);
 			return w;
 		}
-		if (!d->known && o->begun && p->ack == o->start) {
+		if (!d->known && answers_syn(o, p->ack)) {
 			begun(w, *side, key);
 			return w;
 		}
@@ -127,7 +133,7 @@ static bool resets(const struct flow *w, unsigned side, const struct packet *p)
 		    (d->acks && p->seq == d->ack_last) ||
 		    (last && p->seq == last->key + last->units);
 	/* The answer to a SYN: it acknowledges that. */
-	return o->begun && (p->flags & PACKET_ACK) && p->ack == o->start;
+	return (p->flags & PACKET_ACK) && answers_syn(o, p->ack);
 }
 
 static void segment(struct flows *f, struct flow *w, unsigned side,

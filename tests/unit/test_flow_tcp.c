@@ -153,6 +153,15 @@ static const struct ear_case cases[] = {
 	    TOLD "0:abc@5 1:d@6 " ENDS "6 " },
 	{ "data in the SYN", "a S 0 0 abc;b SA 0 4;a A 4 1 def",
 	    "open(11>22 1,0) 0:abc@1 0:def@3 " ENDS "3 " },
+	{ "data in both SYNs", "a S 0 0 abc;b SA 0 4 xyz;a A 4 4 def",
+	    "open(11>22 1,0) 0:abc@1 1:xyz@2 0:def@3 " ENDS "3 " },
+	{ "data in the SYN, the answer's first is lost", "a S 0 0 abc;b SA 0 4;"
+	    "b A 4 4 two;a A 4 7;a A 4 7;+20;b A 7 4 three;a A 4 12",
+	    "open(11>22 1,0) 0:abc@1 1:gap 3 1:two@3 1:three@6 " ENDS "7 " },
+	{ "a SYN's data is not taken", "a S 0 0 abc;b SA 0 1 xyz;a A 1 4 abcdef",
+	    "open(11>22 1,0) 0:abc@1 1:xyz@2 0:def@3 " ENDS "3 " },
+	{ "data in the SYN, refused", "a S 0 0 abc;b RA 0 4",
+	    "open(11>22 1,0) 0:abc@1 reset by 1@2 " },
 	{ "the next of the same ends", OPEN "a A 1 1 abc;a FA 4 1;b FA 1 5;"
 	    "a A 5 2;a S 7000;b SA 9000 7001;a A 7001 9001 def",
 	    TOLD "0:abc@4 both ended by 0@6 open(11>22 8,9) 0:def@10 "
