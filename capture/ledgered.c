@@ -321,6 +321,8 @@ static void read_order(struct ledgered *l, struct talked *t,
 {
 	sqlite3_stmt *s = l->order;
 
+	t->unordered |= strncmp(detail, "{\"by\":\"us\"", 10) == 0 &&
+	    strstr(detail, "\"heard\":") == NULL;
 	sqlite3_bind_text(s, 1, detail, -1, SQLITE_STATIC);
 	while (sqlite3_step(s) == SQLITE_ROW) {
 		int64_t n = sqlite3_column_int64(s, 0);
@@ -335,6 +337,16 @@ static bool is_ordered(const char *kind)
 {
 	return strcmp(kind, "request") == 0 || strcmp(kind, "extended") == 0 ||
 	    strcmp(kind, "metadata") == 0;
+}
+
+static bool is_peer(const struct talked *t, sqlite3_stmt *s)
+{
+	const char *ip = text(s, IP);
+	struct endpoint e;
+
+	return ip && endpoint_parse_ip(span_str(ip), &e) &&
+	    endpoint_same_ip(&e, &t->peer) &&
+	    sqlite3_column_int(s, PORT) == t->peer.port;
 }
 
 static void take_row(struct ledgered *l, struct tally *t, sqlite3_stmt *s)
@@ -356,6 +368,8 @@ static void take_row(struct ledgered *l, struct tally *t, sqlite3_stmt *s)
 	if (!talk)
 		return;		/* a flow's */
 	talk->end_ns = sqlite3_column_int64(s, UTC);
+	if (!talk->elsewhere && !is_peer(talk, s))
+		talk->elsewhere = sqlite3_column_int64(s, SEQ);
 	if (strcmp(kind, "reached") == 0) {
 		read_local(talk, s);
 	} else if (strcmp(kind, "closed") == 0) {

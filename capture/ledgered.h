@@ -27,6 +27,9 @@ struct talked {
 	uint64_t *order;	/* `heard` of our messages, in order: see
 				 * dissect_did */
 	size_t orders;
+	bool unordered;		/* some has none: recorded before there was */
+	int64_t elsewhere;	/* record of it that bears another endpoint than
+				 * the peer's; 0: none */
 	bool heard;		/* the packets have it */
 	struct told told[LANES];
 };

@@ -239,6 +239,9 @@ static void compare(struct hear *h, struct heard *c, const struct ends *e)
 	tally_compare(t->told, c->told, unsent || !t->closed, &got);
 	ends = sane_ends(t, e);
 	excused |= unsent && ends && tally_hinges(t->told, c->told);
+	/* In which order it read and asked, such a run did not say. */
+	excused |= t->unordered && ends &&
+	    tally_order_alone(t->told, c->told);
 	r->events += got.same + got.missing;
 	if (got.missing == 0 && got.extra == 0 && ends) {
 		r->same++;
@@ -368,6 +371,13 @@ static void unheard(struct hear *h)
 		struct talked *t = h->l->talk[i];
 		char at[ENDPOINT_TEXT_MAX];
 
+		if (t->elsewhere) {
+			r->different++;
+			replay_tell(r, true, "record %" PRId64 " of "
+			    "conversation %" PRId64 " with %s bears another "
+			    "endpoint", t->elsewhere, t->seq,
+			    endpoint_text(&t->peer, at));
+		}
 		if (!t->spoken)
 			continue;
 		r->conversations++;
@@ -407,7 +417,9 @@ int replay_case(struct replay *r, sqlite3 *db, const char *path)
 			    "no full support in the packets: %" PRId64
 			    " packets were dropped, or they lie outside what "
 			    "was captured, or bytes came twice and differ, or "
-			    "what was written was not sent", r->unsupported,
+			    "what was written was not sent, or the version that "
+			    "recorded them did not say (heard) what it had read "
+			    "when it asked", r->unsupported,
 			    r->dropped);
 		if (h.l->erased)
 			replay_tell(r, false, "records were erased, and packets "

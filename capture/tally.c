@@ -261,6 +261,34 @@ bool tally_hinges(const struct told *ours, const struct told *theirs)
 	return i == a->n && k == b->n;
 }
 
+/* What the peer said, without what is read by ids that we gave out. */
+static struct told without_ids(const struct told *l)
+{
+	static const char *const by_id[] = { "message", "pex", "metadata",
+		"donthave", "malformed" };
+	struct told out = { 0 };
+
+	for (size_t i = 0; i < l->n; i++)
+		if (!among(by_id, COUNT(by_id), l->at[i].kind))
+			push(&out, l->at[i].kind, l->at[i].hash, l->at[i].seq,
+			    l->at[i].hinges);
+	return out;
+}
+
+bool tally_order_alone(const struct told *ours, const struct told *theirs)
+{
+	struct told a = without_ids(&ours[LANE_PEER]);
+	struct told b = without_ids(&theirs[LANE_PEER]);
+	struct tally_result r = { .first_missing = -1 };
+
+	compare_lane(&a, &b, false, &r);
+	compare_lane(&ours[LANE_US], &theirs[LANE_US], true, &r);
+	compare_lane(&ours[LANE_BOTH], &theirs[LANE_BOTH], false, &r);
+	free(a.at);
+	free(b.at);
+	return !r.missing && !r.extra;
+}
+
 void tally_compare(const struct told *ours, const struct told *theirs,
     bool cut, struct tally_result *r)
 {

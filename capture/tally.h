@@ -70,5 +70,8 @@ void tally_compare(const struct told *ours, const struct told *theirs,
 /* Where they differ: whether that may come of requests that were written and
  * not sent, because it is nothing else that differs. */
 bool tally_hinges(const struct told *ours, const struct told *theirs);
+/* Likewise, of the order in which one's own messages and what came stood: which
+ * data was asked for, and what the ids of extensions meant. */
+bool tally_order_alone(const struct told *ours, const struct told *theirs);
 
 #endif

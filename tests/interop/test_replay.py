@@ -9,6 +9,7 @@ route goes away before the first word; a tracker's answer comes in fragments.
 """
 import fcntl
 import os
+import shutil
 import signal
 import socket
 import struct
@@ -27,6 +28,7 @@ from content import Content		# noqa: E402
 from holding import holds		# noqa: E402
 from hostile import handshake, message, read	# noqa: E402
 from tap import Tap			# noqa: E402
+from test_history import rewrite	# noqa: E402
 from watching import LIMIT_S, Watch	# noqa: E402
 
 PORT, BLOCK = 6881, 16384
@@ -330,6 +332,7 @@ def observe(lab, path):
 	scene = Scene(lab)
 	watch = Watch(lab.monitor(path, "--listen", str(PORT), "--no-utp",
 	    "--max-rate", "100000000", "--encryption", "off", "--no-dht",
+	    key=os.path.join(os.path.dirname(path), "key"),
 	    duration=LIMIT_S, stdout=subprocess.DEVNULL,
 	    stderr=open(os.path.join(lab.folder, "log"), "w+")), path,
 	    scene.content.pieces)
@@ -384,6 +387,30 @@ def check(case, scene):
 	    "as docs/evidence-format.md says")
 
 
+def check_older(path):
+	"""The same case as it was before there was `heard`: it holds, and what
+	does not hang on that order is held against the packets still."""
+	key, older = os.path.join(os.path.dirname(path), "key"), path + " older"
+	strip = "UPDATE record SET detail = json_remove(detail, '$.heard') " \
+	    "WHERE json_extract(detail, '$.heard') IS NOT NULL"
+	for sql, status, said in (
+	    ([], 0, "have no full support"),
+	    (["UPDATE record SET detail = json_set(detail, '$.infohash', "
+	    "'%s') WHERE kind = 'handshake'" % ("ab" * 20)], 1,
+	    "of the ledger are not in the packets"),
+	    (["UPDATE record SET ip = '10.77.9.9' WHERE kind = 'piece'"], 1,
+	    "bears another endpoint")):
+		shutil.rmtree(older, ignore_errors=True)
+		shutil.copytree(path, older)
+		rewrite(older, key, strip, *sql)
+		p = subprocess.run([laboratory.PROGRAM, "verify", older],
+		    capture_output=True, text=True, timeout=600)
+		tap.claim(p.returncode == status and said in p.stdout +
+		    p.stderr, "without heard%s: exit %d, and it says \"%s\"" %
+		    (", and altered" if sql else "", status, said), p.stdout +
+		    p.stderr)
+
+
 def main():
 	laboratory.as_root()
 	with tempfile.TemporaryDirectory(prefix="sw-replay-",
@@ -395,6 +422,7 @@ def main():
 		check(case, scene)
 		case.close()
 		holds(tap, path)
+		check_older(path)
 	return tap.status()
 
 

@@ -157,12 +157,44 @@ static void hinges(void **state)
 	}
 }
 
+/* Which data was asked for, complete or not, and what an id meant may hang on
+ * an order that nobody said; what was said may not. */
+static void order_alone(void **state)
+{
+	static const struct {
+		const char *kind, *detail;
+		bool alone;
+	} rows[] = {
+		{ "piece", "{\"by\":\"peer\",\"complete\":true,"
+		    "\"blocks\":[]}", true },
+		{ "block", PEER, true }, { "have", PEER, false },
+		{ "pex", PEER, true }, { "message", PEER, true },
+		{ "choke", PEER, false }, { "encrypted", PEER, false },
+		{ "interested", US, false }
+	};
+	struct two w;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		begin(&w);
+		add(&w, w.ledger, "interested", US, messages(4, 0, 1));
+		add(&w, w.packets, "interested", US, messages(4, 0, 1));
+		add(&w, w.packets, rows[i].kind, rows[i].detail,
+		    messages(4, 0, 1));
+		assert_true(compare(&w, false).extra > 0);
+		assert_int_equal(tally_order_alone(w.ledger, w.packets),
+		    rows[i].alone);
+		end(&w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(runs),
 		cmocka_unit_test(unsent),
 		cmocka_unit_test(hinges),
+		cmocka_unit_test(order_alone),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
