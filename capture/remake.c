@@ -9,17 +9,20 @@
 #include "capture/reading.h"
 #include "schema/json.h"
 #include "schema/log.h"
+#include "version.h"
 
 /* One import being made again. */
 struct remake {
 	struct replay *r;
 	sqlite3_stmt *next;	/* its records, in order */
+	sqlite3_stmt *named;	/* whom a record names, in order */
+	char by[128];		/* the version that made it, if it is another */
 	int64_t run, same;
 	bool live;		/* packets were dissected as they were recorded */
 	bool off;		/* it differs: nothing more is compared */
 };
 
-enum { SEQ, UTC, KIND, SWARM, CONN, IP, PORT, DETAIL, DIGEST };
+enum { SEQ, UTC, KIND, SWARM, CONN, IP, PORT, DETAIL, DIGEST, MONO };
 
 static const char *text(sqlite3_stmt *s, int col)
 {
@@ -45,6 +48,22 @@ static bool same_detail(const char *ours, const struct record *rec)
 	    strncmp(ours + n - 1, named, strlen(named)) == 0;
 }
 
+static bool same_named(sqlite3_stmt *s, int64_t seq,
+    const struct record *rec)
+{
+	char ip[ENDPOINT_IP_MAX];
+	bool same = true;
+	size_t n = 0;
+
+	sqlite3_bind_int64(s, 1, seq);
+	for (; same && sqlite3_step(s) == SQLITE_ROW; n++)
+		same = n < rec->names && same_text(text(s, 0),
+		    endpoint_ip(&rec->named[n].at, ip)) &&
+		    sqlite3_column_int(s, 1) == rec->named[n].at.port;
+	sqlite3_reset(s);
+	return same && n == rec->names;
+}
+
 static bool same_record(sqlite3_stmt *s, const struct record *rec)
 {
 	char ip[ENDPOINT_IP_MAX], digest[65];
@@ -57,6 +76,7 @@ static bool same_record(sqlite3_stmt *s, const struct record *rec)
 	else if (rec->raw.p)
 		hex = tally_digest(rec->raw, digest);
 	return sqlite3_column_int64(s, UTC) == rec->at.utc_ns &&
+	    sqlite3_column_type(s, MONO) == SQLITE_NULL &&
 	    same_text(text(s, KIND), rec->kind) &&
 	    same_text(text(s, SWARM), rec->swarm) &&
 	    (rec->conn == CONN_SELF ? conn == sqlite3_column_int64(s, SEQ) :
@@ -77,16 +97,17 @@ static int64_t on_add(void *ctx, const struct record *rec)
 	if (sqlite3_step(m->next) != SQLITE_ROW) {
 		replay_tell(m->r, true, "run of record %" PRId64 ": its "
 		    "savefiles give more records than the ledger has; the "
-		    "first is a %s", m->run, rec->kind);
+		    "first is a %s%s", m->run, rec->kind, m->by);
 		m->r->extra++;
 		m->off = true;
 		return -1;
 	}
-	if (!same_record(m->next, rec)) {
+	if (!same_record(m->next, rec) || !same_named(m->named,
+	    sqlite3_column_int64(m->next, SEQ), rec)) {
 		replay_tell(m->r, true, "record %lld: the savefiles of its "
-		    "run (record %" PRId64 ") give another there, a %s",
+		    "run (record %" PRId64 ") give another there, a %s%s",
 		    (long long)sqlite3_column_int64(m->next, SEQ), m->run,
-		    rec->kind);
+		    rec->kind, m->by);
 		m->r->different++;
 		m->off = true;
 		return -1;
@@ -175,6 +196,21 @@ static int read_files(struct remake *m, struct reading *reading, sqlite3 *db,
 	return rc;
 }
 
+/* Whoever reads otherwise than the version that wrote tells two versions apart,
+ * and not the packets from the record. */
+static void read_version(struct remake *m, sqlite3 *db)
+{
+	sqlite3_stmt *s = range(db, "SELECT json_extract(detail,'$.commit') "
+	    "FROM record WHERE seq = ?1 AND ?2", m->run, 1);
+
+	if (s && sqlite3_step(s) == SQLITE_ROW && text(s, 0) &&
+	    strcmp(text(s, 0), SW_COMMIT) != 0)
+		snprintf(m->by, sizeof(m->by), " (written by commit %.20s; this "
+		    "is %s, which may read packets otherwise)", text(s, 0),
+		    SW_COMMIT);
+	sqlite3_finalize(s);
+}
+
 static int remake(struct replay *r, sqlite3 *db, const char *path,
     int64_t run, bool live, int64_t end)
 {
@@ -184,12 +220,15 @@ static int remake(struct replay *r, sqlite3 *db, const char *path,
 	int rc = -1;
 
 	m.next = range(db, "SELECT seq, utc_ns, kind, swarm, conn, ip, port, "
-	    "detail, raw_sha256 FROM record WHERE seq > ?1 AND seq < ?2 AND "
+	    "detail, raw_sha256, mono_ns FROM record WHERE seq > ?1 AND seq < ?2 AND "
 	    "kind NOT IN ('key','selftest','clock','packets','index','stamp',"
 	    "'published','no_packets','end','run') AND (kind <> 'torrent' OR "
 	    "json_extract(detail,'$.source') LIKE 'peers:%') ORDER BY seq",
 	    run, end);
-	if (m.next && read_torrents(&reading, db, run, end) &&
+	m.named = range(db, "SELECT ip, port FROM named WHERE seq = ?1 AND ?2 "
+	    "ORDER BY n", run, 1);
+	read_version(&m, db);
+	if (m.next && m.named && read_torrents(&reading, db, run, end) &&
 	    secrets_case(reading.secrets, db) == 0) {
 		reading_begin(&reading, on_add, NULL, &m);
 		rc = read_files(&m, &reading, db, path, end);
@@ -201,12 +240,13 @@ static int remake(struct replay *r, sqlite3 *db, const char *path,
 	} else if (!m.off && sqlite3_step(m.next) == SQLITE_ROW) {
 		r->missing++;
 		replay_tell(r, true, "record %lld: the savefiles of its run "
-		    "(record %" PRId64 ") do not give it",
-		    (long long)sqlite3_column_int64(m.next, SEQ), run);
+		    "(record %" PRId64 ") do not give it%s",
+		    (long long)sqlite3_column_int64(m.next, SEQ), run, m.by);
 	}
 	r->imported += m.same;
 	reading_free(&reading);
 	sqlite3_finalize(m.next);
+	sqlite3_finalize(m.named);
 	return 0;
 }
 
