@@ -225,7 +225,8 @@ static const char *watch(struct live *l)
 		poll(&fd, 1, 200);
 		if (!take(l)) {
 			l->failed = true;
-			packetlog_none(&l->run.run, "the recorder ended");
+			packetlog_none(&l->run.run,
+			    recorder_end(l->recorder));
 			return "the recorder ended";
 		}
 		say_status(l);

@@ -351,6 +351,7 @@ struct recorder {
 	bool asked, gone;
 	int64_t packets, dropped;
 	char *about;
+	char end[WHY + 32];
 };
 
 static bool receive(struct recorder *r, struct report *got, int flags)
@@ -449,6 +450,8 @@ int recorder_next(struct recorder *r, struct recorder_file *f)
 			break;
 		case REPORT_FAILED:
 			log_warn("packet recorder: %s", got.text);
+			snprintf(r->end, sizeof(r->end), "the recorder ended: "
+			    "%s", got.text);
 			r->asked = true;	/* one reason is enough */
 			break;
 		case REPORT_ACTIVE:
@@ -466,6 +469,11 @@ int recorder_next(struct recorder *r, struct recorder_file *f)
 const char *recorder_describe(const struct recorder *r)
 {
 	return r->about ? r->about : "";
+}
+
+const char *recorder_end(const struct recorder *r)
+{
+	return r->end[0] ? r->end : "the recorder ended";
 }
 
 void recorder_counts(const struct recorder *r, int64_t *packets,

@@ -55,6 +55,9 @@ const char *recorder_describe(const struct recorder *r);
 void recorder_counts(const struct recorder *r, int64_t *packets,
     int64_t *dropped);
 
+/* That the child ended, and why as far as it said; for the record. */
+const char *recorder_end(const struct recorder *r);
+
 /*
  * Asks the child to end after the packets it already has; then call
  * recorder_next until it returns -1. recorder_free reaps it.

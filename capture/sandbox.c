@@ -292,7 +292,11 @@ static int fill(scmp_filter_ctx ctx, enum sandbox_role role)
 	case SANDBOX_FILES:
 		return allow_program(ctx);
 	case SANDBOX_RECORDER:
-		return rules(ctx, SCMP_ACT_ALLOW, given, COUNT(given));
+		rc = rules(ctx, SCMP_ACT_ALLOW, given, COUNT(given));
+		/* Of an interface that went down libpcap asks whether it is
+		 * up again, and goes on. */
+		return rc ? rc : one(ctx, SCMP_SYS(ioctl), 1,
+		    0x8913 /* SIOCGIFFLAGS */);
 	}
 	return 0;
 }

@@ -132,7 +132,7 @@ static void on_savefile(uv_poll_t *poll, int status, int events)
 	(void)events;
 	if (take(p))
 		return;
-	packetlog_none(p->run, "the recorder ended");
+	packetlog_none(p->run, recorder_end(p->recorder));
 	unwatch(p);
 	recorder_free(p->recorder);
 	p->recorder = NULL;

@@ -21,6 +21,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, HERE)
 
 import clients					# noqa: E402
+import lab as laboratory			# noqa: E402
 from holding import holds		# noqa: E402
 from lab import Lab, as_root, PROGRAM	# noqa: E402
 from pcap import Capture			# noqa: E402
@@ -341,6 +342,34 @@ def live_faults(lab):
 	    end["why"] == "duration" and end["ok"],
 	    "`run` and `end` say what was done", (run_, end))
 	holds(tap, case, "a capture of nothing")
+	live = Live(host, case, "--filter", "udp port 9", key=key)
+	lab.wait(live.recording, 60, "recorder")
+	for to in "down", "up":
+		laboratory.ip(host.ns, "link set eth0 " + to)
+		time.sleep(1)
+	host.run(["bash", "-c", "echo > /dev/udp/%s/9" %
+	    lab.watch.address]).wait(60)
+	time.sleep(1)
+	tap.equal(live.end(signal.SIGTERM), 0, "an interface that goes down and "
+	    "comes up again ends nothing")
+	tap.claim(View(case).of("packets")[-1][5]["packets"] > 0,
+	    "and what passes then is recorded")
+	laboratory.ip(host.ns, "link add gone0 type dummy")
+	laboratory.ip(host.ns, "link set gone0 up")
+	other = os.path.join(lab.folder, "gone")
+	p = host.run([PROGRAM, "capture", "--interface", "gone0", "--key", key,
+	    other], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+	lab.wait(lambda: os.path.isdir(os.path.join(other, "packets")) and
+	    os.path.exists(os.path.join(other, "evidence.db")), 60, "recorder")
+	laboratory.ip(host.ns, "link del gone0")
+	_, err = p.communicate(timeout=60)
+	why = [r[5]["why"] for r in View(other).of("no_packets")]
+	tap.claim(p.returncode == 1 and len(why) == 1 and
+	    why[0].startswith("the recorder ended: gone0: ") and
+	    why[0][len("the recorder ended: "):] in err,
+	    "one that disappears ends the run, exit 1, and the record says so",
+	    (why, err))
+	holds(tap, other, "its case")
 	live = Live(host, case, key=key)
 	lab.wait(live.recording, 60, "recorder")
 	with open("/proc/%d/task/%d/children" % (live.p.pid, live.p.pid)) as f:
@@ -353,8 +382,8 @@ def live_faults(lab):
 	view = View(case)
 	files = [(r[5]["file"], r[5]["salvaged"]) for r in view.of("packets")]
 	tap.claim([r[5]["why"] for r in view.of("no_packets")] ==
-	    ["the recorder ended"] and len(files) == 3 and
-	    len(set(files)) == 3 and files[1][1] and not files[2][1],
+	    ["the recorder ended"] and len(files) == 4 and
+	    len(set(files)) == 4 and files[2][1] and not files[3][1],
 	    "what it left is recorded by the next, once", files)
 	holds(tap, case, "the case after it")
 
