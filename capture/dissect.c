@@ -472,6 +472,14 @@ static void on_datagram(void *ctx, const struct endpoint *from,
 		d->counts.datagrams++;
 }
 
+static void on_odd(void *ctx, const char *reason, struct flow_at at)
+{
+	struct dissect *d = ctx;
+
+	if (d->conf.odd)
+		d->conf.odd(d->conf.ctx, reason, sane(at));
+}
+
 static size_t on_again(void *ctx, uint64_t offset, void *buf, size_t n)
 {
 	struct dissect *d = ctx;
@@ -484,7 +492,7 @@ struct flow_sink dissect_sink(struct dissect *d)
 	return (struct flow_sink){ .ctx = d, .open = on_open,
 	    .bytes = on_bytes, .gap = on_gap, .differs = on_differs,
 	    .closed = on_closed, .datagram = on_datagram,
-	    .again = on_again, .patient = d->conf.ours != NULL };
+	    .again = on_again, .odd = on_odd, .patient = d->conf.ours != NULL };
 }
 
 void dissect_file(struct dissect *d, const char *file, struct source *src)

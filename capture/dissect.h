@@ -80,6 +80,8 @@ struct dissect_conf {
 	/* Metadata was put together from packets, and its `torrent` record is
 	 * made. May be NULL. */
 	void (*learnt)(void *ctx, const struct swarmref *swarm);
+	/* Something was wrong with a packet: a constant phrase. May be NULL. */
+	void (*odd)(void *ctx, const char *reason, struct flow_at at);
 	struct known *known;		/* lent: torrents and swarms */
 	/* As in schema/witness.h; may be NULL. */
 	struct digester *digester;

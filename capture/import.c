@@ -12,6 +12,7 @@
 #include "capture/privilege.h"
 #include "capture/reading.h"
 #include "capture/recorder.h"
+#include "capture/twice.h"
 #include "schema/derive.h"
 #include "schema/log.h"
 
@@ -278,6 +279,17 @@ static void put_packets(struct import *im, const struct read_file *f,
 	json_uint(&j, "flows", f->flows);
 	json_uint(&j, "unclaimed", f->unclaimed);
 	json_uint(&j, "datagrams", f->datagrams);
+	json_uint(&j, "unstamped", f->unstamped);
+	json_uint(&j, "fragments_lost", f->fragments_lost);
+	json_open(&j, "odd", '[');
+	for (size_t i = 0; i < f->odds; i++) {
+		json_open(&j, NULL, '{');
+		json_uint(&j, "frame", f->odd[i].frame);
+		json_uint(&j, "times", f->odd[i].times);
+		json_str(&j, "reason", f->odd[i].reason);
+		json_close(&j, '}');
+	}
+	json_close(&j, ']');
 	json_close(&j, '}');
 	runlog_put(&im->run.run, "packets", &j,
 	    hex_read(span_str(sha256), digest, 32) ? digest : NULL);
@@ -312,12 +324,36 @@ static int take_file(struct import *im, size_t i)
 	if (copy_close(im, &c) < 0)
 		log_die("%s cannot be kept", c.file);
 	put_packets(im, &f, im->conf->files[i], sha256, bytes);
+	for (size_t k = 0; k < f.damages; k++)
+		log_warn("%s: offset %" PRIu64 ", behind frame %" PRIu64
+		    ": %s", c.file, f.damage[k].offset, f.damage[k].frame,
+		    f.damage[k].reason);
+	for (size_t k = 0; k < f.odds; k++)
+		log_warn("%s: frame %" PRIu64 "%s: %s", c.file,
+		    f.odd[k].frame, f.odd[k].times > 1 ? " and others" : "",
+		    f.odd[k].reason);
 	log_info("%s: %" PRIu64 " frames, %" PRIu64 " conversations, %" PRIu64
 	    " damaged places", c.file, f.frames, f.flows, f.damaged);
 	return 0;
 }
 
 /* --- the run ---------------------------------------------------------------------------- */
+
+/* By the packets themselves, which may come in another file than the case's;
+ * so when confined. */
+static int refuse_twice(struct import *im)
+{
+	sqlite3 *db;
+	int rc;
+
+	if (im->run.dir.fresh)
+		return 0;
+	db = casedir_read(im->run.dir.path);
+	rc = db ? twice_refuse(db, im->run.dir.path, im->fds, im->conf->files,
+	    im->conf->count) : -1;
+	sqlite3_close(db);
+	return rc;
+}
 
 static int begin(struct import *im)
 {
@@ -336,7 +372,7 @@ static int begin(struct import *im)
 		return -1;
 	}
 	if (caserun_confine(&im->run, SANDBOX_FILES) < 0 ||
-	    caserun_begin(&im->run, put_config, im, NULL) < 0)
+	    refuse_twice(im) < 0 || caserun_begin(&im->run, put_config, im, NULL) < 0)
 		return -1;
 	caserun_clock(&im->run, &as_given);
 	return 0;

@@ -206,11 +206,16 @@ static void print_file(const struct read_file *f)
 		printf("# damaged at offset %" PRIu64 ", behind frame %" PRIu64
 		    ": %s\n", f->damage[i].offset, f->damage[i].frame,
 		    f->damage[i].reason);
+	for (size_t i = 0; i < f->odds; i++)
+		printf("# frame %" PRIu64 "%s: %s\n", f->odd[i].frame,
+		    f->odd[i].times > 1 ? " and others" : "",
+		    f->odd[i].reason);
 	printf("# %s: %" PRIu64 " frames (%" PRIu64 " cut, %" PRIu64
-	    " of other protocols), %" PRIu64 " conversations, %" PRIu64
-	    " unclaimed, %" PRIu64 " other datagrams, %" PRIu64
-	    " damaged places\n", f->file, f->frames, f->cut, f->skipped,
-	    f->flows, f->unclaimed, f->datagrams, f->damaged);
+	    " without a time, %" PRIu64 " of other protocols), %" PRIu64
+	    " conversations, %" PRIu64 " unclaimed, %" PRIu64
+	    " other datagrams, %" PRIu64 " damaged places\n", f->file,
+	    f->frames, f->cut, f->unstamped, f->skipped, f->flows,
+	    f->unclaimed, f->datagrams, f->damaged);
 }
 
 static int print_one(struct reading *r, const char *path, bool last)

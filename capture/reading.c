@@ -144,12 +144,27 @@ static void on_doubt(void *ctx, int64_t conn)
 	r->doubt(r->ctx, conn);
 }
 
+static void on_odd(void *ctx, const char *reason, struct flow_at at)
+{
+	struct read_file *f = ((struct reading *)ctx)->file;
+	size_t i = 0;
+
+	while (i < f->odds && f->odd[i].reason != reason)
+		i++;
+	if (i == READ_ODDS)
+		return;
+	if (i == f->odds)
+		f->odd[f->odds++] = (struct read_odd){ reason, at.frame, 0 };
+	f->odd[i].times++;
+}
+
 void reading_begin(struct reading *r, int64_t (*add)(void *ctx,
     const struct record *rec), void (*learnt)(void *ctx,
     const struct swarmref *s), void *ctx)
 {
 	struct dissect_conf conf = { .ctx = r, .add = on_add,
-		.later = on_later, .learnt = learnt ? on_learnt : NULL,
+		.later = on_later, .odd = on_odd,
+		.learnt = learnt ? on_learnt : NULL,
 		.known = r->known, .secrets = r->secrets,
 		.secret = secrets_find };
 	struct flow_sink sink;
@@ -179,8 +194,10 @@ static void note_damage(struct reading *r, struct read_file *f,
 	    source_packets(r->source), item->reason };
 }
 
-static void note_time(struct read_file *f, const struct source_packet *p)
+static void note_packet(struct read_file *f, const struct source_packet *p)
 {
+	f->cut += p->bytes.n < p->length;
+	f->unstamped += !p->stamped;
 	if (!p->stamped)
 		return;
 	if (f->first_utc_ns == 0 || p->utc_ns < f->first_utc_ns)
@@ -208,7 +225,7 @@ static int read_items(struct reading *r, struct read_file *f,
 			return -1;
 		switch (item.kind) {
 		case SOURCE_PACKET:
-			note_time(f, &item.packet);
+			note_packet(f, &item.packet);
 			item.packet.frame |= (uint64_t)r->named <<
 			    DISSECT_FRAME_BITS;
 			if (!stop || !*stop)
@@ -234,18 +251,20 @@ int reading_source(struct reading *r, struct source *src,
 
 	dissect_file(r->dissect, keep_name(r, f->file), src);
 	r->source = src;
+	r->file = f;
 	flows_file(r->flows);
 	rc = read_items(r, f, stop);
 	if (f->last)
 		reading_finish(r);
 	lineup_drain(r->lineup);
 	r->source = NULL;
+	r->file = NULL;
 	dissect_file(r->dissect, r->names[r->named - 1], NULL);
 	now = dissect_counts(r->dissect);
 	after = flows_counts(r->flows);
 	f->frames = source_packets(src);
 	f->damaged = source_damages(src);
-	f->cut = after.cut - before.cut;
+	f->fragments_lost = after.fragments_lost - before.fragments_lost;
 	f->skipped = after.other + after.malformed - before.other -
 	    before.malformed;
 	f->flows = now.flows - was.flows;

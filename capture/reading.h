@@ -13,10 +13,17 @@
 #include "capture/source.h"
 
 #define READ_DAMAGES 20u	/* that are told of a file */
+#define READ_ODDS 32u		/* reasons; there are fewer */
 
 struct read_damage {
 	uint64_t offset, frame;
 	const char *reason;
+};
+
+/* What was wrong with packets: the first such, and how many there were. */
+struct read_odd {
+	const char *reason;
+	uint64_t frame, times;
 };
 
 struct read_file {
@@ -24,8 +31,13 @@ struct read_file {
 	bool last;		/* no other follows: conversations end with it */
 	/* What it was: */
 	uint64_t frames;
-	uint64_t cut;		/* hold less than what was needed of them */
-	uint64_t skipped;	/* are not TCP or UDP over IP */
+	uint64_t cut;		/* hold less than was on the wire */
+	uint64_t unstamped;	/* bear no time, or one that does not fit: 0 */
+	uint64_t skipped;	/* are not TCP or UDP over IP, or cannot be */
+	uint64_t fragments_lost; /* IP packets that never became whole, or
+				 * whose fragments are at odds */
+	struct read_odd odd[READ_ODDS];
+	size_t odds;
 	int64_t first_utc_ns, last_utc_ns;	/* 0: no packet */
 	struct read_damage damage[READ_DAMAGES];
 	size_t damages;
@@ -43,6 +55,7 @@ struct reading {
 	struct lineup *lineup;
 	struct flows *flows;
 	struct source *source;	/* under way */
+	struct read_file *file;	/* likewise */
 	struct given *given;
 	char **names;		/* of files, as records have them */
 	size_t named;

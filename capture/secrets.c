@@ -143,6 +143,16 @@ static const char *read_line(struct secrets *s, struct span l)
 	return NULL;
 }
 
+/* The rest of a comment. */
+static bool pass_line(FILE *f)
+{
+	int c;
+
+	while ((c = getc(f)) != EOF && c != '\n')
+		;
+	return true;
+}
+
 int secrets_file(struct secrets *s, const char *file)
 {
 	char line[LINE_MAX_BYTES], safe[256];
@@ -157,7 +167,13 @@ int secrets_file(struct secrets *s, const char *file)
 	}
 	while (!why && fgets(line, sizeof(line), f)) {
 		number++;
-		if (line[0] != '#' && line[0] != '\n')
+		bool whole = strchr(line, '\n') || feof(f);
+
+		if (!whole && line[0] == '#')
+			whole = pass_line(f);
+		if (!whole)
+			why = "a line longer than any is";
+		else if (line[strspn(line, " \t\r\n")] && line[0] != '#')
 			why = read_line(s, span_str(line));
 	}
 	if (!why && ferror(f))

@@ -270,6 +270,33 @@ def observe(folder, lab):
 	return case
 
 
+def block(kind, body):
+	body += bytes(-len(body) % 4)
+	n = 12 + len(body)
+	return struct.pack("<II", kind, n) + body + struct.pack("<I", n)
+
+
+def remade(path):
+	"""A savefile's packets in other files."""
+	data, packets = records_of(path)
+	link, = struct.unpack_from("<I", data, 20)
+	heads = [struct.unpack_from("<IIII", data, a) for a, _ in packets]
+	bodies = [data[a + 16:b] for a, b in packets]
+	yield "behind half", data[:24] + data[packets[len(packets) // 2][0]:]
+	yield "an hour later", data[:24] + b"".join(struct.pack("<IIII",
+	    h[0] + 3600, *h[1:]) + p for h, p in zip(heads, bodies))
+	yield "cut to 96 bytes", data[:24] + b"".join(struct.pack("<IIII",
+	    h[0], h[1], min(96, len(p)), h[3]) + p[:96]
+	    for h, p in zip(heads, bodies))
+	noise = struct.pack("<IIII", 1, 1, 60, 60) + bytes(60)
+	yield "among others", data[:24] + b"".join(noise + data[a:b]
+	    for a, b in packets)
+	yield "as pcapng", block(0x0a0d0d0a, struct.pack("<IHHq", 0x1a2b3c4d,
+	    1, 0, -1)) + block(1, struct.pack("<HHI", link, 0, 0)) + \
+	    b"".join(block(6, struct.pack("<IIIII", 0, 0, 0, len(p),
+	    h[3]) + p) for h, p in zip(heads, bodies))
+
+
 def check_encrypted(folder, lab, torrent):
 	live = observe(folder, lab)
 	with closing(Case(live, lab.content.pieces)) as case:
@@ -283,6 +310,16 @@ def check_encrypted(folder, lab, torrent):
 	tap.claim(p.returncode == 1 and p.stderr.count("already") ==
 	    len(files), "a run's own packets are refused in its own case",
 	    p.stderr)
+	for name, data in remade(max(files, key=os.path.getsize)):
+		path = os.path.join(folder, "remade." + name)
+		with open(path, "wb") as f:
+			f.write(data)
+		size = os.path.getsize(os.path.join(live, "evidence.db"))
+		p = capture(folder, live, path)
+		tap.claim(p.returncode == 1 and "already" in p.stderr and
+		    path in p.stderr and "packets/" in p.stderr and size ==
+		    os.path.getsize(os.path.join(live, "evidence.db")),
+		    "and so they are " + name, p.stderr)
 	secrets = os.path.join(folder, "secrets")
 	with open(secrets, "w") as f:
 		f.write("# key, secret, infohash\n")
@@ -390,6 +427,9 @@ def check_damage(folder, torrent, path):
 		tap.equal(file["damaged"] > 0, broken or "headers" in how and
 		    file["damaged"] > 0, "%s: %d damaged places, %d frames" %
 		    (how, file["damaged"], file["frames"]))
+		tap.equal(file["cut"] > 0, "96" in how or
+		    "headers" in how and file["cut"] > 0,
+		    "%s: %d frames are cut" % (how, file["cut"]))
 		if "lost" in how or "96" in how:
 			tap.claim(c.records("gap"), how +
 			    ": what is missing is a gap")
@@ -469,6 +509,97 @@ def check_command(folder, path):
 	    p.stderr)
 
 
+def check_said(folder):
+	"""What a savefile's packets lack is on record beside what they say."""
+	def ip(part, data, length=None):
+		return struct.pack(">BBHHHBBH8B", 0x45, 0, length or 20 +
+		    len(data), 7, part, 64, 17, 0, 192, 0, 2, 1, 192, 0, 2,
+		    2) + data
+	frames = [ip(0x2000, b"abcdefgh"), ip(0x2001, b"ABCDEFGH"),
+	    ip(0x2001, b"ABCDEFGX"), ip(0, b"abc", 2000), ip(0, b"abc", 2000)]
+	path = os.path.join(folder, "timeless.pcapng")
+	with open(path, "wb") as f:
+		f.write(block(0x0a0d0d0a, struct.pack("<IHHq", 0x1a2b3c4d, 1,
+		    0, -1)) + block(1, struct.pack("<HHI", 101, 0, 0)) +
+		    b"".join(block(3, struct.pack("<I", len(p)) + p)
+		    for p in frames))
+		f.write(b"\xff" * 5)
+	case = os.path.join(folder, "timeless")
+	p = capture(folder, case, path)
+	c = Case(case, 0)
+	d = c.records("packets")[0].d["imported"]
+	c.close()
+	tap.equal((p.returncode, d["unstamped"], d["fragments_lost"],
+	    d["skipped"]), (0, 5, 1, 2),
+	    "frames without a time, lost fragments, wrong headers are counted")
+	tap.equal(sorted((o["frame"], o["times"]) for o in d["odd"]),
+	    [(3, 1), (4, 2)], "the first frame and the times of what is odd")
+	tap.claim(len(d["damage"]) == 1 and all(w["reason"] in p.stderr
+	    for w in d["odd"] + d["damage"]), "and each is said in a line",
+	    p.stderr)
+	p = subprocess.run([laboratory.PROGRAM, "capture", "--print", path],
+	    capture_output=True, text=True, timeout=60)
+	tap.claim("# frame 4 and others: " in p.stdout and
+	    "5 without a time" in p.stdout, "a listing says it too", p.stdout)
+
+
+def check_routed(folder):
+	"""IPv6 in fragments behind extension headers, by way of a router: the
+	ends are the ends, and a slice has all of it."""
+	ends = [bytes.fromhex("20010db8" + "00" * 11) + bytes([n])
+	    for n in (1, 2, 9)]
+	frames, at = [], [1000, 2000]
+
+	def send(side, flags, data=b""):
+		tcp = struct.pack(">HHIIBBHHH", *(40000, 6881)[::1 - 2 * side],
+		    at[side], at[1 - side] if flags & 16 else 0, 0x50, flags,
+		    9000, 0, 0) + data
+		whole = b"\6\0\1\4\0\0\0\0" + tcp
+		route = b"\x2c\2\0\1\0\0\0\0" + ends[1 - side]
+		ident = len(frames)
+		for i in range(0, len(whole), 40):
+			part = whole[i:i + 40]
+			body = route + struct.pack(">BBHI", 60, 0, i |
+			    (i + 40 < len(whole)), ident) + part
+			frames.append(struct.pack(">IHBB", 6 << 28, len(body),
+			    43, 64) + ends[side] + ends[2] + body)
+		at[side] += len(data) + bool(flags & 3)
+
+	send(0, 2)
+	send(1, 18)
+	send(0, 16)
+	for side in 0, 1:
+		send(side, 24, b"\x13BitTorrent protocol" + bytes(8) + b"i" * 20 +
+		    bytes([side]) * 20)
+	send(0, 17)
+	send(1, 17)
+	send(0, 16)
+	path = os.path.join(folder, "routed.pcap")
+	with open(path, "wb") as f:
+		f.write(struct.pack("<IHHiIII", 0xa1b2c3d4, 2, 4, 0, 0, 65535,
+		    101) + b"".join(struct.pack("<IIII", 1700000000 + i, 0,
+		    len(p), len(p)) + p for i, p in enumerate(frames)))
+	case = os.path.join(folder, "routed")
+	capture(folder, case, path)
+	c = Case(case, 0)
+	flow, closed = c.records("flow", "closed")
+	c.close()
+	tap.equal((flow.d["initiator"], flow.d["responder"],
+	    closed.d["initiator_bytes"], closed.d["responder_bytes"]),
+	    ("[2001:db8::1]:40000", "[2001:db8::2]:6881", 68, 68),
+	    "the ends are those of the routing header")
+	part = os.path.join(folder, "routed slice.pcap")
+	subprocess.run([laboratory.PROGRAM, "capture", case, "--extract",
+	    "--conn", str(flow.seq), "-o", part], check=True, timeout=60,
+	    capture_output=True)
+	case = os.path.join(folder, "routed again")
+	capture(folder, case, part)
+	c = Case(case, 0)
+	tap.equal([r.d for r in c.records("closed")], [closed.d],
+	    "a slice has its fragments, whatever headers are in them")
+	c.close()
+
+
 # --- others' captures ------------------------------------------------------------
 
 def check_vectors(folder):
@@ -498,6 +629,8 @@ def main():
 	laboratory.as_root()
 	with tempfile.TemporaryDirectory() as folder:
 		check_vectors(folder)
+		check_said(folder)
+		check_routed(folder)
 		torrent, paths = check_swarm(folder)
 		check_command(folder, paths[0])
 		check_halves(folder, torrent, paths[0])
