@@ -38,8 +38,8 @@ static const char usage[] =
 "  --purpose S       why, for the record\n"
 "  --no-sandbox      do not confine the process\n"
 "  --help\n"
-"Exit status: 0 the files were read (what is damaged in them is named), 1 one was\n"
-"not, 2 misuse.\n";
+"Exit status: 0 the files were read (what is damaged in them is named), 1 one\n"
+"was not, 2 misuse.\n";
 
 static int misuse(const char *why)
 {

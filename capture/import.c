@@ -372,7 +372,8 @@ static int begin(struct import *im)
 		return -1;
 	}
 	if (caserun_confine(&im->run, SANDBOX_FILES) < 0 ||
-	    refuse_twice(im) < 0 || caserun_begin(&im->run, put_config, im, NULL) < 0)
+	    refuse_twice(im) < 0 ||
+	    caserun_begin(&im->run, put_config, im, NULL) < 0)
 		return -1;
 	caserun_clock(&im->run, &as_given);
 	return 0;

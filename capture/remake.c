@@ -205,9 +205,9 @@ static void read_version(struct remake *m, sqlite3 *db)
 
 	if (s && sqlite3_step(s) == SQLITE_ROW && text(s, 0) &&
 	    strcmp(text(s, 0), SW_COMMIT) != 0)
-		snprintf(m->by, sizeof(m->by), " (written by commit %.20s; this "
-		    "is %s, which may read packets otherwise)", text(s, 0),
-		    SW_COMMIT);
+		snprintf(m->by, sizeof(m->by), " (written by commit %.20s; "
+		    "this is %s, which may read packets otherwise)",
+		    text(s, 0), SW_COMMIT);
 	sqlite3_finalize(s);
 }
 
@@ -220,7 +220,8 @@ static int remake(struct replay *r, sqlite3 *db, const char *path,
 	int rc = -1;
 
 	m.next = range(db, "SELECT seq, utc_ns, kind, swarm, conn, ip, port, "
-	    "detail, raw_sha256, mono_ns FROM record WHERE seq > ?1 AND seq < ?2 AND "
+	    "detail, raw_sha256, mono_ns FROM record WHERE seq > ?1 AND "
+	    "seq < ?2 AND "
 	    "kind NOT IN ('key','selftest','clock','packets','index','stamp',"
 	    "'published','no_packets','end','run') AND (kind <> 'torrent' OR "
 	    "json_extract(detail,'$.source') LIKE 'peers:%') ORDER BY seq",

@@ -417,9 +417,9 @@ int replay_case(struct replay *r, sqlite3 *db, const char *path)
 			    "no full support in the packets: %" PRId64
 			    " packets were dropped, or they lie outside what "
 			    "was captured, or bytes came twice and differ, or "
-			    "what was written was not sent, or the version that "
-			    "recorded them did not say (heard) what it had read "
-			    "when it asked", r->unsupported,
+			    "what was written was not sent, or the version "
+			    "that recorded them did not say (heard) what it "
+			    "had read when it asked", r->unsupported,
 			    r->dropped);
 		if (h.l->erased)
 			replay_tell(r, false, "records were erased, and packets "

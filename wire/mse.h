@@ -109,9 +109,9 @@ size_t mse_read(struct mse *m, enum mse_end by, struct cur *in, uint8_t *out,
 /* The caller gives an end up: as if its bytes were illegal where they stand. */
 void mse_refuse(struct mse *m, enum mse_end by, const char *reason);
 
-/* n payload bytes of an end are missing (captures; 0: not known how many): keeps
- * the key stream in step. False: it cannot be done, the end is unreadable from
- * here. */
+/* n payload bytes of an end are missing (captures; 0: not known how many):
+ * keeps the key stream in step. False: it cannot be done, the end is unreadable
+ * from here. */
 bool mse_gap(struct mse *m, enum mse_end by, uint64_t n);
 
 /* Both heads were read, and A's IA is at its end. */

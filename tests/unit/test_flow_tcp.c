@@ -158,7 +158,8 @@ static const struct ear_case cases[] = {
 	{ "data in the SYN, the answer's first is lost", "a S 0 0 abc;b SA 0 4;"
 	    "b A 4 4 two;a A 4 7;a A 4 7;+20;b A 7 4 three;a A 4 12",
 	    "open(11>22 1,0) 0:abc@1 1:gap 3 1:two@3 1:three@6 " ENDS "7 " },
-	{ "a SYN's data is not taken", "a S 0 0 abc;b SA 0 1 xyz;a A 1 4 abcdef",
+	{ "a SYN's data is not taken", "a S 0 0 abc;b SA 0 1 xyz;"
+	    "a A 1 4 abcdef",
 	    "open(11>22 1,0) 0:abc@1 1:xyz@2 0:def@3 " ENDS "3 " },
 	{ "data in the SYN, refused", "a S 0 0 abc;b RA 0 4",
 	    "open(11>22 1,0) 0:abc@1 reset by 1@2 " },
