@@ -354,7 +354,7 @@ def live_faults(lab):
 	    "comes up again ends nothing")
 	tap.claim(View(case).of("packets")[-1][5]["packets"] > 0,
 	    "and what passes then is recorded")
-	laboratory.ip(host.ns, "link add gone0 type dummy")
+	laboratory.ip(host.ns, "link add gone0 type veth peer name gone1")
 	laboratory.ip(host.ns, "link set gone0 up")
 	other = os.path.join(lab.folder, "gone")
 	p = host.run([PROGRAM, "capture", "--interface", "gone0", "--key", key,
