@@ -65,7 +65,7 @@ static void tick(struct flows *f, int64_t utc_ns)
 static void datagram(struct flows *f, const struct packet *p)
 {
 	f->counts.udp++;
-	if (!flow_utp(f, p))
+	if (!flow_utp(f, p) && f->sink.datagram)
 		f->sink.datagram(f->sink.ctx, &p->from, &p->to, p->payload,
 		    p->missing, f->at);
 }

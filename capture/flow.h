@@ -78,7 +78,8 @@ struct flow_sink {
 	 * first copy, which is the one that was told. Offsets count the bytes
 	 * of gaps too (uTP: about where the side stands). at: of the later
 	 * copy. Repeats are compared with what is held, and with the last
-	 * RECENT_ENTRIES segments of this file if again is there. */
+	 * RECENT_ENTRIES segments of this file if again is there. May be
+	 * NULL. */
 	void (*differs)(void *ctx, void *flow, unsigned side, uint64_t offset,
 	    uint64_t n, struct flow_at at);
 	/* by: side, for FLOW_RESET; for FLOW_FIN who was first. at: of the
@@ -87,7 +88,7 @@ struct flow_sink {
 	    struct flow_at at);
 	/* A UDP payload that is no part of a uTP flow. missing: bytes that the
 	 * capture cut off. Datagrams of the shape of uTP (no tracker's, DHT's
-	 * or LSD's is) that never prove to be are not told. */
+	 * or LSD's is) that never prove to be are not told. May be NULL. */
 	void (*datagram)(void *ctx, const struct endpoint *from,
 	    const struct endpoint *to, struct span s, uint32_t missing,
 	    struct flow_at at);

@@ -176,7 +176,7 @@ static void differs(struct flows *f, struct flow *w, unsigned side,
 	if (ahead(key, d->next) > 0)
 		offset = d->offset + (key - d->next);
 	f->counts.unlike++;
-	if (w->stage != STAGE_PROOF && told(f, w))
+	if (w->stage != STAGE_PROOF && told(f, w) && f->sink.differs)
 		f->sink.differs(f->sink.ctx, w->user, side, offset, n, at);
 }
 

@@ -198,17 +198,6 @@ static void on_gap(void *ctx, void *flow, unsigned side, uint64_t n,
 	s->side[side].gap = true;
 }
 
-static void on_differs(void *ctx, void *flow, unsigned side, uint64_t offset,
-    uint64_t n, struct flow_at at)
-{
-	(void)ctx;
-	(void)flow;
-	(void)side;
-	(void)offset;
-	(void)n;
-	(void)at;
-}
-
 static void on_closed(void *ctx, void *flow, enum flow_end end, unsigned by,
     struct flow_at at)
 {
@@ -219,23 +208,10 @@ static void on_closed(void *ctx, void *flow, enum flow_end end, unsigned by,
 	free(flow);
 }
 
-static void on_datagram(void *ctx, const struct endpoint *from,
-    const struct endpoint *to, struct span s, uint32_t missing,
-    struct flow_at at)
-{
-	(void)ctx;
-	(void)from;
-	(void)to;
-	(void)s;
-	(void)missing;
-	(void)at;
-}
-
 static bool read_packets(struct streams *x, const char *path)
 {
 	struct flow_sink sink = { .ctx = x, .open = on_open, .bytes = on_bytes,
-		.gap = on_gap, .differs = on_differs, .closed = on_closed,
-		.datagram = on_datagram };
+		.gap = on_gap, .closed = on_closed };
 	struct source *src = source_of_case(path, "packets/excerpt.pcap",
 	    NULL);
 	struct source_item item = { .kind = SOURCE_PACKET };

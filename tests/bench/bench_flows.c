@@ -138,17 +138,6 @@ static void on_gap(void *ctx, void *flow, unsigned side, uint64_t n,
 	s->gaps += n;
 }
 
-static void on_differs(void *ctx, void *flow, unsigned side, uint64_t offset,
-    uint64_t n, struct flow_at at)
-{
-	(void)ctx;
-	(void)flow;
-	(void)side;
-	(void)offset;
-	(void)n;
-	(void)at;
-}
-
 static void on_closed(void *ctx, void *flow, enum flow_end end, unsigned by,
     struct flow_at at)
 {
@@ -156,18 +145,6 @@ static void on_closed(void *ctx, void *flow, enum flow_end end, unsigned by,
 	(void)flow;
 	(void)end;
 	(void)by;
-	(void)at;
-}
-
-static void on_datagram(void *ctx, const struct endpoint *from,
-    const struct endpoint *to, struct span b, uint32_t missing,
-    struct flow_at at)
-{
-	(void)ctx;
-	(void)from;
-	(void)to;
-	(void)b;
-	(void)missing;
 	(void)at;
 }
 
@@ -194,8 +171,9 @@ static double hash_s(int fd)
 static void measure(const char *name, struct made *m)
 {
 	struct sum sum = { 0 };
-	struct flow_sink sink = { &sum, on_open, on_bytes, on_gap, on_differs,
-	    on_closed, on_datagram, NULL, on_again, false };
+	struct flow_sink sink = { .ctx = &sum, .open = on_open,
+		.bytes = on_bytes, .gap = on_gap, .closed = on_closed,
+		.again = on_again };
 	struct flows *flows = flows_new(&sink);
 	struct source_item item = { .kind = SOURCE_PACKET };
 	double hash;
