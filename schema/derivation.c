@@ -1,10 +1,15 @@
 #include "schema/derivation.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <openssl/sha.h>
@@ -138,19 +143,64 @@ static void *talks(void *arg)
 	return NULL;
 }
 
+/* Removes what those left who were killed before theirs had lost its name. Who
+ * lives holds a lock on it. */
+static void sweep(const char *folder)
+{
+	DIR *dir = opendir(folder);
+	struct dirent *e;
+
+	while (dir && (e = readdir(dir)) != NULL) {
+		struct stat st;
+		int fd = fnmatch("derived.work.??????", e->d_name, 0) ? -1 :
+		    openat(dirfd(dir), e->d_name, O_RDONLY | O_CLOEXEC |
+		    O_NOFOLLOW | O_NONBLOCK);
+
+		if (fd < 0)
+			continue;
+		if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+		    st.st_uid == geteuid() && flock(fd, LOCK_EX | LOCK_NB) == 0)
+			unlinkat(dirfd(dir), e->d_name, 0);
+		close(fd);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+/* A new file, and its name, to be freed; locked while it is open. -1 logged. */
+static int make_work(const char *folder, char **file)
+{
+	struct stat st;
+	int fd;
+
+	sweep(folder);
+	for (;;) {
+		*file = derivedb_text("%s/derived.work.XXXXXX", folder);
+		fd = mkostemp(*file, O_CLOEXEC);
+		if (fd < 0) {
+			log_warn("%s: %s", *file, strerror(errno));
+			return -1;
+		}
+		flock(fd, LOCK_EX);
+		if (fstat(fd, &st) < 0 || st.st_nlink > 0)
+			return fd;
+		/* Another swept it away before it was locked. */
+		close(fd);
+		free(*file);
+	}
+}
+
 /* Both connections open the file, and then it has no name any more. */
 static int share_work(sqlite3 *reads, sqlite3 *writes, const char *folder)
 {
-	char *file = derivedb_text("%s/derived.work.XXXXXX", folder);
-	int fd = mkstemp(file), r = -1;
+	char *file;
+	int fd = make_work(folder, &file), r = -1;
 
-	if (fd < 0) {
-		log_warn("%s: %s", file, strerror(errno));
-	} else {
-		close(fd);
+	if (fd >= 0) {
 		r = derivedb_work(reads, file, DERIVEDB_SMALL) ||
 		    derivedb_work(writes, file, DERIVEDB_HALF) ? -1 : 0;
 		unlink(file);
+		close(fd);
 	}
 	free(file);
 	return r;

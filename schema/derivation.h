@@ -23,7 +23,7 @@ int derivation_make(sqlite3 *db, const struct derivation *d);
 
 /* One step of at most `most` records, in the caller's transaction if there is
  * one; db has evidence attached. 1 if there are more, 0 if all are in, -1
- * logged. */
+ * logged. In steps of any sizes the result is the same. */
 int derivation_step(sqlite3 *db, int64_t most);
 
 /* SHA-256 of the texts, hex. */

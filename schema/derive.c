@@ -39,11 +39,6 @@ static bool stale(sqlite3 *db)
 	return !same;
 }
 
-int derive_step(sqlite3 *db, int64_t most)
-{
-	return derivation_step(db, most);
-}
-
 /* Closes db if it cannot be made; NULL then. */
 static sqlite3 *make(sqlite3 *db, const struct derivation *d)
 {

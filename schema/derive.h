@@ -35,13 +35,6 @@ sqlite3 *derive_build(const char *evidence_path, const char *into);
  */
 sqlite3 *derive_open(const char *case_path, bool *temporary);
 
-/*
- * One step of at most `most` records; 1 if there are more, 0 if all are in,
- * -1 with the reason logged. db has evidence attached. In steps of any sizes
- * the result is the same.
- */
-int derive_step(sqlite3 *db, int64_t most);
-
 enum derived {
 	DERIVED_SAME,		/* what the evidence gives, as far as it goes */
 	DERIVED_NONE,		/* there is none, or the next reader rebuilds it */

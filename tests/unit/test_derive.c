@@ -1,4 +1,8 @@
 /* Conversations and the ladder. */
+#include <fcntl.h>
+#include <sys/file.h>
+
+#include "schema/derivedb.h"
 #include "tests/derive_kit.h"
 
 static void a_whole_conversation(void **state)
@@ -277,10 +281,37 @@ static void refusals(void **state)
 	assert_int_equal(derive_update(folder), -1);
 }
 
+/* Files of those who were killed while they worked go; others stay. */
+static void left_over(void **state)
+{
+	char *left = derivedb_text("%s/derived.work.Killed", folder);
+	char *held = derivedb_text("%s/derived.work.Lives1", folder);
+	char *other = derivedb_text("%s/derived.work.of.mine", folder);
+	int fd = open(held, O_RDWR | O_CREAT, 0600);
+
+	(void)state;
+	assert_true(fd >= 0 && flock(fd, LOCK_EX) == 0);
+	close(open(left, O_RDWR | O_CREAT, 0600));
+	close(open(other, O_RDWR | O_CREAT, 0600));
+	torrent();
+	run(ev, "COMMIT");
+	assert_int_equal(derive_update(folder), 0);
+	assert_int_equal(access(left, F_OK), -1);
+	assert_int_equal(access(held, F_OK), 0);
+	assert_int_equal(access(other, F_OK), 0);
+	close(fd);
+	unlink(held);
+	unlink(other);
+	free(left);
+	free(held);
+	free(other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(a_whole_conversation), T(levels), T(ourselves), T(incoming), T(encrypted), T(refusals)
+		T(a_whole_conversation), T(levels), T(ourselves),
+		T(incoming), T(encrypted), T(refusals), T(left_over)
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

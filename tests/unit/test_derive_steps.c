@@ -1,6 +1,7 @@
 /* However the ledger is cut, and whatever derived.db was before. */
 #include <dirent.h>
 
+#include "schema/derivation.h"
 #include "tests/derive_kit.h"
 
 static unsigned seed;
@@ -155,7 +156,7 @@ static void any_steps_give_the_same(void **state)
 		assert_int_equal(sqlite3_open_v2(":memory:", &parts,
 		    SQLITE_OPEN_READWRITE | SQLITE_OPEN_URI, NULL), SQLITE_OK);
 		runf(parts, "ATTACH 'file:%s?mode=ro' AS evidence", evidence);
-		while ((r = derive_step(parts, 1 + roll(s < 3 ? 1 : 40))) > 0)
+		while ((r = derivation_step(parts, 1 + roll(s < 3 ? 1 : 40))) > 0)
 			steps++;
 		assert_int_equal(r, 0);
 		assert_true(steps > 5);
