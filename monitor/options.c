@@ -1,7 +1,7 @@
 #include "monitor/options.h"
 
 #include <getopt.h>
-#include <limits.h>
+#include <stddef.h>
 
 #include "monitor/decoy.h"
 #include "monitor/memory.h"
@@ -16,76 +16,6 @@
 #define MAX_RATE_LEAST 16384
 #define SAMPLE_MAX 100000
 #define PREFIX_MAX 12	/* the other 8 bytes keep a peer id unique */
-
-/*        id              name                argument   help */
-#define OPTIONS(X) \
-	X(DURATION,        "duration",        "T",     "stop after T (90, 30m, 12h); default: at a signal") \
-	X(LIST,            "list",            "FILE",  "what to watch, one path, magnet or hash a line; SIGHUP reads it again") \
-	X(WATCH,           "watch",           "DIR",   "watch the torrents in this folder: as files come, and until they go") \
-	X(LISTEN,          "listen",          "PORT",  "TCP and UDP port for incoming peers, 0 for any (6881)") \
-	X(BIND,            "bind",            "ADDR",  "use this local address; once for IPv4, once for IPv6") \
-	X(PORTS,           "ports",           "A-B",   "local ports of outgoing connections (20000-29999)") \
-	X(SAMPLE,          "sample",          "N|all", "advertised pieces to ask each peer for (2)") \
-	X(OUTSTANDING,     "outstanding",     "N",     "requests in flight per peer, 1 to 32 (4)") \
-	X(OBSERVE_ONLY,    "observe-only",    NULL,    "ask for no piece at all") \
-	X(ALLOW_LOCAL,     "allow-local",     NULL,    "contact loopback, private and other special addresses") \
-	X(NO_PACKETS,      "no-packets",      NULL,    "record no packets") \
-	X(BLOCKLIST,       "blocklist",       "FILE",  "never contact these addresses; repeatable") \
-	X(DISK_BUDGET,     "disk-budget",     "SIZE",  "end the run when the case takes so much (500M, 20G)") \
-	X(DISK_SPARE,      "disk-spare",      "SIZE",  "end the run when the disk has less left (256M)") \
-	X(METRICS,         "metrics",         "FILE",  "keep the run's numbers here, in Prometheus text format") \
-	X(NO_SANDBOX,      "no-sandbox",      NULL,    "do not confine the processes (seccomp, Landlock)") \
-	X(INTERFACE,       "interface",       "IFACE", "record packets of this interface (any)") \
-	X(NTP,             "ntp",             "HOST",  "hold the clock against this SNTP server; repeatable") \
-	X(TSA,             "tsa",             "URL",   "ask this time-stamping authority (RFC 3161); repeatable") \
-	X(TSA_POLICY,      "tsa-policy",      "OID",   "ask for time-stamps under this policy") \
-	X(STAMP_EVERY,     "stamp-every",     "T",     "ask the authorities this often (1h)") \
-	X(ON_CHECKPOINT,   "on-checkpoint",   "CMD",   "hand each kept checkpoint to this shell command's input") \
-	X(DHT_NODE,        "dht-node",        "NODE",  "a DHT node to begin with, HOST:PORT; repeatable; none is built in") \
-	X(NO_DHT,          "no-dht",          NULL,    "take no part in the DHT") \
-	X(ANNOUNCE_DHT,    "announce-dht",    NULL,    "say in the DHT that we are here, so that peers dial us") \
-	X(NO_PEX,          "no-pex",          NULL,    "do not hear which peers peers know") \
-	X(LSD,             "lsd",             NULL,    "find peers on the local links, and say there that we are here") \
-	X(NO_UTP,          "no-utp",          NULL,    "neither dial nor accept over uTP") \
-	X(ENCRYPTION,      "encryption",      "HOW",   "encrypted connections: off, allow or require (allow)") \
-	X(DECOYS,          "decoys",          "N",     "ask every source for N infohashes that nobody shares, 1 to 100") \
-	X(DECOY_ENDPOINTS, "decoy-endpoints", NULL,    "offer peers that claim pieces such an infohash, once") \
-	X(GEO,             "geo",             "FILE",  "record the digest of this MMDB database; repeatable") \
-	X(KEY,             "key",             "FILE",  "signing key, made on first use (~/.config/swarmwitness/key)") \
-	X(MAX_CONNECTIONS, "max-connections", "N",     "connections at a time (500)") \
-	X(MAX_MEMORY,      "max-memory",      "SIZE",  "memory to hold at most, all processes together (1G)") \
-	X(DIAL_RATE,       "dial-rate",       "N",     "new connections a second (50)") \
-	X(MAX_RATE,        "max-rate",        "BYTES", "bytes a second to read from all peers together (any)") \
-	X(PEER_ID_PREFIX,  "peer-id-prefix",  "S",     "another peer id prefix than -SW0100-") \
-	X(OPERATOR,        "operator",        "S",     "who runs this, for the record") \
-	X(PURPOSE,         "purpose",         "S",     "what for, for the record") \
-	X(GROUND,          "ground",          "S",     "legal ground, for the record") \
-	X(RETENTION,       "retention",       "S",     "how long the case is to be kept, for the record") \
-	X(HELP,            "help",            NULL,    "this text")
-
-enum option_id {
-#define X(id, name, arg, help) OPT_##id,
-	OPTIONS(X)
-#undef X
-	OPTION_COUNT
-};
-
-static const struct {
-	const char *name, *arg, *help;
-} rows[OPTION_COUNT] = {
-#define X(id, name, arg, help) [OPT_##id] = { name, arg, help },
-	OPTIONS(X)
-#undef X
-};
-
-void options_help(FILE *to)
-{
-	fprintf(to, "usage: swarmwitness monitor [options] CASE TORRENT|MAGNET|INFOHASH...\n\n"
-	    "Observes the torrents' swarms and keeps what it sees in CASE.\n\n");
-	for (int i = 0; i < OPTION_COUNT; i++)
-		fprintf(to, "  --%-16s %-6s %s\n", rows[i].name,
-		    rows[i].arg ? rows[i].arg : "", rows[i].help);
-}
 
 /* --- values ----------------------------------------------------------------- */
 
@@ -124,6 +54,37 @@ static bool between(const char *text, int64_t least, int64_t most, int64_t *v)
 
 	*v = number(text, &end);
 	return *v >= least && *v <= most && *end == '\0';
+}
+
+static bool read_listen(struct options *o, const char *text)
+{
+	int64_t v;
+
+	if (!between(text, 0, 65535, &v))
+		return false;
+	o->listen = (uint16_t)v;
+	return true;
+}
+
+static bool read_sample(struct options *o, const char *text)
+{
+	int64_t v = SAMPLE_ALL;
+
+	if (strcmp(text, "all") && !between(text, 1, SAMPLE_MAX, &v))
+		return false;
+	o->sample = (int)v;
+	return true;
+}
+
+static bool read_memory(struct options *o, const char *text)
+{
+	o->max_memory = read_size(text);
+	return o->max_memory >= MEMORY_LEAST && o->max_memory <= MEMORY_MOST;
+}
+
+static bool read_rate(struct options *o, const char *text)
+{
+	return between(text, MAX_RATE_LEAST, METER_MOST, &o->max_rate);
 }
 
 static bool read_ports(struct options *o, const char *text)
@@ -205,205 +166,171 @@ static bool read_encryption(struct options *o, const char *text)
 	return true;
 }
 
-/* What an option wants, for the line that refuses it. */
-static const char *wanted(enum option_id id)
+/* --- the options ------------------------------------------------------------ */
+
+enum option_kind {
+	OPTION_FLAG,		/* bool */
+	OPTION_TEXT,		/* const char *, of least bytes */
+	OPTION_EACH,		/* const char *[most], and how many at .count */
+	OPTION_TIME,		/* int64_t: s, above 0 */
+	OPTION_SIZE,		/* int64_t: bytes, from least on */
+	OPTION_NUMBER,		/* unsigned: 1 to most */
+	OPTION_READ,		/* as .read has it */
+	OPTION_HELP
+};
+
+struct row {
+	const char *name, *arg, *help;	/* arg NULL: it has none */
+	enum option_kind kind;
+	size_t at, count;	/* where in struct options */
+	int64_t least, most;
+	bool (*read)(struct options *o, const char *text);
+	const char *wants;	/* for the line that refuses it */
+};
+
+#define AT(member) .at = offsetof(struct options, member)
+#define FLAG(member) .kind = OPTION_FLAG, AT(member)
+#define TEXT(member, n) .kind = OPTION_TEXT, AT(member), .least = n, \
+	.wants = "a value"
+#define EACH(member, n, max) .kind = OPTION_EACH, AT(member), \
+	.count = offsetof(struct options, n), .most = max, \
+	.wants = "a value, and not so many of them"
+#define TIME(member) .kind = OPTION_TIME, AT(member), \
+	.wants = "a time such as 90, 30m or 12h"
+#define SIZE(member, n) .kind = OPTION_SIZE, AT(member), .least = n, \
+	.wants = "a size such as 500M or 20G"
+#define NUMBER(member, max) .kind = OPTION_NUMBER, AT(member), .most = max
+#define READ(function, text) .kind = OPTION_READ, .read = function, \
+	.wants = text
+
+static const struct row rows[] = {
+	{ "duration", "T", "stop after T (90, 30m, 12h); default: at a signal",
+	    TIME(duration_s) },
+	{ "list", "FILE", "what to watch, one path, magnet or hash a line; SIGHUP reads it again",
+	    TEXT(list, 0) },
+	{ "watch", "DIR", "watch the torrents in this folder: as files come, and until they go",
+	    TEXT(watch, 1) },
+	{ "listen", "PORT", "TCP and UDP port for incoming peers, 0 for any (6881)",
+	    READ(read_listen, "a port, 0 to 65535") },
+	{ "bind", "ADDR", "use this local address; once for IPv4, once for IPv6",
+	    READ(read_bind, "an IPv4 or IPv6 address") },
+	{ "ports", "A-B", "local ports of outgoing connections (20000-29999)",
+	    READ(read_ports, "a range of ports such as 20000-29999") },
+	{ "sample", "N|all", "advertised pieces to ask each peer for (2)",
+	    READ(read_sample, "a number from 1 to 100000, or all") },
+	{ "outstanding", "N", "requests in flight per peer, 1 to 32 (4)",
+	    NUMBER(outstanding, OUTSTANDING_MAX) },
+	{ "observe-only", NULL, "ask for no piece at all",
+	    FLAG(observe_only) },
+	{ "allow-local", NULL, "contact loopback, private and other special addresses",
+	    FLAG(allow_local) },
+	{ "no-packets", NULL, "record no packets",
+	    FLAG(no_packets) },
+	{ "blocklist", "FILE", "never contact these addresses; repeatable",
+	    EACH(blocklist, blocklists, OPTIONS_BLOCKLIST_MAX) },
+	{ "disk-budget", "SIZE", "end the run when the case takes so much (500M, 20G)",
+	    SIZE(disk_budget, 1) },
+	{ "disk-spare", "SIZE", "end the run when the disk has less left (256M)",
+	    SIZE(disk_spare, 0) },
+	{ "metrics", "FILE", "keep the run's numbers here, in Prometheus text format",
+	    TEXT(metrics, 1) },
+	{ "no-sandbox", NULL, "do not confine the processes (seccomp, Landlock)",
+	    FLAG(no_sandbox) },
+	{ "interface", "IFACE", "record packets of this interface (any)",
+	    TEXT(interface, 1) },
+	{ "ntp", "HOST", "hold the clock against this SNTP server; repeatable",
+	    EACH(ntp, ntps, OPTIONS_NTP_MAX) },
+	{ "tsa", "URL", "ask this time-stamping authority (RFC 3161); repeatable",
+	    EACH(tsa, tsas, OPTIONS_TSA_MAX) },
+	{ "tsa-policy", "OID", "ask for time-stamps under this policy",
+	    TEXT(tsa_policy, 1) },
+	{ "stamp-every", "T", "ask the authorities this often (1h)",
+	    TIME(stamp_every_s) },
+	{ "on-checkpoint", "CMD", "hand each kept checkpoint to this shell command's input",
+	    TEXT(on_checkpoint, 1) },
+	{ "dht-node", "NODE", "a DHT node to begin with, HOST:PORT; repeatable; none is built in",
+	    READ(read_node, "a host and port such as [2001:db8::1]:6881, and "
+		"not so many of them") },
+	{ "no-dht", NULL, "take no part in the DHT",
+	    FLAG(no_dht) },
+	{ "announce-dht", NULL, "say in the DHT that we are here, so that peers dial us",
+	    FLAG(announce_dht) },
+	{ "no-pex", NULL, "do not hear which peers peers know",
+	    FLAG(no_pex) },
+	{ "lsd", NULL, "find peers on the local links, and say there that we are here",
+	    FLAG(lsd) },
+	{ "no-utp", NULL, "neither dial nor accept over uTP",
+	    FLAG(no_utp) },
+	{ "encryption", "HOW", "encrypted connections: off, allow or require (allow)",
+	    READ(read_encryption, "off, allow or require") },
+	{ "decoys", "N", "ask every source for N infohashes that nobody shares, 1 to 100",
+	    NUMBER(decoys, DECOYS_MOST) },
+	{ "decoy-endpoints", NULL, "offer peers that claim pieces such an infohash, once",
+	    FLAG(decoy_endpoints) },
+	{ "geo", "FILE", "record the digest of this MMDB database; repeatable",
+	    EACH(geo, geos, OPTIONS_GEO_MAX) },
+	{ "key", "FILE", "signing key, made on first use (~/.config/swarmwitness/key)",
+	    TEXT(key, 1) },
+	{ "max-connections", "N", "connections at a time (500)",
+	    NUMBER(max_connections, CONNECTIONS_MAX) },
+	{ "max-memory", "SIZE", "memory to hold at most, all processes together (1G)",
+	    READ(read_memory, "a size from 96M to 64T") },
+	{ "dial-rate", "N", "new connections a second (50)",
+	    NUMBER(dial_rate, DIAL_RATE_MAX) },
+	{ "max-rate", "BYTES", "bytes a second to read from all peers together (any)",
+	    READ(read_rate, "a number of bytes from 16384 to 8000000000") },
+	{ "peer-id-prefix", "S", "another peer id prefix than -SW0100-",
+	    READ(read_prefix, "1 to 12 printable characters without blanks") },
+	{ "operator", "S", "who runs this, for the record",
+	    TEXT(operator, 0) },
+	{ "purpose", "S", "what for, for the record",
+	    TEXT(purpose, 0) },
+	{ "ground", "S", "legal ground, for the record",
+	    TEXT(ground, 0) },
+	{ "retention", "S", "how long the case is to be kept, for the record",
+	    TEXT(retention, 0) },
+	{ "help", NULL, "this text",
+	    .kind = OPTION_HELP },
+};
+#define ROWS (sizeof(rows) / sizeof(rows[0]))
+
+void options_help(FILE *to)
 {
-	switch (id) {
-	case OPT_DURATION:
-	case OPT_STAMP_EVERY:
-		return "a time such as 90, 30m or 12h";
-	case OPT_LISTEN:
-		return "a port, 0 to 65535";
-	case OPT_BIND:
-		return "an IPv4 or IPv6 address";
-	case OPT_PORTS:
-		return "a range of ports such as 20000-29999";
-	case OPT_SAMPLE:
-		return "a number from 1 to 100000, or all";
-	case OPT_DECOYS:
-		return "a number from 1 to 100";
-	case OPT_OUTSTANDING:
-		return "a number from 1 to 32";
-	case OPT_MAX_CONNECTIONS:
-		return "a number from 1 to 100000";
-	case OPT_DIAL_RATE:
-		return "a number from 1 to 100000";
-	case OPT_MAX_MEMORY:
-		return "a size from 96M to 64T";
-	case OPT_MAX_RATE:
-		return "a number of bytes from 16384 to 8000000000";
-	case OPT_PEER_ID_PREFIX:
-		return "1 to 12 printable characters without blanks";
-	case OPT_DHT_NODE:
-		return "a host and port such as [2001:db8::1]:6881, and not "
-		    "so many of them";
-	case OPT_ENCRYPTION:
-		return "off, allow or require";
-	case OPT_DISK_BUDGET:
-	case OPT_DISK_SPARE:
-		return "a size such as 500M or 20G";
-	case OPT_NTP:
-	case OPT_GEO:
-	case OPT_TSA:
-	case OPT_BLOCKLIST:
-		return "a value, and not so many of them";
-	case OPT_LIST:
-	case OPT_NO_DHT:
-	case OPT_ANNOUNCE_DHT:
-	case OPT_DECOY_ENDPOINTS:
-	case OPT_NO_PEX:
-	case OPT_LSD:
-	case OPT_NO_UTP:
-	case OPT_OBSERVE_ONLY:
-	case OPT_ALLOW_LOCAL:
-	case OPT_NO_PACKETS:
-	case OPT_NO_SANDBOX:
-	case OPT_WATCH:
-	case OPT_METRICS:
-	case OPT_INTERFACE:
-	case OPT_KEY:
-	case OPT_OPERATOR:
-	case OPT_PURPOSE:
-	case OPT_GROUND:
-	case OPT_RETENTION:
-	case OPT_TSA_POLICY:
-	case OPT_ON_CHECKPOINT:
-	case OPT_HELP:
-	case OPTION_COUNT:
-		break;
-	}
-	return "a value";
+	fprintf(to, "usage: swarmwitness monitor [options] CASE TORRENT|MAGNET|INFOHASH...\n\n"
+	    "Observes the torrents' swarms and keeps what it sees in CASE.\n\n");
+	for (size_t i = 0; i < ROWS; i++)
+		fprintf(to, "  --%-16s %-6s %s\n", rows[i].name,
+		    rows[i].arg ? rows[i].arg : "", rows[i].help);
 }
 
-static bool take(struct options *o, enum option_id id, const char *arg)
+static bool take(struct options *o, const struct row *row, const char *arg)
 {
-	int64_t v = 0;
+	void *to = (char *)o + row->at;
+	int64_t v;
 
-	switch (id) {
-	case OPT_DURATION:
-		o->duration_s = duration_s(arg);
-		return o->duration_s > 0;
-	case OPT_LIST:
-		o->list = arg;
-		return true;
-	case OPT_LISTEN:
-		if (!between(arg, 0, 65535, &v))
+	switch (row->kind) {
+	case OPTION_FLAG:
+		return *(bool *)to = true;
+	case OPTION_TEXT:
+		*(const char **)to = arg;
+		return (int64_t)strlen(arg) >= row->least;
+	case OPTION_EACH:
+		return keep(to, (size_t)row->most,
+		    (size_t *)((char *)o + row->count), arg);
+	case OPTION_TIME:
+		*(int64_t *)to = v = duration_s(arg);
+		return v > 0;
+	case OPTION_SIZE:
+		*(int64_t *)to = v = read_size(arg);
+		return v >= row->least;
+	case OPTION_NUMBER:
+		if (!between(arg, 1, row->most, &v))
 			return false;
-		o->listen = (uint16_t)v;
+		*(unsigned *)to = (unsigned)v;
 		return true;
-	case OPT_BIND:
-		return read_bind(o, arg);
-	case OPT_PORTS:
-		return read_ports(o, arg);
-	case OPT_SAMPLE:
-		if (strcmp(arg, "all") == 0)
-			v = SAMPLE_ALL;
-		else if (!between(arg, 1, SAMPLE_MAX, &v))
-			return false;
-		o->sample = (int)v;
-		return true;
-	case OPT_OUTSTANDING:
-		if (!between(arg, 1, OUTSTANDING_MAX, &v))
-			return false;
-		o->outstanding = (unsigned)v;
-		return true;
-	case OPT_OBSERVE_ONLY:
-		return o->observe_only = true;
-	case OPT_ALLOW_LOCAL:
-		return o->allow_local = true;
-	case OPT_NO_PACKETS:
-		return o->no_packets = true;
-	case OPT_NO_SANDBOX:
-		return o->no_sandbox = true;
-	case OPT_WATCH:
-		o->watch = arg;
-		return *arg != '\0';
-	case OPT_METRICS:
-		o->metrics = arg;
-		return *arg != '\0';
-	case OPT_BLOCKLIST:
-		return keep(o->blocklist, OPTIONS_BLOCKLIST_MAX,
-		    &o->blocklists, arg);
-	case OPT_DISK_BUDGET:
-		o->disk_budget = read_size(arg);
-		return o->disk_budget > 0;
-	case OPT_DISK_SPARE:
-		o->disk_spare = read_size(arg);
-		return o->disk_spare >= 0;
-	case OPT_INTERFACE:
-		o->interface = arg;
-		return *arg != '\0';
-	case OPT_NTP:
-		return keep(o->ntp, OPTIONS_NTP_MAX, &o->ntps, arg);
-	case OPT_GEO:
-		return keep(o->geo, OPTIONS_GEO_MAX, &o->geos, arg);
-	case OPT_TSA:
-		return keep(o->tsa, OPTIONS_TSA_MAX, &o->tsas, arg);
-	case OPT_TSA_POLICY:
-		o->tsa_policy = arg;
-		return *arg != '\0';
-	case OPT_STAMP_EVERY:
-		o->stamp_every_s = duration_s(arg);
-		return o->stamp_every_s > 0;
-	case OPT_ON_CHECKPOINT:
-		o->on_checkpoint = arg;
-		return *arg != '\0';
-	case OPT_DHT_NODE:
-		return read_node(o, arg);
-	case OPT_NO_DHT:
-		return o->no_dht = true;
-	case OPT_ANNOUNCE_DHT:
-		return o->announce_dht = true;
-	case OPT_DECOYS:
-		if (!between(arg, 1, DECOYS_MOST, &v))
-			return false;
-		o->decoys = (unsigned)v;
-		return true;
-	case OPT_DECOY_ENDPOINTS:
-		return o->decoy_endpoints = true;
-	case OPT_NO_PEX:
-		return o->no_pex = true;
-	case OPT_LSD:
-		return o->lsd = true;
-	case OPT_NO_UTP:
-		return o->no_utp = true;
-	case OPT_ENCRYPTION:
-		return read_encryption(o, arg);
-	case OPT_KEY:
-		o->key = arg;
-		return *arg != '\0';
-	case OPT_MAX_CONNECTIONS:
-		if (!between(arg, 1, CONNECTIONS_MAX, &v))
-			return false;
-		o->max_connections = (unsigned)v;
-		return true;
-	case OPT_DIAL_RATE:
-		if (!between(arg, 1, DIAL_RATE_MAX, &v))
-			return false;
-		o->dial_rate = (unsigned)v;
-		return true;
-	case OPT_MAX_MEMORY:
-		o->max_memory = read_size(arg);
-		return o->max_memory >= MEMORY_LEAST &&
-		    o->max_memory <= MEMORY_MOST;
-	case OPT_MAX_RATE:
-		return between(arg, MAX_RATE_LEAST, METER_MOST, &o->max_rate);
-	case OPT_PEER_ID_PREFIX:
-		return read_prefix(o, arg);
-	case OPT_OPERATOR:
-		o->operator = arg;
-		return true;
-	case OPT_PURPOSE:
-		o->purpose = arg;
-		return true;
-	case OPT_GROUND:
-		o->ground = arg;
-		return true;
-	case OPT_RETENTION:
-		o->retention = arg;
-		return true;
-	case OPT_HELP:
-	case OPTION_COUNT:
+	case OPTION_READ:
+		return row->read(o, arg);
+	case OPTION_HELP:
 		break;
 	}
 	return false;
@@ -441,10 +368,20 @@ static enum options_result check(const struct options *o)
 	return OPTIONS_GO;
 }
 
+static enum options_result refuse(const struct row *row, const char *arg)
+{
+	char text[128], wants[64];
+
+	snprintf(wants, sizeof(wants), "a number from 1 to %lld",
+	    (long long)row->most);
+	snprintf(text, sizeof(text), "--%s wants %s, not ", row->name,
+	    row->wants ? row->wants : wants);
+	return misuse(text, arg);
+}
+
 enum options_result options_read(struct options *o, int argc, char **argv)
 {
-	struct option table[OPTION_COUNT + 1] = { 0 };
-	char refusal[128];
+	struct option table[ROWS + 1] = { 0 };
 	int c, at = 0;
 
 	*o = (struct options){ .listen = 6881, .ports_from = 20000,
@@ -452,7 +389,7 @@ enum options_result options_read(struct options *o, int argc, char **argv)
 		.disk_spare = 256 << 20, .max_connections = 500, .dial_rate = 50,
 		.max_memory = MEMORY_DEFAULT,
 		.peer_id_prefix = "-SW0100-" };
-	for (int i = 0; i < OPTION_COUNT; i++)
+	for (size_t i = 0; i < ROWS; i++)
 		table[i] = (struct option){ rows[i].name, rows[i].arg ?
 			required_argument : no_argument, NULL, 0 };
 	opterr = 0;
@@ -466,14 +403,10 @@ enum options_result options_read(struct options *o, int argc, char **argv)
 			    argv[optind - 1]);
 		if (c == '?')
 			return misuse("unknown option ", argv[optind - 1]);
-		if (at == OPT_HELP)
+		if (rows[at].kind == OPTION_HELP)
 			return OPTIONS_HELP;
-		if (!take(o, (enum option_id)at, optarg)) {
-			snprintf(refusal, sizeof(refusal),
-			    "--%s wants %s, not ", rows[at].name,
-			    wanted((enum option_id)at));
-			return misuse(refusal, optarg ? optarg : "");
-		}
+		if (!take(o, &rows[at], optarg))
+			return refuse(&rows[at], optarg);
 	}
 	if (optind < argc)
 		o->case_path = argv[optind++];
