@@ -55,7 +55,7 @@ void withhold_free(struct withhold *w)
 
 /* --- what is known ----------------------------------------------------------- */
 
-struct end *withhold_end(const struct withhold *w, const struct endpoint *at)
+static struct end *find_end(const struct withhold *w, const struct endpoint *at)
 {
 	struct end *e = w->end[bucket_of(at)];
 
@@ -66,7 +66,7 @@ struct end *withhold_end(const struct withhold *w, const struct endpoint *at)
 
 static struct end *end_of(struct withhold *w, const struct endpoint *at)
 {
-	struct end *e = withhold_end(w, at), **bucket;
+	struct end *e = find_end(w, at), **bucket;
 
 	if (e)
 		return e;
@@ -134,7 +134,7 @@ void withhold_message(struct withhold *w, const struct endpoint *from,
 
 bool withhold_at(const struct withhold *w, const struct endpoint *from)
 {
-	const struct end *e = withhold_end(w, from);
+	const struct end *e = find_end(w, from);
 
 	return e && e->message;
 }
@@ -151,7 +151,7 @@ static struct stream *stream_for(struct withhold *w, struct end *e,
 
 void withhold_look(struct withhold *w, const struct packet *p)
 {
-	struct end *e = withhold_end(w, &p->from);
+	struct end *e = find_end(w, &p->from);
 	struct stream *s = e && (e->message || w->strict) ?
 	    stream_for(w, e, p) : NULL;
 
@@ -186,7 +186,7 @@ void withhold_find(struct withhold *w)
 
 bool withhold_is(struct withhold *w, const struct packet *p)
 {
-	struct end *e = withhold_end(w, &p->from);
+	struct end *e = find_end(w, &p->from);
 	struct stream *s;
 
 	if (p->payload.n == 0 || (!w->strict && (!e || !e->message)))

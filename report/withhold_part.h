@@ -70,8 +70,6 @@ struct withhold {
 	bool again;		/* the second pass */
 };
 
-struct end *withhold_end(const struct withhold *w, const struct endpoint *at);
-
 /* The stream that a packet is of; in the first pass made, if there is none. */
 struct stream *stream_of(struct withhold *w, struct end *from,
     const struct packet *p);
