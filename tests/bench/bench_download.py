@@ -26,9 +26,8 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
-    os.path.abspath(__file__))))
-sys.path.insert(0, os.path.join(ROOT, "tests/interop"))
+BENCH = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(BENCH, "../interop"))
 
 from content import bencode				# noqa: E402
 from lab import CLONE_NEWNET, LIBC, PROGRAM, Lab, as_root	# noqa: E402
@@ -43,37 +42,6 @@ GATHER_NS = 20000000
 PATIENCE_OURS_S = {"tcp": PATIENCE_S, "utp": PATIENCE_S + 65}
 TRACKER_PORT = 6969
 PORT = {"tcp": 6901, "utp": 6902}
-LT_PYTHON = "/usr/bin/python3"
-
-# Seed and leech alike: libtorrent's defaults, but for one transport.
-LIBTORRENT = """
-import sys, time, libtorrent as lt
-role, at, torrent, folder, transport, peer = sys.argv[1:]
-tcp = transport == "tcp"
-s = lt.session({"listen_interfaces": at, "enable_dht": False,
-    "enable_lsd": False, "enable_upnp": False, "enable_natpmp": False,
-    "enable_outgoing_tcp": tcp, "enable_incoming_tcp": tcp,
-    "enable_outgoing_utp": not tcp, "enable_incoming_utp": not tcp,
-    "out_enc_policy": 2, "in_enc_policy": 2, "min_reconnect_time": 1,
-    "alert_mask": 0})
-while not s.listen_port():
-    time.sleep(0.01)
-p = lt.add_torrent_params()
-p.ti, p.save_path = lt.torrent_info(torrent), folder
-p.flags &= ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
-if role == "seed":
-    p.flags |= lt.torrent_flags.seed_mode
-p.trackers = []
-h = s.add_torrent(p)
-if role == "leech":
-    host, port = peer.split(":")
-    h.connect_peer((host, int(port)))
-print("up", flush=True)
-while not h.status().is_seeding:
-    time.sleep(0.005)
-print("done", time.time_ns(), flush=True)
-sys.stdin.read()
-"""
 
 
 def make_content(folder):
@@ -164,7 +132,7 @@ class Bench:
 			self.seeds[transport] = p.pid
 
 	def libtorrent(self, role, host, port, transport):
-		return host.run([LT_PYTHON, "-c", LIBTORRENT, role,
+		return host.run([os.path.join(BENCH, "one_peer.py"), role,
 		    "%s:%d" % (host.address, port), self.torrent, host.folder,
 		    transport, "%s:%d" % (self.seed.address, PORT[transport])],
 		    stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

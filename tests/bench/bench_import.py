@@ -22,9 +22,8 @@ import tempfile
 import threading
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
-    os.path.abspath(__file__))))
-sys.path.insert(0, os.path.join(ROOT, "tests/interop"))
+BENCH = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(BENCH, "../interop"))
 
 from content import bencode				# noqa: E402
 from lab import PROGRAM, Lab, as_root, ip		# noqa: E402
@@ -36,33 +35,6 @@ ROUNDS = int(os.environ.get("BENCH_ROUNDS", 3))
 PIECE = 1 * MIB
 PORT = 6901
 PATIENCE_S = 240
-
-# Seed and leech alike: libtorrent's defaults, but plain and over TCP alone.
-LIBTORRENT = """
-import sys, time, libtorrent as lt
-role, at, torrent, folder, peer = sys.argv[1:]
-s = lt.session({"listen_interfaces": at, "enable_dht": False,
-    "enable_lsd": False, "enable_upnp": False, "enable_natpmp": False,
-    "enable_outgoing_utp": False, "enable_incoming_utp": False,
-    "out_enc_policy": 2, "in_enc_policy": 2, "alert_mask": 0})
-while not s.listen_port():
-    time.sleep(0.01)
-p = lt.add_torrent_params()
-p.ti, p.save_path = lt.torrent_info(torrent), folder
-p.flags &= ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
-if role == "seed":
-    p.flags |= lt.torrent_flags.seed_mode
-p.trackers = []
-h = s.add_torrent(p)
-if role == "leech":
-    host, port = peer.split(":")
-    h.connect_peer((host, int(port)))
-print("up", flush=True)
-while not h.status().is_seeding:
-    time.sleep(0.05)
-print("done", flush=True)
-sys.stdin.read()
-"""
 
 
 def make_torrent(folder, path):
@@ -108,9 +80,10 @@ def exchange(path, torrent):
 		make_torrent(seed.folder, torrent)
 
 		def client(role, host):
-			return host.run(["/usr/bin/python3", "-c", LIBTORRENT,
+			return host.run([os.path.join(BENCH, "one_peer.py"),
 			    role, "%s:%d" % (host.address, PORT), torrent,
-			    host.folder, "%s:%d" % (seed.address, PORT)],
+			    host.folder, "tcp",
+			    "%s:%d" % (seed.address, PORT)],
 			    stdin=subprocess.PIPE, stdout=subprocess.PIPE,
 			    text=True)
 		assert client("seed", seed).stdout.readline() == "up\n"
