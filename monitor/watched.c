@@ -130,7 +130,7 @@ void watched_again(struct watched *w)
 	}
 	take_all(w, &wanted);
 	finders_decoys(w->finders, w->decoys);
-	log_info("list read again: %u swarms", w->crowd->swarms.count);
+	log_info("list read again: swarms: %u", w->crowd->swarms.count);
 }
 
 static void on_come(void *ctx, struct swarm *s)
@@ -139,7 +139,7 @@ static void on_come(void *ctx, struct swarm *s)
 
 	take(w, s);
 	finders_decoys(w->finders, w->decoys);
-	log_info("%s: %u swarms", w->opt->watch, w->crowd->swarms.count);
+	log_info("%s: swarms: %u", w->opt->watch, w->crowd->swarms.count);
 }
 
 static void on_gone(void *ctx, const uint8_t infohash[20])

@@ -78,20 +78,21 @@ static void write_run(FILE *f, const struct facts *c, size_t i)
 /* By observing, or out of packets: not the same process. */
 static void write_kind(FILE *f, const struct facts *c)
 {
+	const char *s = c->runs == 1 ? "" : "s";
 	long long imports = 0;
 
 	for (size_t i = 0; i < c->runs; i++)
 		imports += c->run[i].imported;
 	if ((long long)c->runs > imports)
-		fprintf(f, "<p>In %lld of its %zu runs the program joined "
+		fprintf(f, "<p>In %lld of its %zu run%s the program joined "
 		    "BitTorrent swarms as one peer among others.</p>\n",
-		    (long long)c->runs - imports, c->runs);
+		    (long long)c->runs - imports, c->runs, s);
 	if (imports)
-		fprintf(f, "<p>In %lld of its %zu runs it observed nothing "
+		fprintf(f, "<p>In %lld of its %zu run%s it observed nothing "
 		    "itself: it read packets that somebody else had recorded. "
 		    "How they came about, and what happened to them before, "
 		    "another process would have to show.</p>\n", imports,
-		    c->runs);
+		    c->runs, s);
 }
 
 static int write_selftests(FILE *f, const struct facts *c,

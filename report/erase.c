@@ -207,9 +207,9 @@ static void say(const struct erase *x, const char *note, const char *digest)
 
 	for (size_t i = 0; i < x->files; i++)
 		packets += x->file[i].gone;
-	printf("%s: %zu records, %zu lines that named it, raw bytes of %zu "
-	    "others' records, %zu subjects, %" PRId64 " packets of %zu "
-	    "savefiles\n", x->e.ip, x->records.n, x->names, x->raws.n,
+	printf("%s: records: %zu, lines that named it: %zu, others' records "
+	    "whose raw bytes went: %zu, subjects: %zu, packets: %" PRId64
+	    ", of savefiles: %zu\n", x->e.ip, x->records.n, x->names, x->raws.n,
 	    x->subjects, packets, x->files);
 	printf("%s%s  evidence.db\n", note, digest);
 }

@@ -189,11 +189,13 @@ int excerpt_main(int argc, char **argv)
 		log_warn("%s: its last %" PRId64 " records are in no index "
 		    "yet, and not in this excerpt (--key FILE)", e.path,
 		    e.uncovered);
-	printf("%s: %" PRId64 " records, %" PRId64 " left out, %" PRId64
-	    " erased; %" PRId64 " packets, %" PRId64 " left out; "
-	    "%zu subject%s in %zu index%s\n", e.ip, e.shown, e.omitted,
-	    e.gone, e.packets, e.packets_omitted, e.subjects, e.subjects == 1 ? "" : "s",
-	    e.indexes, e.indexes == 1 ? "" : "es");
+	printf("%s: %" PRId64 " record%s, %" PRId64 " left out, %" PRId64
+	    " erased; %" PRId64 " packet%s, %" PRId64 " left out; "
+	    "%zu subject%s in %zu index%s\n", e.ip, e.shown,
+	    e.shown == 1 ? "" : "s", e.omitted, e.gone, e.packets,
+	    e.packets == 1 ? "" : "s", e.packets_omitted, e.subjects,
+	    e.subjects == 1 ? "" : "s", e.indexes,
+	    e.indexes == 1 ? "" : "es");
 	rc = 0;
 end:
 	if (opened)

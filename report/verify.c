@@ -75,6 +75,11 @@ static int64_t bound_of(const struct check *c)
 	return c->unbounded ? BOUND_UNKNOWN : c->bound_ns;
 }
 
+static const char *s(int64_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
 static void say_times(const struct check *c)
 {
 	char a[WHEN_MAX], b[WHEN_MAX], t[WHEN_MAX];
@@ -91,28 +96,31 @@ static void say_times(const struct check *c)
 		printf("  no time source was ever reached (%" PRId64 " asked): "
 		    "these times are the observer's own\n", c->clock_asked);
 	else if (bound < 0)
-		printf("  in %" PRId64 " of %" PRId64 " runs no time source was "
-		    "ever reached: their times are the observer's own; in the "
-		    "others the bound is %s\n", c->unbounded, c->runs,
-		    when_bound(c->bound_ns, t));
+		printf("  in %" PRId64 " of %" PRId64 " run%s no time source "
+		    "was ever reached: their times are the observer's own; in "
+		    "the others the bound is %s\n", c->unbounded, c->runs,
+		    s(c->runs), when_bound(c->bound_ns, t));
 	else
 		printf("  by the observer's clock; the bound from %" PRId64
-		    " of %" PRId64 " questions to time sources\n",
-		    c->clock_answered, c->clock_asked);
+		    " of %" PRId64 " question%s to time sources\n",
+		    c->clock_answered, c->clock_asked, s(c->clock_asked));
 	if (c->steps)
-		printf("  the clock was set %" PRId64 " times\n", c->steps);
+		printf("  the clock was set %" PRId64 " time%s\n", c->steps,
+		    s(c->steps));
 	if (c->suspends)
-		printf("  the host slept %" PRId64 " times\n", c->suspends);
+		printf("  the host slept %" PRId64 " time%s\n", c->suspends,
+		    s(c->suspends));
 }
 
 static void say_runs(const struct check *c)
 {
-	printf("%" PRId64 " runs (%" PRId64 " ended), %" PRId64 " that follow "
+	printf("%" PRId64 " run%s (%" PRId64 " ended), %" PRId64 " that follow%s "
 	    "their key's run before without another between; ", c->runs,
-	    c->ended, c->chained);
+	    s(c->runs), c->ended, c->chained, c->chained == 1 ? "s" : "");
 	if (c->key_log)
-		printf("the key's log chains %" PRId64 " runs, %" PRId64
-		    " of them of this case\n", c->log_runs, c->logged);
+		printf("the key's log chains %" PRId64 " run%s, %" PRId64
+		    " of them of this case\n", c->log_runs, s(c->log_runs),
+		    c->logged);
 	else
 		printf("the key's log was not given (--key-log)\n");
 }
@@ -121,16 +129,17 @@ static void say_stamps(const struct check *c)
 {
 	char a[WHEN_MAX], b[WHEN_MAX], gap[WHEN_MAX], t[WHEN_MAX];
 
-	printf("%" PRId64 " questions to time-stamping authorities, %" PRId64
-	    " tokens", c->stamps, c->tokens);
+	printf("%" PRId64 " question%s to time-stamping authorities, %" PRId64
+	    " token%s", c->stamps, s(c->stamps), c->tokens, s(c->tokens));
 	if (c->tokens == 0) {
 		printf(": nothing but the observer's word says when\n");
 		return;
 	}
 	printf(", each signed, and of its checkpoint\n");
 	if (c->tsa_ca)
-		printf("  signers: %" PRId64 " lead to the certificates of "
-		    "--tsa-ca (revocation not looked up)\n", c->rooted);
+		printf("  signers: %" PRId64 " lead%s to the certificates of "
+		    "--tsa-ca (revocation not looked up)\n", c->rooted,
+		    c->rooted == 1 ? "s" : "");
 	else
 		printf("  signers not checked against any root (--tsa-ca)\n");
 	printf("  tokens from %s to %s, %s by their authorities' word; widest "
@@ -145,24 +154,27 @@ static void say_stamps(const struct check *c)
 	if (c->from == 0 && c->before_tokens + c->after_tokens == 0)
 		printf("  every record lies between two tokens\n");
 	else if (c->from == 0)
-		printf("  %" PRId64 " records stand before the first token, %"
-		    PRId64 " behind the last; all others lie between two\n",
+		printf("  records before the first token: %" PRId64 ", behind "
+		    "the last: %" PRId64 "; all others lie between two\n",
 		    c->before_tokens, c->after_tokens);
 	if (c->stamps_apart)
-		printf("  %" PRId64 " tokens contradict the observer's clock\n",
-		    c->stamps_apart);
+		printf("  tokens that contradict the observer's clock: %" PRId64
+		    "\n", c->stamps_apart);
 }
 
 static void say_excerpt(const struct check *c)
 {
 	printf("case %s, an excerpt\n", c->case_id);
-	printf("%" PRId64 " records, each in the tree by its path; %" PRId64
-	    " raw (%" PRId64 " bytes), %" PRId64 " named endpoints\n",
-	    c->records, c->raws, c->raw_bytes, c->names);
-	printf("%" PRId64 " records left out, %" PRId64 " erased from the "
-	    "case, each with its leaf in the tree\n", c->omitted, c->erased);
-	printf("%" PRId64 " indexes, %" PRId64 " of whose subjects are the "
-	    "address on a day\n", c->indexes, c->subjects);
+	printf("%" PRId64 " record%s, each in the tree by its path; %" PRId64
+	    " raw (%" PRId64 " byte%s), %" PRId64 " named endpoint%s\n",
+	    c->records, s(c->records), c->raws, c->raw_bytes,
+	    s(c->raw_bytes), c->names, s(c->names));
+	printf("%" PRId64 " record%s left out, %" PRId64 " erased from the "
+	    "case, each with its leaf in the tree\n", c->omitted,
+	    s(c->omitted), c->erased);
+	printf("%" PRId64 " index%s; subjects of theirs that are the address "
+	    "on a day: %" PRId64 "\n", c->indexes, c->indexes == 1 ? "" : "es",
+	    c->subjects);
 }
 
 static void say_replay(const struct check *c)
@@ -173,19 +185,23 @@ static void say_replay(const struct check *c)
 		printf("the packets were NOT read again\n");
 		return;
 	}
-	printf("%" PRId64 " packets of %" PRId64 " savefiles read again: %"
-	    PRId64 " of %" PRId64 " conversations say the same (%" PRId64
-	    " events), %" PRId64 " have no full support; %" PRId64 " events "
-	    "missing, %" PRId64 " extra, %" PRId64 " different\n", r->packets,
-	    r->savefiles, r->same, r->conversations, r->events,
+	printf("%" PRId64 " packet%s of %" PRId64 " savefile%s read again: %"
+	    PRId64 " of %" PRId64 " conversation%s the same (%" PRId64
+	    " event%s), %" PRId64 " without full support; events missing: %"
+	    PRId64 ", extra: %" PRId64 ", different: %" PRId64 "\n",
+	    r->packets, s(r->packets), r->savefiles, s(r->savefiles), r->same,
+	    r->conversations, r->conversations == 1 ? " says" : "s say",
+	    r->events, s(r->events),
 	    r->unsupported, r->missing, r->extra, r->different);
-	printf("  %" PRId64 " answers of trackers and DHT nodes are in the "
-	    "packets, %" PRId64 " are not, %" PRId64 " went over HTTPS; %"
-	    PRId64 " conversations in the packets were never taken up\n",
-	    r->exchanges, r->exchanges_missing, r->in_tls, r->untaken);
+	printf("  answers of trackers and DHT nodes in the packets: %" PRId64
+	    ", not there: %" PRId64 ", over HTTPS: %" PRId64
+	    "; conversations in the packets that were never taken up: %"
+	    PRId64 "\n", r->exchanges, r->exchanges_missing, r->in_tls,
+	    r->untaken);
 	if (r->imported)
-		printf("  %" PRId64 " records of imports and dissected "
-		    "captures made again, the same\n", r->imported);
+		printf("  %" PRId64 " record%s of imports and dissected "
+		    "captures made again, the same\n", r->imported,
+		    s(r->imported));
 }
 
 static void say_case(const struct check *c)
@@ -196,20 +212,22 @@ static void say_case(const struct check *c)
 		    "leaves are those of the tiles, under the same checkpoints; "
 		    "texts, raw bytes, named endpoints, indexes, runs and "
 		    "stamps there were not checked\n", c->from - 1);
-	printf("%" PRId64 " records, %" PRId64 " raw (%" PRId64 " bytes), %"
-	    PRId64 " named endpoints\n", c->records, c->raws, c->raw_bytes,
-	    c->names);
-	printf("%" PRId64 " tiles, %" PRId64 " keys, %" PRId64 " checkpoints, "
+	printf("%" PRId64 " record%s, %" PRId64 " raw (%" PRId64 " byte%s), %"
+	    PRId64 " named endpoint%s\n", c->records, s(c->records), c->raws,
+	    c->raw_bytes, s(c->raw_bytes), c->names, s(c->names));
+	printf("%" PRId64 " tile%s, %" PRId64 " key%s, %" PRId64 " checkpoint%s, "
 	    "each consistent with all: its root computed anew at its size\n",
-	    c->tiles, c->keys, c->checkpoints);
+	    c->tiles, s(c->tiles), c->keys, s(c->keys), c->checkpoints,
+	    s(c->checkpoints));
 	say_runs(c);
 	say_stamps(c);
-	printf("%" PRId64 " savefiles (%" PRId64 " bytes)\n", c->savefiles,
-	    c->savefile_bytes);
+	printf("%" PRId64 " savefile%s (%" PRId64 " byte%s)\n", c->savefiles,
+	    s(c->savefiles), c->savefile_bytes, s(c->savefile_bytes));
 	say_replay(c);
-	printf("%" PRId64 " indexes, %" PRId64 " subjects; %" PRId64
-	    " erasures, %" PRId64 " records erased\n", c->indexes,
-	    c->subjects, c->erasures, c->erased);
+	printf("%" PRId64 " index%s, %" PRId64 " subject%s; %" PRId64
+	    " erasure%s, %" PRId64 " record%s erased\n", c->indexes,
+	    c->indexes == 1 ? "" : "es", c->subjects, s(c->subjects),
+	    c->erasures, s(c->erasures), c->erased, s(c->erased));
 	printf("derived.db: %s\n", c->derived_checked ? "made anew, and the "
 	    "same" : "not there, or not checked");
 }
@@ -222,8 +240,8 @@ static void say(const struct check *c)
 		say_case(c);
 	printf("root %s\n", c->root);
 	if (c->seen)
-		printf("the checkpoint of %" PRId64 " records seen earlier: "
-		    "%s\n", c->seen_size, c->extends ?
+		printf("the checkpoint of %" PRId64 " record%s seen earlier: "
+		    "%s\n", c->seen_size, s(c->seen_size), c->extends ?
 		    "this case extends it" : "NOT of this case");
 	if (c->key && c->other_keys == 0 && c->keys)
 		printf("key %s: origin proved\n", c->fingerprint);
@@ -233,8 +251,8 @@ static void say(const struct check *c)
 	if (c->bad_record >= 0)
 		printf("first bad record: %" PRId64 "\n", c->bad_record);
 	if (c->wrongs)
-		printf("DOES NOT HOLD: %" PRId64 " things are wrong\n",
-		    c->wrongs);
+		printf("DOES NOT HOLD: %" PRId64 " thing%s wrong\n", c->wrongs,
+		    c->wrongs == 1 ? " is" : "s are");
 	else
 		printf("holds\n");
 }

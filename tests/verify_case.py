@@ -607,11 +607,10 @@ def main():
 		print("%s: %s" % (args.case, e), file=sys.stderr)
 		return 2 if isinstance(e, OSError) or \
 		    "unable to open" in str(e) else 1
-	print(", ".join("%d %s" % (n, what)
-	    for what, n in case.count.items()))
+	print(", ".join("%s: %d" % row for row in case.count.items()))
 	case.stamps.say()
-	print("%d runs follow their key's run before without another between" %
-	    case.chain.followed)
+	print("runs that follow their key's run before without another "
+	    "between: %d" % case.chain.followed)
 	print("signed by", ", ".join(sorted(case.signers)) or "nobody")
 	if case.wrongs:
 		print("does not hold: %d wrong" % case.wrongs)

@@ -150,7 +150,7 @@ def main():
 	says_so("audit", {"index.html", "claim-0001.html", "claim-0002.html"},
 	    at("audit"))
 	draft = Page(pages(at("report"))["certificate-902-13.html"]).text
-	tap.claim("In 1 of its 1 runs it observed nothing itself" in draft and
+	tap.claim("In 1 of its 1 run it observed nothing itself" in draft and
 	    "joined BitTorrent swarms" not in draft, "the draft certificate "
 	    "says that the process was an import")
 	with open(at("address/address.json")) as f:

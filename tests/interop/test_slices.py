@@ -419,7 +419,7 @@ def main():
 		    "a signal ends the capture cleanly")
 		holds(tap, case, "the monitor's case")
 		holds(tap, seen, "the case of the live capture")
-		again = re.search(r"(\d+) records of imports and dissected "
+		again = re.search(r"(\d+) records? of imports and dissected "
 		    "captures made again", run("verify", seen).stdout)
 		spoken, = sqlite3.connect("file:%s/evidence.db?mode=ro" % seen,
 		    uri=True).execute("SELECT count(*) FROM record WHERE conn "
