@@ -19,12 +19,9 @@ import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+from built import HERE, PROGRAM		# noqa: E402
 from lab import die_with_parent		# noqa: E402
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-ROOT = os.path.dirname(os.path.dirname(HERE))
-PROGRAM = os.environ.get("SWARMWITNESS") or \
-    os.path.join(ROOT, "build/release/swarmwitness")
 LONG_S = int(os.environ.get("AGAIN_S", 540))	# for a test
 # way: (before the test, before the monitor, of the monitor's child)
 WAYS = {

@@ -26,12 +26,9 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import clients		# noqa: E402
+from built import HERE, PROGRAM, ROOT	# noqa: E402
 from content import Content	# noqa: E402
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-ROOT = os.path.dirname(os.path.dirname(HERE))
-PROGRAM = os.environ.get("SWARMWITNESS") or \
-    os.path.join(ROOT, "build/release/swarmwitness")
 LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNET = 0x40000000
 PR_SET_PDEATHSIG = 1

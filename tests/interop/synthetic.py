@@ -6,10 +6,9 @@ import json
 import os
 import sqlite3
 
+from built import ROOT
 from content import bencode
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
-	os.path.abspath(__file__))))
 S = 10 ** 9
 START = 1767311940 * S
 

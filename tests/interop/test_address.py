@@ -13,7 +13,6 @@ import socket
 import struct
 import subprocess
 import sys
-import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -22,19 +21,14 @@ sys.path[:0] = [HERE, os.path.join(HERE, "../geo")]
 
 import lab_mmdb			# noqa: E402
 import synthetic		# noqa: E402
+from built import ROOT, SANITIZED as PROGRAM	# noqa: E402
 from pages import Page, ODD	# noqa: E402
+from scratch import at		# noqa: E402
 from tap import Tap		# noqa: E402
 
-PROGRAM = os.environ.get("SWARMWITNESS") or \
-    os.path.join(synthetic.ROOT, "build/san/swarmwitness")
 ALL = ("10.77.1.1", "10.77.1.2", "10.77.1.3", "fd77:1::4", "10.77.1.66",
     "10.77.1.9", "10.77.2.1", "10.77.0.1")
 tap = Tap()
-tmp = tempfile.mkdtemp(prefix="test_address.")
-
-
-def at(*name):
-	return os.path.join(tmp, *name)
 
 
 def report(*args):
@@ -112,7 +106,7 @@ def levels(records):
 	tap.claim(got == want, "each torrent, day and port apart, with its level")
 	if got != want:
 		print("# %s" % got)
-	with open(os.path.join(synthetic.ROOT, "report/ladder.c")) as f:
+	with open(os.path.join(ROOT, "report/ladder.c")) as f:
 		words = re.sub(r'"\s+"', "", f.read())
 	ok = True
 	for doc, page, _, _ in records.values():
@@ -312,8 +306,5 @@ def main():
 	    len(before) - 1, "the manifest covers every file")
 
 
-try:
-	main()
-finally:
-	shutil.rmtree(tmp, ignore_errors=True)
+main()
 sys.exit(tap.status())

@@ -14,22 +14,16 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import lab as laboratory		# noqa: E402
 import test_census as census		# noqa: E402
+from built import RELEASE		# noqa: E402
 from caseview import Case		# noqa: E402
 from holding import holds		# noqa: E402
+from processes import memory_kb		# noqa: E402
 from tap import Tap			# noqa: E402
 from watching import LIMIT_S, Watch	# noqa: E402
 
-# Not the sanitized one, whose memory is its own affair.
-PROGRAM = os.path.join(laboratory.ROOT, "build/release/swarmwitness")
 PLACES = 40
 MEMORY, MEMORY_KB = "96M", 96 * 1024
 tap = Tap()
-
-
-def peak_kb(pid):
-	with open("/proc/%d/status" % pid) as f:
-		return next(int(line.split()[1]) for line in f
-		    if line.startswith("VmHWM"))
 
 
 def met(case):
@@ -44,7 +38,7 @@ def run(folder, name, peers, *options):
 	census.PEERS = peers
 	swarm = census.Swarm(folder, LIMIT_S)
 	path, metrics = (os.path.join(folder, n) for n in ("case", "metrics"))
-	watch = Watch(subprocess.Popen([PROGRAM, "monitor", "--bind",
+	watch = Watch(subprocess.Popen([RELEASE, "monitor", "--bind",
 	    "127.0.0.1", "--allow-local", "--no-packets", "--no-dht",
 	    "--no-utp", "--encryption", "off", "--listen", "0", "--key",
 	    os.path.join(folder, "key"), "--dial-rate", "2000", "--sample",
@@ -53,7 +47,7 @@ def run(folder, name, peers, *options):
 	    preexec_fn=laboratory.die_with_parent), path, census.PIECES)
 	swarm.all.wait(LIMIT_S)
 	# What it holds when it stops is told by its last metrics.
-	most = peak_kb(watch.monitor.pid)
+	most = memory_kb(watch.monitor.pid, "VmHWM")
 	_, err = watch.end()
 	if not tap.equal(watch.monitor.returncode, 0, "%s: the monitor ends "
 	    "well" % name):

@@ -9,7 +9,6 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 import uuid
 
 sys.dont_write_bytecode = True
@@ -18,18 +17,13 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import rdflib			# noqa: E402
 import casefacts		# noqa: E402
 import synthetic		# noqa: E402
+from built import SANITIZED as PROGRAM	# noqa: E402
+from scratch import at		# noqa: E402
 from tap import Tap		# noqa: E402
 
-PROGRAM = os.environ.get("SWARMWITNESS") or \
-    os.path.join(synthetic.ROOT, "build/san/swarmwitness")
 LITERALS = {"xsd:dateTime": r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z",
     "xsd:integer": r"-?\d+", "xsd:hexBinary": r"([0-9a-f]{2})+"}
 tap = Tap()
-tmp = tempfile.mkdtemp(prefix="test_caseuco.")
-
-
-def at(*name):
-	return os.path.join(tmp, *name)
 
 
 def read(name):
@@ -197,6 +191,4 @@ def main():
 
 
 if __name__ == "__main__":
-	status = main()
-	subprocess.run(["rm", "-rf", tmp])
-	sys.exit(status)
+	sys.exit(main())

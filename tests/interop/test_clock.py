@@ -12,14 +12,12 @@ import tempfile
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import test_trackers			# noqa: E402
+from built import RELEASE, ROOT		# noqa: E402
 from caseview import Case		# noqa: E402
 from holding import PAGE		# noqa: E402
 from tap import Tap			# noqa: E402
 from test_trackers import Ntp, Servers	# noqa: E402
 
-ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
-# Not the sanitized one: what is preloaded would stand before its runtime.
-PROGRAM = os.path.join(ROOT, "build/release/swarmwitness")
 DURATION_S = 22		# servers are asked again 15 s after they were
 HOUR = 3600 * 10**9
 tap = Tap()
@@ -37,7 +35,7 @@ def start(folder, name, skew, *options):
 	peer = os.path.join(folder, name + ".txt")
 	env = dict(os.environ, LD_PRELOAD=os.path.join(folder, "skew.so"),
 	    **{k: str(v) for k, v in skew.items()})
-	return case, subprocess.Popen([PROGRAM, "monitor", "--allow-local",
+	return case, subprocess.Popen([RELEASE, "monitor", "--allow-local",
 	    "--no-packets", "--no-dht", "--bind", "127.0.0.1", "--listen", "0",
 	    "--key", os.path.join(folder, name + ".key"), "--duration",
 	    str(DURATION_S), *options, case,
@@ -58,7 +56,7 @@ class Found:
 		self.text = self.verify(case)
 		self.json = json.loads(self.verify(case, "--json"))
 		out = os.path.join(folder, name + ".report")
-		r = subprocess.run([PROGRAM, "report", case, "-o", out],
+		r = subprocess.run([RELEASE, "report", case, "-o", out],
 		    capture_output=True, text=True, timeout=300)
 		tap.equal(r.returncode, 0, name + ": a report")
 		with open(os.path.join(out, "report.json")) as f:
@@ -75,7 +73,7 @@ class Found:
 		tap.equal(r.returncode, 0, name + ": verify_case.py holds")
 
 	def verify(self, case, *options):
-		r = subprocess.run([PROGRAM, "verify", *options, case],
+		r = subprocess.run([RELEASE, "verify", *options, case],
 		    capture_output=True, text=True, timeout=300)
 		tap.equal(r.returncode, 0, "verify holds")
 		return r.stdout

@@ -17,11 +17,11 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from built import ROOT
 from late import Lateness
 from tap import Tap
 
-TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
-INGEST = os.path.join(TOP, "build/san/unit/ingest")
+INGEST = os.path.join(ROOT, "build/san/unit/ingest")
 LINE = ("quote(seq)||','||quote(utc_ns)||','||quote(mono_ns)||','||"
     "quote(kind)||','||quote(swarm)||','||quote(conn)||','||quote(ip)||','||"
     "quote(port)||','||quote(detail)||','||quote(raw_sha256)||','||"
@@ -136,7 +136,7 @@ def crash(case, key, pace, delay, slow):
 
 def main():
 	tap = Tap()
-	subprocess.check_call(["make", "-s", "build/san/unit/ingest"], cwd=TOP)
+	subprocess.check_call(["make", "-s", "build/san/unit/ingest"], cwd=ROOT)
 	seed = int(os.environ.get("CRASH_SEED", random.randrange(10 ** 6)))
 	rounds = int(os.environ.get("CRASH_ROUNDS", "20"))
 	random.seed(seed)

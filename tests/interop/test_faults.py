@@ -23,10 +23,12 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import closing
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import lab as laboratory	# noqa: E402
+import processes		# noqa: E402
 from holding import PAGE		# noqa: E402
 from tap import Tap		# noqa: E402
 from test_census import MANY, alone	# noqa: E402
@@ -77,13 +79,12 @@ def start(case, key, swarm, *options):
 def ask(case, sql, *values):
 	"""As any reader would; [] while the case is being made."""
 	try:
-		db = sqlite3.connect("file:%s/evidence.db?mode=ro" % case,
-		    uri=True, timeout=60)
-		try:
+		with closing(sqlite3.connect("file:%s/evidence.db?mode=ro" %
+		    case, uri=True, timeout=60)) as db:
 			return db.execute(sql, values).fetchall()
-		finally:
-			db.close()
-	except sqlite3.Error:
+	except sqlite3.OperationalError as e:
+		if not str(e).startswith(("unable to open", "no such table")):
+			raise
 		return []
 
 
@@ -114,19 +115,15 @@ def wrong(case, note=None, *options):
 	return status, said["faults"] if isinstance(said, dict) else said
 
 
-def children(pid):
+def family(pid):
 	"""{name: pid} of a monitor's processes."""
 	found = {"monitor": pid}
-	try:
-		for task in os.listdir("/proc/%d/task" % pid):
-			with open("/proc/%d/task/%s/children" % (pid, task)) as f:
-				for child in map(int, f.read().split()):
-					with open("/proc/%d/comm" % child) as c:
-						found["publisher" if c.read() ==
-						    "checkpoints\n" else
-						    "recorder"] = child
-	except OSError:			# one has just ended
-		pass
+	for child in processes.children(pid):
+		try:
+			found["publisher" if processes.name(child) ==
+			    "checkpoints" else "recorder"] = child
+		except OSError:		# it has just ended
+			pass
 	return found
 
 
@@ -166,14 +163,14 @@ def kill_one(case, key, swarm, pick, victim, replay):
 	early = victim == "monitor" and pick.random() < 0.25
 	if not early and not until(lambda: p.poll() is not None or
 	    seen(case)[2] > runs and (victim not in ("recorder",
-	    "publisher") or victim in children(p.pid))):
+	    "publisher") or victim in family(p.pid))):
 		p.kill()
 		return "no run came to be"
 	time.sleep(pick.uniform(0.0, 0.4 if early else 1.2))
 	if p.poll() is not None:
 		return "it ended: " + p.stderr.read()[-400:]
 	size, note, _ = seen(case)
-	pids = children(p.pid)
+	pids = family(p.pid)
 	if victim == "ending":
 		p.send_signal(signal.SIGINT)
 		time.sleep(pick.uniform(0, 0.4))

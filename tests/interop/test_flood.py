@@ -25,6 +25,7 @@ import hostile				# noqa: E402
 import lab as laboratory		# noqa: E402
 from caseview import Case		# noqa: E402
 from holding import holds		# noqa: E402
+from processes import children, memory_kb	# noqa: E402
 from tap import Tap			# noqa: E402
 from watching import LIMIT_S, Watch	# noqa: E402
 
@@ -118,14 +119,11 @@ class Weight(threading.Thread):
 			kb = 0
 			for pid in family(self.pid):
 				try:
-					with open("/proc/%d/status" % pid) as f:
-						kb += next(int(l.split()[1])
-						    for l in f if
-						    l.startswith("VmRSS"))
+					kb += memory_kb(pid)
 					with open("/proc/%d/stat" % pid) as f:
 						row = f.read().rpartition(
 						    ")")[2].split()
-				except (OSError, StopIteration):
+				except OSError:
 					continue
 				self.ticks[pid] = int(row[11]) + int(row[12])
 			self.most_kb = max(self.most_kb, kb)
@@ -136,16 +134,7 @@ class Weight(threading.Thread):
 
 
 def family(pid):
-	found = [pid]
-	try:
-		for task in os.listdir("/proc/%d/task" % pid):
-			with open("/proc/%d/task/%s/children" %
-			    (pid, task)) as f:
-				for child in f.read().split():
-					found += family(int(child))
-	except OSError:
-		pass
-	return found
+	return [pid] + [p for child in children(pid) for p in family(child)]
 
 
 def seed(s, c):

@@ -16,10 +16,9 @@ import tempfile
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import peopled			# noqa: E402
-from lab import ROOT		# noqa: E402
+from built import SANITIZED as PROGRAM	# noqa: E402
 from tap import Tap		# noqa: E402
 
-PROGRAM = os.path.join(ROOT, "build/san/swarmwitness")
 LIMIT_S = int(os.environ.get("FOREIGN_LIMIT_S", "240"))
 tap = Tap()
 EVIL = b"\x1b[2J\x1b]0;x\x07\nswarmwitness: all is well\xff\xc2\x9b\xe2\x80\xae"

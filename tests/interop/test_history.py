@@ -13,6 +13,7 @@ import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+from built import SANITIZED as PROGRAM	# noqa: E402
 from caseview import tampering		# noqa: E402
 from holding import PAGE, holds		# noqa: E402
 from tap import Tap			# noqa: E402
@@ -22,8 +23,6 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
 import verify_case			# noqa: E402
 
-ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
-PROGRAM = os.path.join(ROOT, "build/san/swarmwitness")
 LINK = "c12fe1c06bba254a9dc9f519b335aa7c1367a88a"
 tap = Tap()
 

@@ -13,6 +13,7 @@ import lab as laboratory		# noqa: E402
 from caseview import Case		# noqa: E402
 from content import Content		# noqa: E402
 from holding import holds		# noqa: E402
+from processes import memory_kb		# noqa: E402
 from tap import Tap			# noqa: E402
 from watching import LIMIT_S, Watch	# noqa: E402
 
@@ -93,15 +94,6 @@ class Swarm:
 			    args=(what, s, self.content)).start()
 
 
-def peak_kb(pid):
-	try:
-		with open("/proc/%d/status" % pid) as f:
-			return next(int(line.split()[1]) for line in f
-			    if line.startswith("VmHWM"))
-	except (OSError, StopIteration):
-		return 0
-
-
 def left_traces(case, swarm):
 	"""Every peer, caller and tracker has done its worst."""
 	done = {(r.ip, r.kind) for r in case.records("malformed", "handshake",
@@ -138,7 +130,8 @@ def observe(path):
 		swarm.call()
 		watch.until("trace of each",
 		    lambda case: left_traces(case, swarm))
-		peak = peak_kb(watch.monitor.pid)
+		peak = 0 if watch.monitor.poll() is not None else memory_kb(
+		    watch.monitor.pid, "VmHWM")
 		watch.end()
 		if not tap.equal(watch.monitor.poll(), 0, "the monitor ends "
 		    "with 0"):

@@ -6,35 +6,27 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import socket
 import struct
 import subprocess
 import sys
-import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.dont_write_bytecode = True
 sys.path.insert(0, HERE)
 
+from built import ROOT, SANITIZED as PROGRAM	# noqa: E402
 from content import bencode	# noqa: E402
 from pages import Page		# noqa: E402
+from scratch import at		# noqa: E402
 from tap import Tap		# noqa: E402
 
-ROOT = os.path.dirname(os.path.dirname(HERE))
-PROGRAM = os.environ.get("SWARMWITNESS") or \
-    os.path.join(ROOT, "build/san/swarmwitness")
 PIECE = 16384
 SEED, LEECH = ("10.77.3.1", 6881), ("10.77.3.2", 50001)
 BEGAN = 1767300000 * 10 ** 9
 SAID = "Custody is proved from the import on only. The clock is as given in " \
     "the files, and its bound is unknown."
 tap = Tap()
-tmp = tempfile.mkdtemp(prefix="test_imported.")
-
-
-def at(*name):
-	return os.path.join(tmp, *name)
 
 
 def run(*args):
@@ -165,8 +157,4 @@ def main():
 	return tap.status()
 
 
-try:
-	status = main()
-finally:
-	shutil.rmtree(tmp, ignore_errors=True)
-sys.exit(status)
+sys.exit(main())

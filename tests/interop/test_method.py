@@ -11,10 +11,9 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import synthetic		# noqa: E402
+from built import ROOT, SANITIZED as PROGRAM	# noqa: E402
 from tap import Tap		# noqa: E402
 
-PROGRAM = os.environ.get("SWARMWITNESS") or \
-    os.path.join(synthetic.ROOT, "build/san/swarmwitness")
 # Blocks that print nothing on this case, which has no decoys.
 QUIET = ("ask() {", "decoy_source", "sha256sum -c --quiet")
 MARK = "-- block %d --"
@@ -22,7 +21,7 @@ tap = Tap()
 
 
 def main():
-	with open(os.path.join(synthetic.ROOT, "docs/method.md"),
+	with open(os.path.join(ROOT, "docs/method.md"),
 	    encoding="utf-8") as f:
 		text = f.read()
 	blocks = re.findall(r"```sh\n(.*?)```", text, re.S)
@@ -31,7 +30,7 @@ def main():
 	    for i, b in enumerate(blocks))
 	with tempfile.TemporaryDirectory(prefix="test_method.") as folder:
 		synthetic.story(os.path.join(folder, "case"))
-		os.symlink(os.path.join(synthetic.ROOT, "tests"),
+		os.symlink(os.path.join(ROOT, "tests"),
 		    os.path.join(folder, "tests"))
 		r = subprocess.run(["bash", "-e", "-o", "pipefail", "-c",
 		    script], cwd=folder, capture_output=True, text=True,

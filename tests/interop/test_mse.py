@@ -18,10 +18,9 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+from built import ROOT		# noqa: E402
 from tap import Tap	# noqa: E402
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
-    os.path.abspath(__file__))))
 LIBTORRENT = """
 import sys, time
 import libtorrent as lt

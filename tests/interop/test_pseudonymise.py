@@ -12,7 +12,6 @@ import re
 import sqlite3
 import subprocess
 import sys
-import tempfile
 
 sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -20,18 +19,13 @@ sys.path[:0] = [HERE, os.path.join(HERE, "../geo")]
 
 import lab_mmdb			# noqa: E402
 import synthetic		# noqa: E402
+from built import SANITIZED as PROGRAM	# noqa: E402
+from scratch import at, tmp		# noqa: E402
 from tap import Tap		# noqa: E402
 
-PROGRAM = os.environ.get("SWARMWITNESS") or \
-    os.path.join(synthetic.ROOT, "build/san/swarmwitness")
 KEY = hashlib.sha256(b"a key for a test").digest()
 ADDRESS = re.compile(r"10\.77\.\d+\.\d+|fd77:[0-9a-f:]+")
 tap = Tap()
-tmp = tempfile.mkdtemp(prefix="test_pseudonymise.")
-
-
-def at(*name):
-	return os.path.join(tmp, *name)
 
 
 def aes(data):
@@ -322,6 +316,4 @@ def main():
 
 
 if __name__ == "__main__":
-	status = main()
-	subprocess.run(["rm", "-rf", tmp])
-	sys.exit(status)
+	sys.exit(main())

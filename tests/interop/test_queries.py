@@ -8,11 +8,9 @@ import io
 import json
 import os
 import re
-import shutil
 import sqlite3
 import subprocess
 import sys
-import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.dont_write_bytecode = True
@@ -20,17 +18,12 @@ sys.path[:0] = [HERE, os.path.join(HERE, "../geo")]
 
 import lab_mmdb			# noqa: E402
 import synthetic		# noqa: E402
+from built import SANITIZED as PROGRAM	# noqa: E402
+from scratch import at		# noqa: E402
 from tap import Tap		# noqa: E402
 
-PROGRAM = os.environ.get("SWARMWITNESS") or \
-    os.path.join(synthetic.ROOT, "build/san/swarmwitness")
 SHOWN = 12			# rows of a chart's list, the rest is one row
 tap = Tap()
-tmp = tempfile.mkdtemp(prefix="test_queries.")
-
-
-def at(*name):
-	return os.path.join(tmp, *name)
 
 
 def read(folder, name):
@@ -578,8 +571,4 @@ def main():
 	return tap.status()
 
 
-try:
-	status = main()
-finally:
-	shutil.rmtree(tmp, ignore_errors=True)
-sys.exit(status)
+sys.exit(main())

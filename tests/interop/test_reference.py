@@ -8,19 +8,18 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import libtorrent		# noqa: E402
 import synthetic		# noqa: E402
+from built import SANITIZED as PROGRAM	# noqa: E402
 from content import bencode	# noqa: E402
 from pages import Page		# noqa: E402
+from scratch import at, tmp		# noqa: E402
 from tap import Tap		# noqa: E402
 
-PROGRAM = os.environ.get("SWARMWITNESS") or \
-    os.path.join(synthetic.ROOT, "build/san/swarmwitness")
 PIECE = 32768
 PAD = 7 * PIECE - 200010	# up to the next piece
 # (path, bytes, padding)
@@ -28,11 +27,6 @@ FILES = (("film.mkv", 200000, False), ("Sample/film.mkv", 10, False),
     (".pad/%d" % PAD, PAD, True), ("film.srt", 40000, False),
     ("film=2.mkv", 70000, False))
 tap = Tap()
-tmp = tempfile.mkdtemp(prefix="test_reference.")
-
-
-def at(*name):
-	return os.path.join(tmp, *name)
 
 
 def content(path, n):
@@ -246,6 +240,4 @@ def main():
 
 
 if __name__ == "__main__":
-	status = main()
-	subprocess.run(["rm", "-rf", tmp])
-	sys.exit(status)
+	sys.exit(main())

@@ -15,7 +15,6 @@ import sqlite3
 import struct
 import subprocess
 import sys
-import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.dont_write_bytecode = True
@@ -23,11 +22,11 @@ sys.path[:0] = [HERE, os.path.join(HERE, "../geo")]
 
 import lab_mmdb			# noqa: E402
 import synthetic		# noqa: E402
+from built import ROOT, SANITIZED as PROGRAM	# noqa: E402
 from pages import Page, chromium, axe, ODD	# noqa: E402
+from scratch import at, tmp		# noqa: E402
 from tap import Tap		# noqa: E402
 
-PROGRAM = os.environ.get("SWARMWITNESS") or \
-    os.path.join(synthetic.ROOT, "build/san/swarmwitness")
 TABLES = {
 	"swarm": "swarm,name,total_bytes,piece_bytes,pieces,version,private",
 	"sighting": "swarm,ip,port,source,witness,first_utc_ns,last_utc_ns,"
@@ -48,11 +47,6 @@ LAB = {
 	"fd77::/16": {"country": "FR", "asn": 64514, "org": "Labo trois"},
 }
 tap = Tap()
-tmp = tempfile.mkdtemp(prefix="test_report.")
-
-
-def at(*name):
-	return os.path.join(tmp, *name)
 
 
 def report(*args, status=0):
@@ -136,7 +130,7 @@ def plain_sql(case, db):
 	"""docs/derived-tables.md's command, without the program."""
 	subprocess.run(["sqlite3", at("plain.db"), "ATTACH 'file:%s/evidence.db"
 	    "?mode=ro' AS evidence" % case, ".read schema/derived.sql"],
-	    cwd=synthetic.ROOT, check=True)
+	    cwd=ROOT, check=True)
 	plain = sqlite3.connect(at("plain.db"))
 	same = all(sorted(plain.execute("SELECT * FROM " + t), key=repr) ==
 	    sorted(db.execute("SELECT * FROM " + t), key=repr) for t in TABLES)
@@ -645,8 +639,5 @@ def main():
 	    "no byte of the evidence changed")
 
 
-try:
-	main()
-finally:
-	shutil.rmtree(tmp, ignore_errors=True)
+main()
 sys.exit(tap.status())

@@ -15,13 +15,13 @@ import tempfile
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import lab as laboratory		# noqa: E402
+from built import RELEASE		# noqa: E402
 from caseview import Case		# noqa: E402
 from holding import holds		# noqa: E402
 from tap import Tap			# noqa: E402
 from watching import Watch	# noqa: E402
 
 # Not the sanitized one: what is preloaded would stand before its runtime.
-PROGRAM = os.path.join(laboratory.ROOT, "build/release/swarmwitness")
 S = 10**9
 REVISIT_S = 900
 VISITS = 4
@@ -72,7 +72,7 @@ def had_enough(case, seed, n):
 class Run:
 	def __init__(self, lab, path, clock):
 		self.clock, self.moves = clock, 0
-		self.watch = Watch(lab.watch.run([PROGRAM, "monitor",
+		self.watch = Watch(lab.watch.run([RELEASE, "monitor",
 		    "--allow-local", "--no-packets", "--no-dht", "--no-utp",
 		    "--duration", str(DURATION_S), "--key",
 		    os.path.join(lab.folder, "key"), path, lab.torrent],

@@ -17,6 +17,7 @@ from contextlib import closing
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import lab as laboratory		# noqa: E402
+import processes			# noqa: E402
 from caseview import Case		# noqa: E402
 from holding import PAGE, holds		# noqa: E402
 from tap import Tap			# noqa: E402
@@ -24,27 +25,12 @@ from tap import Tap			# noqa: E402
 tap = Tap()
 
 
-def children(pid):
-	found = []
-	for p in filter(str.isdigit, os.listdir("/proc")):
-		try:
-			with open("/proc/%s/stat" % p) as f:
-				parent = f.read().rsplit(")", 1)[1].split()[1]
-		except OSError:
-			continue
-		if int(parent) == pid:
-			found.append(int(p))
-	return found
-
-
 def confined(pid):
 	"""Every thread has its seccomp filter and can gain no privilege."""
 	said = []
 	for task in os.listdir("/proc/%d/task" % pid):
-		with open("/proc/%d/task/%s/status" % (pid, task)) as f:
-			s = dict(line.split(":\t", 1) for line in f
-			    if ":\t" in line)
-		said.append((s["Seccomp"].strip(), s["NoNewPrivs"].strip(),
+		s = processes.status(pid, task)
+		said.append((s["Seccomp"], s["NoNewPrivs"],
 		    int(s["CapEff"], 16)))
 	return said
 
@@ -79,7 +65,7 @@ def stop(monitor, number):
 def killed(lab, path):
 	pieces = lab.content.pieces
 	monitor = begin(lab, path)
-	recorder = children(monitor.pid)
+	recorder = processes.children(monitor.pid)
 	tap.claim(recorder, "packets are recorded by a child process")
 	threads = confined(monitor.pid)
 	tap.claim(len(threads) > 2 and set(threads) == {("2", "1", 0)},

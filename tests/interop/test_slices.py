@@ -25,6 +25,7 @@ import lab as laboratory			# noqa: E402
 from holding import holds		# noqa: E402
 from lab import Lab, as_root, PROGRAM	# noqa: E402
 from pcap import Capture			# noqa: E402
+from processes import children			# noqa: E402
 from tap import Tap				# noqa: E402
 from watching import LIMIT_S, Watch	# noqa: E402
 
@@ -372,9 +373,7 @@ def live_faults(lab):
 	holds(tap, other, "its case")
 	live = Live(host, case, key=key)
 	lab.wait(live.recording, 60, "recorder")
-	with open("/proc/%d/task/%d/children" % (live.p.pid, live.p.pid)) as f:
-		child = int(f.read().split()[0])
-	os.kill(child, signal.SIGKILL)
+	os.kill(children(live.p.pid)[0], signal.SIGKILL)
 	tap.equal(live.end(), 1, "a recorder that was killed ends the run, "
 	    "exit 1")
 	live = Live(host, case, "--duration", "1", key=key)

@@ -22,6 +22,7 @@ import lab as laboratory		# noqa: E402
 import test_census as census		# noqa: E402
 from caseview import Case		# noqa: E402
 from holding import holds		# noqa: E402
+from processes import children, memory_kb	# noqa: E402
 
 SECONDS = int(os.environ.get("SOAK_S", 45))
 RATE = int(os.environ.get("SOAK_RATE", 150))
@@ -105,13 +106,6 @@ class Reader:
 		return 0.0
 
 
-def memory(pid):
-	"""kB resident."""
-	with open("/proc/%d/status" % pid) as f:
-		return next(int(l.split()[1]) for l in f
-		    if l.startswith("VmRSS"))
-
-
 class Weight(threading.Thread):
 	"""(memory in kB, descriptors, memory of the recorder) of a monitor, twice
 	a second."""
@@ -122,17 +116,15 @@ class Weight(threading.Thread):
 		self.start()
 
 	def recorder(self):
-		with open("/proc/%d/task/%d/children" % (self.pid,
-		    self.pid)) as f:
-			return sum(memory(int(p)) for p in f.read().split())
+		return sum(map(memory_kb, children(self.pid)))
 
 	def run(self):
 		while not self.over.wait(0.5):
 			try:
-				self.samples.append((memory(self.pid),
+				self.samples.append((memory_kb(self.pid),
 				    len(os.listdir("/proc/%d/fd" % self.pid)),
 				    self.recorder()))
-			except (OSError, StopIteration):
+			except OSError:
 				return
 
 	def full(self):

@@ -13,13 +13,12 @@ import tempfile
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import tsa_lab				# noqa: E402
+from built import SANITIZED as PROGRAM	# noqa: E402
 from caseview import Case		# noqa: E402
 from holding import holds		# noqa: E402
 from tap import Tap			# noqa: E402
 from tsa_lab import OTHER_POLICY, POLICY, Authority, Server	# noqa: E402
 
-ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
-PROGRAM = os.path.join(ROOT, "build/san/swarmwitness")
 tap = Tap()
 
 

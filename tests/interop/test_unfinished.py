@@ -4,11 +4,9 @@ never by two runs at the same time.
 """
 import fcntl
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -16,18 +14,13 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, HERE)
 
 import synthetic		# noqa: E402
+from built import SANITIZED as PROGRAM	# noqa: E402
+from scratch import at		# noqa: E402
 from tap import Tap		# noqa: E402
 
-PROGRAM = os.environ.get("SWARMWITNESS") or \
-    os.path.join(synthetic.ROOT, "build/san/swarmwitness")
 MARK = "UNFINISHED-REPORT"
 LIMIT_S = 300
 tap = Tap()
-tmp = tempfile.mkdtemp(prefix="test_unfinished.")
-
-
-def at(*name):
-	return os.path.join(tmp, *name)
 
 
 def report(out):
@@ -82,8 +75,5 @@ def main():
 	    "with something else beside the mark it is left alone")
 
 
-try:
-	main()
-finally:
-	shutil.rmtree(tmp, ignore_errors=True)
+main()
 sys.exit(tap.status())

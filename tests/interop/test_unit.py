@@ -20,6 +20,7 @@ import lab as laboratory		# noqa: E402
 from caseview import Case		# noqa: E402
 from content import Content		# noqa: E402
 from holding import holds		# noqa: E402
+from processes import children		# noqa: E402
 from tap import Tap			# noqa: E402
 
 SYSTEMD = "/lib/systemd/systemd"
@@ -142,14 +143,6 @@ def clear(group):
 		except OSError:
 			return False
 	return True
-
-
-def children(pid):
-	try:
-		with open("/proc/%d/task/%d/children" % (pid, pid)) as f:
-			return [int(p) for p in f.read().split()]
-	except OSError:
-		return []
 
 
 def wait(held, seconds=LIMIT_S):

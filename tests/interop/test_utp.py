@@ -19,11 +19,11 @@ import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+from built import ROOT		# noqa: E402
 from content import bencode	# noqa: E402
 from tap import Tap		# noqa: E402
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-ROOT = os.path.dirname(os.path.dirname(HERE))
 LIBC = ctypes.CDLL(None)
 PIECE = 65536
 CLEAN = ("0", "0", "0", "0")

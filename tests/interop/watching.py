@@ -16,10 +16,10 @@ import subprocess
 import time
 from contextlib import closing
 
+from built import ROOT
 from caseview import Case
 
 LIMIT_S = 300
-ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
 
 
 def script():
