@@ -10,7 +10,7 @@
 #include "schema/digester.h"
 #include "schema/proven.h"
 #include "schema/record.h"
-#include "schema/torrent.h"
+#include "schema/underway.h"
 #include "wire/talk.h"
 
 #define ASSEMBLY_LIVE 8u	/* pieces under way at once, of what we ask */
@@ -21,8 +21,6 @@
 #define ASSEMBLY_AHEAD_MOST 512u	/* where there may be more than ASSEMBLY_LIVE
 					 * pieces */
 #define ASSEMBLY_PIECE_MAX (256u << 20)	/* larger pieces are not checked */
-
-struct underway;
 
 struct assembly {
 	const struct torrent *torrent;	/* lent */
@@ -75,25 +73,5 @@ struct underway *assembly_gap(struct assembly *a);
 /* Takes a piece out, longest untouched first; NULL when there is none. What
  * leaves is held against the hashes that peers proved by then. */
 struct underway *assembly_take(struct assembly *a);
-
-/* A whole piece is described, and matched or not, once it is settled, which
- * waits for its digests. underway_settled: that takes no time. */
-bool underway_settled(struct underway *u);
-void underway_settle(struct underway *u);
-
-/* What became of it. state: how the side stands, for an incomplete one's
- * `why`: "closed, choked" gives "closed, choked at 3 of 16 blocks". */
-void underway_detail(const struct underway *u, const struct torrent *t,
-    const char *by, const char *state, struct json *j);
-uint32_t underway_piece(const struct underway *u);
-uint32_t underway_came(const struct underway *u);	/* blocks */
-bool underway_complete(const struct underway *u);
-bool underway_matched(const struct underway *u);
-bool underway_rejected(const struct underway *u);	/* a block of it was */
-/* v2: blocks whose hash a peer proved, and which have it. */
-uint32_t underway_proven(const struct underway *u);
-/* SHA-256 of the piece's bytes, or NULL if not complete. */
-const uint8_t *underway_sha256(const struct underway *u);
-void underway_free(struct underway *u);
 
 #endif
