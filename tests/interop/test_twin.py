@@ -17,6 +17,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import lab as laboratory		# noqa: E402
 import test_transports			# noqa: E402
+from caseview import edit		# noqa: E402
 from holding import keep		# noqa: E402
 from tap import Tap			# noqa: E402
 
@@ -48,14 +49,8 @@ def altered(path, folder, what, *changes):
 	copy = os.path.join(folder, "altered")
 	shutil.rmtree(copy, ignore_errors=True)
 	shutil.copytree(path, copy)
-	db = sqlite3.connect(os.path.join(copy, "evidence.db"))
-	for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE "
-	    "type = 'trigger'").fetchall():
-		db.execute("DROP TRIGGER " + name)
 	for change in changes:
-		assert db.execute(change).rowcount > 0, change
-	db.commit()
-	db.close()
+		assert edit(copy, change) > 0, change
 	found, status = verify(copy)
 	replay = found["replay"]
 	tap.claim(status == 1 and replay["missing"] + replay["extra"] +
@@ -117,14 +112,10 @@ def lost(path, folder):
 	"""Packets that were dropped, and are said to have been."""
 	copy = os.path.join(folder, "lossy")
 	shutil.copytree(path, copy)
-	db = sqlite3.connect(os.path.join(copy, "evidence.db"))
-	for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE "
-	    "type = 'trigger'").fetchall():
-		db.execute("DROP TRIGGER " + name)
-	db.execute("UPDATE record SET detail = replace(detail, "
+	edit(copy, "UPDATE record SET detail = replace(detail, "
 	    "'\"dropped_kernel\":0', '\"dropped_kernel\":7') "
 	    "WHERE kind = 'packets'")
-	db.commit()
+	db = sqlite3.connect(os.path.join(copy, "evidence.db"))
 	name, = db.execute("SELECT json_extract(detail, '$.file') FROM record "
 	    "WHERE kind = 'packets'").fetchone()
 	db.close()
