@@ -65,18 +65,33 @@ static bool grow_cands(struct book *b)
 
 /* --- candidates ------------------------------------------------------------- */
 
-static void untried_remove(struct book *b, uint32_t i)
+static void line_leave(struct book *b, uint32_t i)
 {
 	struct candidate *c = &b->cand[i];
 	struct room *r = b->swarm[c->swarm];
 
-	if (!c->untried)
+	if (c->line == LINE_NONE)
 		return;
-	*(c->older == BOOK_NONE ? &r->oldest : &b->cand[c->older].newer) =
-	    c->newer;
-	*(c->newer == BOOK_NONE ? &r->newest : &b->cand[c->newer].older) =
-	    c->older;
-	c->untried = false;
+	*(c->older == BOOK_NONE ? &r->oldest[c->line] :
+	    &b->cand[c->older].newer) = c->newer;
+	*(c->newer == BOOK_NONE ? &r->newest[c->line] :
+	    &b->cand[c->newer].older) = c->older;
+	r->untried -= c->line == LINE_UNTRIED;
+	c->line = LINE_NONE;
+}
+
+static void line_join(struct book *b, uint32_t i, enum book_line line)
+{
+	struct candidate *c = &b->cand[i];
+	struct room *r = b->swarm[c->swarm];
+
+	c->line = (uint8_t)line;
+	c->older = r->newest[line];
+	c->newer = BOOK_NONE;
+	*(c->older == BOOK_NONE ? &r->oldest[line] :
+	    &b->cand[c->older].newer) = i;
+	r->newest[line] = i;
+	r->untried += line == LINE_UNTRIED;
 }
 
 /* Of a candidate in no heap. */
@@ -84,7 +99,7 @@ static void cand_forget(struct book *b, uint32_t i)
 {
 	uint32_t *at = cand_head(b, b->cand[i].swarm, &b->cand[i].at);
 
-	untried_remove(b, i);
+	line_leave(b, i);
 	while (*at != i)
 		at = &b->cand[*at].chain;
 	*at = b->cand[i].chain;
@@ -109,7 +124,7 @@ static uint32_t cand_add(struct book *b, uint32_t swarm,
 
 	if (i == BOOK_NONE && b->cands == b->cand_room && !grow_cands(b))
 		return BOOK_NONE;
-	host = hosts_hold(&b->hosts, at);
+	host = hosts_hold(&b->hosts, at, now_ns);
 	if (host == BOOK_NONE)
 		return BOOK_NONE;
 	if (i != BOOK_NONE)
@@ -119,14 +134,64 @@ static uint32_t cand_add(struct book *b, uint32_t swarm,
 	head = cand_head(b, swarm, at);
 	b->cand[i] = (struct candidate){ .at = *at, .swarm = swarm,
 		.host = host, .due_ns = now_ns, .chain = *head,
-		.older = r->newest, .newer = BOOK_NONE, .untried = true };
+		.line = LINE_NONE };
 	*head = i;
-	*(r->newest == BOOK_NONE ? &r->oldest : &b->cand[r->newest].newer) = i;
-	r->newest = i;
+	line_join(b, i, LINE_UNTRIED);
 	r->waiting++;
 	b->heard++;
 	turn_add(b, i);
 	return i;
+}
+
+/* --- when it is full ---------------------------------------------------------- */
+
+/* The largest swarm, or nearly: each call looks at two more. */
+static struct room *crowd_of(struct book *b)
+{
+	for (int i = 0; i < 2; i++) {
+		b->looked = (b->looked + 1) % b->swarms;
+		if (b->swarm[b->looked]->waiting >
+		    b->swarm[b->largest]->waiting)
+			b->largest = b->looked;
+	}
+	return b->swarm[b->largest];
+}
+
+/*
+ * Who is missed least of those waiting, or BOOK_NONE: who was visited in vain;
+ * then, while it is half of them or less that were never tried, who was met
+ * longest ago: else the oldest of these, so that whoever names many puts out
+ * no more than half of those met. Nobody who was dialled within a minute: it
+ * would be dialled too soon when it is named again.
+ */
+static uint32_t least(const struct book *b, const struct room *r,
+    int64_t now_ns)
+{
+	uint32_t vain = r->oldest[LINE_VAIN], met = r->oldest[LINE_MET];
+
+	if (vain != BOOK_NONE &&
+	    hosts_rested(&b->hosts, b->cand[vain].host, now_ns))
+		return vain;
+	if (met != BOOK_NONE && r->untried <= r->waiting / 2 &&
+	    hosts_rested(&b->hosts, b->cand[met].host, now_ns))
+		return met;
+	return r->oldest[LINE_UNTRIED];
+}
+
+/* One goes, of that swarm or of the one that has most. */
+static bool give_place(struct book *b, struct room *r, int64_t now_ns)
+{
+	uint32_t i;
+
+	if (r->waiting + r->held < b->conf.per_swarm &&
+	    crowd_of(b)->waiting > r->waiting)
+		r = b->swarm[b->largest];
+	i = least(b, r, now_ns);
+	if (i == BOOK_NONE)
+		return false;
+	cand_drop(b, i);
+	b->forgotten++;
+	return true;
 }
 
 /* Moves a waiting candidate to another time. */
@@ -228,8 +293,9 @@ uint32_t book_open(struct book *b)
 	if (!r)
 		return BOOK_NONE;
 	*r = (struct room){ .number = r->number, .root = BOOK_NONE,
-		.oldest = BOOK_NONE, .newest = BOOK_NONE,
 		.sources = UINT8_MAX, .open = true };
+	for (int i = 0; i < LINES; i++)
+		r->oldest[i] = r->newest[i] = BOOK_NONE;
 	return r->number;
 }
 
@@ -258,16 +324,14 @@ const char *book_hear(struct book *b, uint32_t swarm,
 		return "it is on the blocklist";
 	i = find_cand(b, swarm, at);
 	if (i == BOOK_NONE) {
-		if (r->waiting + r->held >= b->conf.per_swarm ||
-		    b->heard >= b->conf.in_all) {
-			if (r->oldest == BOOK_NONE) {
-				b->refused++;
-				return "the book is full";
-			}
-			cand_drop(b, r->oldest);
-			b->forgotten++;
-		}
-		i = cand_add(b, swarm, at, now_ns);
+		bool room = r->waiting + r->held < b->conf.per_swarm &&
+		    b->heard < b->conf.in_all;
+
+		if (room || give_place(b, r, now_ns))
+			i = cand_add(b, swarm, at, now_ns);
+		/* Callers can have taken the last places of addresses. */
+		if (i == BOOK_NONE && room && give_place(b, r, now_ns))
+			i = cand_add(b, swarm, at, now_ns);
 	}
 	if (i == BOOK_NONE) {
 		b->refused++;
@@ -303,10 +367,14 @@ void book_met(struct book *b, uint32_t swarm, const struct endpoint *at,
 {
 	uint32_t i = find_cand(b, swarm, at);
 
-	if (i != BOOK_NONE)
-		b->cand[i].met = true;
-	if (i != BOOK_NONE && !b->cand[i].held &&
-	    b->cand[i].due_ns < now_ns + REVISIT)
+	if (i == BOOK_NONE)
+		return;
+	b->cand[i].met = true;
+	if (b->cand[i].held)
+		return;
+	line_leave(b, i);
+	line_join(b, i, LINE_MET);
+	if (b->cand[i].due_ns < now_ns + REVISIT)
 		put_off(b, i, now_ns + REVISIT);
 }
 
@@ -381,7 +449,7 @@ bool book_next(struct book *b, int64_t now_ns, struct book_visit *v)
 	v->crowded = is_full(b);
 	b->half_open++;
 	turn_remove(b, i);
-	untried_remove(b, i);
+	line_leave(b, i);
 	r->waiting--;
 	r->held++;
 	b->cand[i].held = true;
@@ -433,6 +501,7 @@ void book_done(struct book *b, uint32_t id, enum book_end how, int64_t now_ns)
 {
 	struct candidate *c = &b->cand[id];
 	struct room *r = b->swarm[c->swarm];
+	enum book_line line = LINE_VAIN;
 	int64_t wait = 0;
 
 	if (c->reached)
@@ -443,9 +512,11 @@ void book_done(struct book *b, uint32_t id, enum book_end how, int64_t now_ns)
 	switch (how) {
 	case BOOK_UNTRIED:
 		wait = BACKOFF;
+		line = c->met ? LINE_MET : LINE_UNTRIED;
 		c->attempts -= c->mark == 0;
 		break;
 	case BOOK_AGAIN:
+		line = c->met ? LINE_MET : LINE_UNTRIED;
 		wait = hosts_ready(&b->hosts, c->host, c->at.port, now_ns) -
 		    now_ns;
 		break;
@@ -461,10 +532,13 @@ void book_done(struct book *b, uint32_t id, enum book_end how, int64_t now_ns)
 			c->failures++;
 		break;
 	case BOOK_OTHER:
-	case BOOK_SELF:
 		wait = DAY;
 		break;
+	case BOOK_SELF:
+		line = LINE_MET;
+		break;
 	case BOOK_MET:
+		line = LINE_MET;
 		wait = REVISIT;
 		c->met = true;
 		c->failures = 0;
@@ -480,6 +554,7 @@ void book_done(struct book *b, uint32_t id, enum book_end how, int64_t now_ns)
 	}
 	c->due_ns = how == BOOK_SELF ? INT64_MAX : now_ns + wait;
 	r->waiting++;
+	line_join(b, id, line);
 	turn_add(b, id);
 }
 
@@ -498,7 +573,10 @@ const char *book_accept(struct book *b, const struct endpoint *from,
 		return "on the blocklist";
 	if (is_full(b) || half_came(b))
 		return "too many connections";
-	i = hosts_hold(&b->hosts, from);
+	i = hosts_hold(&b->hosts, from, now_ns);
+	if (i == HOSTS_NONE && b->swarms > 0 &&
+	    give_place(b, crowd_of(b), now_ns))
+		i = hosts_hold(&b->hosts, from, now_ns);
 	if (i == HOSTS_NONE)
 		return "too many addresses";
 	if (!hosts_admit(&b->hosts, i, forged, now_ns)) {

@@ -9,6 +9,15 @@
 #include "monitor/due.h"
 #include "monitor/hosts.h"
 
+/* Who waits, by what would be lost with it; each by age. */
+enum book_line {
+	LINE_VAIN,	/* no peer of this swarm, as far as we know */
+	LINE_UNTRIED,
+	LINE_MET,
+	LINES,
+	LINE_NONE = LINES	/* it is being visited */
+};
+
 /* One endpoint of one swarm. Links are indices; BOOK_NONE ends a chain. */
 struct candidate {
 	struct endpoint at;
@@ -23,8 +32,8 @@ struct candidate {
 	int64_t due_ns;
 	uint32_t chain;		/* same bucket; free list */
 	uint32_t child, next, prev;	/* pairing heap by due_ns */
-	uint32_t older, newer;	/* those never tried, by age */
-	bool untried;
+	uint32_t older, newer;	/* in line */
+	uint8_t line;
 };
 
 /* A swarm. It is in line while something of it may be due, else in the heap
@@ -35,7 +44,8 @@ struct room {
 	uint32_t next;		/* in line; among the free */
 	bool in_line;
 	uint32_t root;		/* heap of its candidates */
-	uint32_t oldest, newest;	/* never tried */
+	uint32_t oldest[LINES], newest[LINES];
+	uint32_t untried;	/* so many of those waiting */
 	uint32_t waiting, held;
 	uint8_t sources;	/* of these only */
 	bool open;
@@ -51,6 +61,7 @@ struct book {
 	uint32_t *cand_bucket;	/* a power of two */
 	uint32_t cands, cand_room, cand_free, cand_buckets;
 	uint32_t swarms, swarm_room, swarm_free;
+	uint32_t largest, looked;	/* swarms: see crowd_of */
 	uint32_t heard, half_open, open, in_open;
 	uint64_t forgotten, refused;
 	bool yielding;			/* some connection gives way */

@@ -126,7 +126,7 @@ uint32_t hosts_find(const struct hosts *t, const struct endpoint *at)
 	return i;
 }
 
-uint32_t hosts_hold(struct hosts *t, const struct endpoint *at)
+uint32_t hosts_hold(struct hosts *t, const struct endpoint *at, int64_t now_ns)
 {
 	uint32_t i = hosts_find(t, at), *head;
 
@@ -137,7 +137,7 @@ uint32_t hosts_hold(struct hosts *t, const struct endpoint *at)
 	}
 	/* What is known of an address is kept while there is room. */
 	if (t->free == HOSTS_NONE && t->count >= t->most &&
-	    t->oldest != HOSTS_NONE)
+	    t->oldest != HOSTS_NONE && hosts_rested(t, t->oldest, now_ns))
 		forget(t, t->oldest);
 	i = t->free;
 	if (i != HOSTS_NONE) {
@@ -165,6 +165,11 @@ void hosts_drop(struct hosts *t, uint32_t i)
 }
 
 /* --- limits --------------------------------------------------------------------- */
+
+bool hosts_rested(const struct hosts *t, uint32_t i, int64_t now_ns)
+{
+	return t->host[i].ready_ns <= now_ns;
+}
 
 static bool is_today(const struct host *h, int64_t now_ns)
 {

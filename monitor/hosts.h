@@ -48,8 +48,11 @@ void hosts_fini(struct hosts *t);
 /* The number of at's address, or HOSTS_NONE. */
 uint32_t hosts_find(const struct hosts *t, const struct endpoint *at);
 /* The same, made if need be, and held once more until hosts_drop. */
-uint32_t hosts_hold(struct hosts *t, const struct endpoint *at);
+uint32_t hosts_hold(struct hosts *t, const struct endpoint *at, int64_t now_ns);
 void hosts_drop(struct hosts *t, uint32_t i);
+
+/* It was not dialled within a minute: whoever forgets it dials nobody twice. */
+bool hosts_rested(const struct hosts *t, uint32_t i, int64_t now_ns);
 
 /* When this port of it may be knocked on (now_ns: now), and that it was. */
 int64_t hosts_ready(const struct hosts *t, uint32_t i, uint16_t port,
