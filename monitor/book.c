@@ -133,7 +133,8 @@ static uint32_t cand_add(struct book *b, uint32_t swarm,
 		i = b->cands++;
 	head = cand_head(b, swarm, at);
 	b->cand[i] = (struct candidate){ .at = *at, .swarm = swarm,
-		.host = host, .due_ns = now_ns, .chain = *head,
+		.host = host, .chain = *head,
+		.due_ns = hosts_line_up(&b->hosts, host, at->port, now_ns),
 		.line = LINE_NONE };
 	*head = i;
 	line_join(b, i, LINE_UNTRIED);
@@ -415,7 +416,7 @@ static uint32_t due_in(struct book *b, struct room *r, int64_t now_ns,
 			cand_drop(b, r->root);
 			continue;
 		}
-		ready = hosts_ready(&b->hosts, c->host, c->at.port, now_ns);
+		ready = hosts_turn(&b->hosts, c->host, c->at.port, now_ns);
 		if (ready <= now_ns && is_full(b) && c->met)
 			ready = now_ns + GIVE_WAY;
 		if (ready <= now_ns)

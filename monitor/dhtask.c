@@ -18,15 +18,24 @@ struct dht_asks {
 	struct dht_asks_state state;
 };
 
-/* Keyed, as whoever names addresses could choose them to collide. */
+/* How much of an address is one host's: of global IPv6 its /64, since whoever
+ * has one address there can have all. */
+static size_t of_host(const struct endpoint *at)
+{
+	return at->family == 6 && !endpoint_special(at) ? 8 : sizeof(at->addr);
+}
+
+/* Keyed, as whoever names addresses could choose them to collide. With the
+ * port the endpoint, without it the host. */
 static uint64_t mix(const struct dht_asks *a, const struct endpoint *at,
     bool port)
 {
+	size_t n = port ? sizeof(at->addr) : of_host(at);
 	uint64_t h, k;
 
 	memcpy(&h, a->conf.key, sizeof(h));
 	memcpy(&k, a->conf.key + sizeof(h), sizeof(k));
-	for (size_t i = 0; i < sizeof(at->addr); i++) {
+	for (size_t i = 0; i < n; i++) {
 		h = (h ^ at->addr[i]) * 1099511628211u;
 		h ^= h >> 29;
 	}

@@ -9,7 +9,7 @@
  * sends 50 in 10 s), one in 10 ms in all, and one a minute to an address that
  * has not answered the last: what is to go there waits for that answer, a few
  * seconds at most. (Local addresses, which a lab's nodes may share, are spared
- * that.)
+ * that.) A /64 of global IPv6 counts as one address.
  */
 #ifndef MONITOR_DHTASK_H
 #define MONITOR_DHTASK_H

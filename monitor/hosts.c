@@ -4,9 +4,12 @@
 
 #define S (1000000000ll)
 #define AGAIN (60 * S)		/* between two dials of one address */
+#define NET_AGAIN (5 * S)	/* of one /64, while they are strangers */
+#define LINE (3600 * S)		/* turns are given out so far ahead */
 #define DAY (86400 * S)
 #define IN_OPEN_MOST 4		/* incoming connections of one address */
 #define IN_A_MINUTE 12
+#define NET_IN_OPEN_MOST 32	/* of one /64 */
 #define MOST 1000000
 
 uint32_t hosts_hash(const uint8_t key[16], uint32_t tag,
@@ -26,6 +29,19 @@ uint32_t hosts_hash(const uint8_t key[16], uint32_t tag,
 	SHA256_Update(&sha, text, sizeof(text));
 	SHA256_Final(digest, &sha);
 	return cur_u32(&c);
+}
+
+/* The /64 of a global IPv6 address; NULL: it has none that binds it. */
+static struct hosts_net *net_of(const struct hosts *t,
+    const struct endpoint *at)
+{
+	struct endpoint net = { .family = 6 };
+
+	if (at->family != 6 || endpoint_special(at))
+		return NULL;
+	memcpy(net.addr, at->addr, 8);
+	return &t->net[hosts_hash(t->key, HOSTS_NONE - 1, &net) &
+	    (HOSTS_NETS - 1)];
 }
 
 static uint32_t *head_of(const struct hosts *t, const struct endpoint *at)
@@ -67,7 +83,11 @@ bool hosts_init(struct hosts *t, uint32_t most,
 	*t = (struct hosts){ .most = most ? most : MOST, .memory = memory,
 		.free = HOSTS_NONE, .oldest = HOSTS_NONE, .newest = HOSTS_NONE };
 	memcpy(t->key, key, sizeof(t->key));
-	return grow(t);
+	t->net = memory(NULL, HOSTS_NETS * sizeof(*t->net));
+	for (uint32_t i = 0; t->net && i < HOSTS_NETS; i++)
+		t->net[i] = (struct hosts_net){ .ready_ns = INT64_MIN,
+			.turn_ns = INT64_MIN };
+	return t->net && grow(t);
 }
 
 void hosts_fini(struct hosts *t)
@@ -75,6 +95,7 @@ void hosts_fini(struct hosts *t)
 	if (!t->memory)
 		return;
 	t->memory(t->host, 0);
+	t->memory(t->net, 0);
 	t->memory(t->bucket, 0);
 }
 
@@ -148,7 +169,8 @@ uint32_t hosts_hold(struct hosts *t, const struct endpoint *at, int64_t now_ns)
 		i = t->count++;
 	}
 	t->host[i] = (struct host){ .at = *at, .refs = 1,
-		.ready_ns = INT64_MIN, .day_ns = INT64_MIN,
+		.ready_ns = INT64_MIN, .turn_ns = INT64_MIN,
+		.day_ns = INT64_MIN,
 		.in_ns = INT64_MIN, .forged_ns = INT64_MIN,
 		.spoke_ns = INT64_MIN };
 	t->host[i].at.port = 0;
@@ -184,11 +206,16 @@ static bool was_knocked(const struct host *h, uint16_t port)
 	return false;
 }
 
-int64_t hosts_ready(const struct hosts *t, uint32_t i, uint16_t port,
+/* The network that a dial of it must wait for, or NULL. */
+static struct hosts_net *net_waited(const struct hosts *t, uint32_t i,
     int64_t now_ns)
 {
-	const struct host *h = &t->host[i];
+	return hosts_spoke(t, i, now_ns) ? NULL : net_of(t, &t->host[i].at);
+}
 
+/* The address' own. */
+static int64_t host_ready(const struct host *h, uint16_t port, int64_t now_ns)
+{
 	if (h->ready_ns > now_ns)
 		return h->ready_ns;
 	if (!is_today(h, now_ns) || was_knocked(h, port) ||
@@ -197,11 +224,59 @@ int64_t hosts_ready(const struct hosts *t, uint32_t i, uint16_t port,
 	return h->day_ns + DAY;
 }
 
+int64_t hosts_ready(const struct hosts *t, uint32_t i, uint16_t port,
+    int64_t now_ns)
+{
+	int64_t ready = host_ready(&t->host[i], port, now_ns);
+	const struct hosts_net *net;
+
+	if (ready > now_ns)
+		return ready;
+	net = net_waited(t, i, now_ns);
+	return net && net->ready_ns > now_ns ? net->ready_ns : now_ns;
+}
+
+/* The turn behind the last one, or at ready_ns. */
+static int64_t take_turn(int64_t *last_ns, int64_t gap, int64_t ready_ns)
+{
+	int64_t next = *last_ns + gap;
+
+	*last_ns = next > ready_ns && next <= ready_ns + LINE ? next : ready_ns;
+	return *last_ns;
+}
+
+int64_t hosts_line_up(struct hosts *t, uint32_t i, uint16_t port,
+    int64_t now_ns)
+{
+	struct host *h = &t->host[i];
+	struct hosts_net *net = net_waited(t, i, now_ns);
+	int64_t turn = take_turn(&h->turn_ns, AGAIN,
+	    host_ready(h, port, now_ns));
+
+	return net && turn <= now_ns ? take_turn(&net->turn_ns, NET_AGAIN,
+	    hosts_ready(t, i, port, now_ns)) : turn;
+}
+
+int64_t hosts_turn(struct hosts *t, uint32_t i, uint16_t port, int64_t now_ns)
+{
+	struct host *h = &t->host[i];
+	int64_t ready = hosts_ready(t, i, port, now_ns);
+
+	if (ready - now_ns < S)		/* it is next, if a little early */
+		return ready;
+	if (host_ready(h, port, now_ns) > now_ns)
+		return take_turn(&h->turn_ns, AGAIN, ready);
+	return take_turn(&net_waited(t, i, now_ns)->turn_ns, NET_AGAIN, ready);
+}
+
 void hosts_knock(struct hosts *t, uint32_t i, uint16_t port, int64_t now_ns)
 {
+	struct hosts_net *net = net_waited(t, i, now_ns);
 	struct host *h = &t->host[i];
 
 	h->ready_ns = now_ns + AGAIN;
+	if (net)
+		net->ready_ns = now_ns + NET_AGAIN;
 	if (!is_today(h, now_ns)) {
 		h->day_ns = now_ns;
 		h->port_count = 0;
@@ -230,8 +305,10 @@ static bool is_minute(const struct host *h, int64_t now_ns)
 bool hosts_may(const struct hosts *t, uint32_t i, bool forged, int64_t now_ns)
 {
 	const struct host *h = &t->host[i];
+	const struct hosts_net *net = net_of(t, &h->at);
 
 	if (h->in_open >= IN_OPEN_MOST ||
+	    (net && net->in_open >= NET_IN_OPEN_MOST) ||
 	    (is_minute(h, now_ns) && h->in_count >= IN_A_MINUTE))
 		return false;
 	return !forged || h->forged_ns == INT64_MIN ||
@@ -241,6 +318,7 @@ bool hosts_may(const struct hosts *t, uint32_t i, bool forged, int64_t now_ns)
 bool hosts_admit(struct hosts *t, uint32_t i, bool forged, int64_t now_ns)
 {
 	struct host *h = &t->host[i];
+	struct hosts_net *net = net_of(t, &h->at);
 
 	if (!hosts_may(t, i, forged, now_ns))
 		return false;
@@ -250,6 +328,8 @@ bool hosts_admit(struct hosts *t, uint32_t i, bool forged, int64_t now_ns)
 	}
 	if (forged)
 		h->forged_ns = now_ns;
+	if (net)
+		net->in_open++;
 	h->in_open++;
 	h->in_count++;
 	return true;
@@ -257,5 +337,9 @@ bool hosts_admit(struct hosts *t, uint32_t i, bool forged, int64_t now_ns)
 
 void hosts_left(struct hosts *t, uint32_t i)
 {
+	struct hosts_net *net = net_of(t, &t->host[i].at);
+
+	if (net)
+		net->in_open--;
 	t->host[i].in_open--;
 }

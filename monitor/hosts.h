@@ -10,6 +10,7 @@
 
 #define HOSTS_NONE UINT32_MAX
 #define HOSTS_PORTS_A_DAY 8
+#define HOSTS_NETS 65536u	/* a power of two */
 
 struct host {
 	struct endpoint at;	/* port 0 */
@@ -18,6 +19,7 @@ struct host {
 	int64_t in_ns;		/* when incoming began to count */
 	int64_t forged_ns;	/* when one that may be forged was admitted */
 	int64_t spoke_ns;	/* when it last spoke BitTorrent to us */
+	int64_t turn_ns;	/* the last that was given out */
 	uint32_t refs;		/* candidates and open connections */
 	uint32_t chain;		/* same bucket; free list */
 	uint32_t older, newer;	/* those without refs, by age */
@@ -26,10 +28,18 @@ struct host {
 	uint8_t in_open, in_count;
 };
 
+/* Networks of IPv6 (/64): whoever has an address there can have 2^64 of them.
+ * Those whose keyed hashes meet share one, and wait for each other. */
+struct hosts_net {
+	int64_t ready_ns, turn_ns;	/* of who never spoke to us */
+	uint16_t in_open;
+};
+
 struct hosts {
 	void *(*memory)(void *old, size_t bytes);
 	uint8_t key[16];
 	struct host *host;
+	struct hosts_net *net;	/* HOSTS_NETS */
 	uint32_t *bucket;	/* a power of two */
 	uint32_t most, count, room, free, buckets;
 	uint32_t oldest, newest;	/* without refs */
@@ -54,8 +64,22 @@ void hosts_drop(struct hosts *t, uint32_t i);
 /* It was not dialled within a minute: whoever forgets it dials nobody twice. */
 bool hosts_rested(const struct hosts *t, uint32_t i, int64_t now_ns);
 
-/* When this port of it may be knocked on (now_ns: now), and that it was. */
+/*
+ * When this port of it may be knocked on (now_ns: now), and that it was: an
+ * address once a minute, and what never spoke to us, of one /64 of global IPv6
+ * addresses, once in five seconds.
+ */
 int64_t hosts_ready(const struct hosts *t, uint32_t i, uint16_t port,
+    int64_t now_ns);
+/*
+ * The same, but who must wait gets a turn of its own behind those that others
+ * were given: else all would be looked at whenever one may be dialled. Turns
+ * are within an hour, and no promise. Line_up is for who is new, and always
+ * takes a turn, which is now if there was none.
+ */
+int64_t hosts_turn(struct hosts *t, uint32_t i, uint16_t port,
+    int64_t now_ns);
+int64_t hosts_line_up(struct hosts *t, uint32_t i, uint16_t port,
     int64_t now_ns);
 void hosts_knock(struct hosts *t, uint32_t i, uint16_t port, int64_t now_ns);
 

@@ -234,6 +234,40 @@ static void test_victim(void **state)
 	assert_int_equal(seen.sent, 5);
 }
 
+/* All addresses of a /64 count as one, until somebody there answers. */
+static void test_network(void **state)
+{
+	struct endpoint at = { .family = 6, .port = 6881,
+		.addr = { 0x2a, 1, [7] = 1 } };
+	struct krpc_ask q = { .method = KRPC_PING };
+	int64_t t = now();
+	static const char reply[] = "d1:rd2:id20:aaaaaaaaaaaaaaaaaaaae1:t4:"
+	    "\0\0\0\0" "1:y1:re";
+
+	(void)state;
+	assert_non_null(dht_asks_put(asks, &at, &q, &owner, 1, 0, t));
+	dht_asks_step(asks, t);
+	assert_int_equal(seen.sent, 1);
+	put_u32(at.addr + 12, 1);
+	assert_non_null(dht_asks_put(asks, &at, &q, &owner, 1, 0, t + 1000));
+	dht_asks_step(asks, t + 1000);
+	assert_int_equal(seen.sent, 1);
+	put_u32(at.addr + 12, 0);	/* who was asked */
+	hear(&at, reply, sizeof(reply) - 1);
+	dht_asks_step(asks, t + 2000);
+	assert_int_equal(seen.sent, 2);
+	at.addr[7] = 2;		/* another network does not wait */
+	seen.sent = 0;
+	for (int64_t ms = 3000; ms < 183000; ms += 50) {
+		put_u32(at.addr + 12, (uint32_t)ms);
+		dht_asks_put(asks, &at, &q, &owner, 1, 0, t + ms);
+		seen.text[0] = '\0';
+		dht_asks_step(asks, t + ms);
+		assert_in_range(seen.sent, 1, 1 + (ms - 3000) / 60000);
+	}
+	assert_int_equal(seen.sent, 3);
+}
+
 static void test_refused(void **state)
 {
 	int64_t t = now();
@@ -292,8 +326,8 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, begin, finish)
 	const struct CMUnitTest tests[] = {
 		T(test_answers), T(test_error), T(test_silence),
-		T(test_rates), T(test_victim), T(test_refused), T(test_forgotten),
-		T(test_floods),
+		T(test_rates), T(test_victim), T(test_network),
+		T(test_refused), T(test_forgotten), T(test_floods),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
