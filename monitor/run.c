@@ -152,7 +152,8 @@ static int seal(struct run *r)
 		rc = 1;
 	r->ledger = NULL;
 	casedir_close(&r->dir);
-	if (derive_update(r->opt.case_path) < 0)
+	if ((r->opt.max_memory < MEMORY_DEFAULT ? derive_update_small :
+	    derive_update)(r->opt.case_path) < 0)
 		rc = 1;
 	return r->sound ? rc : 1;
 }

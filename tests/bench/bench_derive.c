@@ -31,8 +31,10 @@ static double now(void)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-/* Seconds that derive_update takes, and its peak memory in MiB. */
-static double update(const char *folder, double *mib)
+/* Seconds that this takes (derive_update or its small one), and its peak memory
+ * in MiB. */
+static double update(int (*derive)(const char *), const char *folder,
+    double *mib)
 {
 	double from = now();
 	struct rusage use;
@@ -42,7 +44,7 @@ static double update(const char *folder, double *mib)
 	fflush(stdout);
 	child = fork();
 	if (child == 0)
-		_exit(derive_update(folder) ? 1 : 0);
+		_exit(derive(folder) ? 1 : 0);
 	if (child < 0 || wait4(child, &status, 0, &use) < 0 || status != 0)
 		log_die("derived tables could not be made");
 	*mib = (double)use.ru_maxrss / 1024;
@@ -150,7 +152,7 @@ static void updates(struct census *c, const char *folder)
 		double s, mib;
 
 		census_fill(c, before + more[i]);
-		s = update(folder, &mib);
+		s = update(derive_update, folder, &mib);
 		printf("%" PRId64 " records brought up to date by %" PRId64
 		    " more: %.2f s, %.0f records/s, peak memory %.0f MiB\n",
 		    before, more[i], s, (double)more[i] / s, mib);
@@ -175,7 +177,7 @@ int main(int argc, char **argv)
 	unlink(derived);
 	census_open(&c, evidence, records);
 	census_fill(&c, records / 10);
-	s = update(folder, &mib);
+	s = update(derive_update, folder, &mib);
 	printf("derived tables of %" PRId64 " records: %.1f s, peak memory "
 	    "%.0f MiB\n", c.seq, s, mib);
 	updates(&c, folder);
@@ -189,7 +191,7 @@ int main(int argc, char **argv)
 	    "FROM record");
 	grouped = scan(evidence, "SELECT kind, count(*), count(DISTINCT conn) "
 	    "FROM record GROUP BY kind");
-	s = update(folder, &mib);
+	s = update(derive_update, folder, &mib);
 	printf("derived tables: %.1f s (aim 60), %.0f records/s, peak memory "
 	    "%.0f MiB (aim 512), %.2f GiB\n", s, (double)c.seq / s, mib,
 	    gib(derived));
@@ -197,9 +199,13 @@ int main(int argc, char **argv)
 	    "grouping by kind %.1f s; ratio to both %.2f\n", plain, grouped,
 	    s / (plain + grouped));
 	updates(&c, folder);
-	s = update(folder, &mib);
+	s = update(derive_update, folder, &mib);
 	printf("nothing new: %.3f s\n", s);
 	reports(folder, derived);
+	unlink(derived);
+	s = update(derive_update_small, folder, &mib);
+	printf("derived tables in little memory: %.1f s, peak memory %.0f "
+	    "MiB\n", s, mib);
 	census_close(&c);
 	if (argc <= 2) {
 		unlink(evidence);
