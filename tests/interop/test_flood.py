@@ -51,7 +51,19 @@ FATES = {
 	"one_bit": (("piece",), 5),
 	"mid_piece": (("piece", "closed"), 4),
 	"exchanges": (("pex",), 2),
+	"dictionaries": (("extended",), 2),
+	"sizes": (("extended",), 2),
+	"long_exchange": (("malformed",), 2),
+	"hash_requests": (("hashes", "message"), 2),
+	"fasts": (("allowed_fast",), 2),
+	"rejects": (("reject",), 2),
+	"requests": (("request",), 2),
+	"ports": (("port",), 2),
+	"keepalives": (("closed",), 2),
 }
+# Of the kinds that the attackers repeat.
+MANY = ("bitfield", "have", "pex", "block", "extended", "hashes", "message",
+    "allowed_fast", "reject", "request", "port", "metadata")
 tap = Tap()
 
 
@@ -228,6 +240,8 @@ def proven(case, swarm):
 	    swarm.did.get("connections", 0) >= flooder.TIMES and \
 	    swarm.did.get("connections6", 0) >= flooder.TIMES6 and \
 	    swarm.did.get("utp", 0) >= 2 * flooder.TIMES_UTP and \
+	    swarm.did.get("forged", 0) >= flooder.TIMES_UTP and \
+	    swarm.did.get("padded") and \
 	    all(swarm.did.get(name) for name in FATES) and \
 	    swarm.did.get("pex", 0) >= flooder.TIMES and \
 	    swarm.did.get("dht", 0) >= flooder.TIMES and \
@@ -330,11 +344,24 @@ def check_crowd(case, swarm):
 		tap.claim(any("flooding" in r.d["why"] for r in
 		    case.records("closed", ip=ip)), "... and left for flooding",
 		    [r.d["why"] for r in case.records("closed", ip=ip)])
+	ip = flooder.pads_of(CROWD)
+	said = [(r.kind, r.d) for r in case.records("encrypted", "malformed",
+	    ip=ip)]
+	tap.claim(any(k == "malformed" or d["outcome"] != "ok"
+	    for k, d in said), "endless padding is no handshake", said[:2])
+	n = len(case.records("accept", ip=ip))
+	tap.claim(0 < n <= 12 * (minutes + 1), "... nor taken up often (%d)" % n)
+	forged = case.db.execute("SELECT kind, count(*) FROM record WHERE ip "
+	    "LIKE '11.77.1__.%' AND kind IN ('accept', 'closed', 'handshake') "
+	    "GROUP BY 1").fetchall()
+	print("# of %d forged SYNs over uTP: %s" % (flooder.TIMES_UTP, forged))
+	n = dict(forged).get("accept", 0)
+	tap.claim(0 < n < flooder.TIMES_UTP and "handshake" not in dict(forged),
+	    "forged SYNs are taken up, few of them, and never heard", forged)
 	for ip in set(at.values()) | set(flooder.dials_of(CROWD)) | \
 	    set(flooder.addresses6(CROWD6)) | {flooder.utp_of(CROWD)}:
 		of = len(case.records("closed", ip=ip))
-		n = len(case.records("bitfield", "have", "pex", "block",
-		    ip=ip, by="peer"))
+		n = len(case.records(*MANY, ip=ip, by="peer"))
 		tap.claim(n <= 1500 * of, "%s left few records (%d in %d "
 		    "conversations)" % (ip, n, of))
 
