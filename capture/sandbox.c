@@ -171,7 +171,7 @@ static const char *const of_sanitizer[] = { "clone", "ptrace", "getdents",
 static const char *const sockets[] = { "bind", "connect", "listen", "accept",
 	"accept4", "getsockname", "getpeername", "getsockopt", "setsockopt",
 	"sendto", "sendmsg", "sendmmsg", "recvfrom", "recvmsg", "recvmmsg",
-	"shutdown", "socketpair" };
+	"shutdown" };
 static const char *const given[] = { "getsockname", "getsockopt", "setsockopt", "sendto",
 	"sendmsg", "recvfrom", "recvmsg", "shutdown" };
 /* No part of this program tries these. */
@@ -260,14 +260,38 @@ static int allow_program(scmp_filter_ctx ctx)
 	return rc;
 }
 
-/* Of a name's lookup: resolvers over UNIX sockets, interfaces over netlink. */
+/* One of these calls with this family, and a type with this one's bits. */
+static int allow_type(scmp_filter_ctx ctx, int nr, uint64_t family,
+    uint64_t type)
+{
+	static const uint64_t types = UINT32_MAX &
+	    ~(uint64_t)(SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	return seccomp_rule_add(ctx, SCMP_ACT_ALLOW, nr, 2, is(0, family),
+	    SCMP_CMP(1, SCMP_CMP_MASKED_EQ, types, type));
+}
+
+/*
+ * TCP and UDP, and netlink for a host's interfaces. No UNIX socket that could be
+ * connected: behind one may be a service that does anything for our user. The
+ * resolver of libc asks over UDP where it cannot ask a daemon that way; a pair
+ * of connected ends, by which libcurl's threads wake each other, stays one.
+ */
 static int allow_sockets(scmp_filter_ctx ctx)
 {
-	static const uint64_t families[] = { AF_INET, AF_INET6, AF_UNIX };
+	static const uint64_t families[] = { AF_INET, AF_INET6 };
 	int rc = rules(ctx, SCMP_ACT_ALLOW, sockets, COUNT(sockets));
 
-	for (size_t i = 0; i < COUNT(families) && rc == 0; i++)
-		rc = one(ctx, SCMP_SYS(socket), 0, families[i]);
+	for (size_t i = 0; i < COUNT(families) && rc == 0; i++) {
+		rc = allow_type(ctx, SCMP_SYS(socket), families[i],
+		    SOCK_STREAM);
+		if (rc == 0)
+			rc = allow_type(ctx, SCMP_SYS(socket), families[i],
+			    SOCK_DGRAM);
+	}
+	if (rc == 0)
+		rc = allow_type(ctx, SCMP_SYS(socketpair), AF_UNIX,
+		    SOCK_STREAM);
 	if (rc == 0)
 		rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 2,
 		    is(0, AF_NETLINK), is(2, 0 /* NETLINK_ROUTE */));

@@ -10,7 +10,7 @@
 #include <stddef.h>
 
 enum sandbox_role {
-	SANDBOX_NETWORK,	/* sockets of IPv4, IPv6, the resolver; threads */
+	SANDBOX_NETWORK,	/* TCP and UDP over IPv4, IPv6; threads */
 	SANDBOX_FILES,		/* no socket at all; threads */
 	SANDBOX_RECORDER	/* writes what an open capture gives it; no
 				 * socket, no thread */

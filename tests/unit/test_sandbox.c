@@ -18,13 +18,15 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 
 static char top[] = "/tmp/sandbox-XXXXXX";	/* top/case is ours */
 static char inside[64], outside[64], given[64];
-static int open_socket;
+static struct sockaddr_un service = { .sun_family = AF_UNIX };
+static int open_socket, listening;
 
 /* Each: 0 if it could be done, else the errno. */
 
@@ -152,6 +154,63 @@ static int socket_netlink(void)
 	return close_of(socket(AF_NETLINK, SOCK_RAW, 12 /* netfilter */));
 }
 
+static int socket_raw(void)
+{
+	return close_of(socket(AF_INET, SOCK_RAW, 17));
+}
+
+static int socket_crypto(void)
+{
+	return close_of(socket(38 /* AF_ALG */, SOCK_SEQPACKET, 0));
+}
+
+static int pair_of(int type)
+{
+	int pair[2], e = result(socketpair(AF_UNIX, type, 0, pair));
+
+	if (e == 0) {
+		close(pair[0]);
+		close(pair[1]);
+	}
+	return e;
+}
+
+static int pair_connected(void)
+{
+	return pair_of(SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK);
+}
+
+/* Its ends could be connected elsewhere. */
+static int pair_datagram(void)
+{
+	return pair_of(SOCK_DGRAM);
+}
+
+/* A service of this user's, as docker.sock is one of root's. */
+static int connect_service(void)
+{
+	int s = socket(AF_UNIX, SOCK_STREAM, 0), e;
+
+	if (s < 0)
+		return errno;
+	e = result(connect(s, (struct sockaddr *)&service, sizeof(service)));
+	close(s);
+	return e;
+}
+
+static int connect_pair(void)
+{
+	int pair[2], e;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0)
+		return errno;
+	e = result(connect(pair[0], (struct sockaddr *)&service,
+	    sizeof(service)));
+	close(pair[0]);
+	close(pair[1]);
+	return e;
+}
+
 static int send_given(void)
 {
 	return result(send(open_socket, "x", 1, MSG_NOSIGNAL));
@@ -197,6 +256,74 @@ static int io_ring(void)
 	return result(syscall(425 /* io_uring_setup */, 8, NULL));
 }
 
+static int become_nobody(void)
+{
+	return result(syscall(SYS_setuid, 65534));
+}
+
+static int own_memory(void)
+{
+	return close_of(open("/proc/self/mem", O_RDWR));
+}
+
+static int others_files(void)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "/proc/%d/environ", (int)getppid());
+	return close_of(open(name, O_RDONLY));
+}
+
+static int load_bpf(void)
+{
+	return result(syscall(SYS_bpf, 0, NULL, 0));
+}
+
+static int fault_handler(void)
+{
+	return result(syscall(SYS_userfaultfd, 0));
+}
+
+static int change_root(void)
+{
+	return result(chroot(top));
+}
+
+static int new_namespace(void)
+{
+	return result(syscall(SYS_unshare, 0));
+}
+
+static int kernel_key(void)
+{
+	return result(syscall(SYS_keyctl, 0, 0, 0));
+}
+
+static int another_descriptor(void)
+{
+	return close_of((int)syscall(434 /* pidfd_open */, getppid(), 0));
+}
+
+static int symbolic_link(void)
+{
+	char name[80];
+
+	snprintf(name, sizeof(name), "%s.link", inside);
+	if (symlink("/etc/shadow", name) < 0)
+		return errno;
+	return result(unlink(name));
+}
+
+static int device(void)
+{
+	char name[80];
+
+	snprintf(name, sizeof(name), "%s.device", inside);
+	if (mknod(name, S_IFCHR | 0600, 1 << 8 | 3) < 0)
+		return errno;
+	return result(unlink(name));
+}
+
 enum { DONE, REFUSED, DEADLY };
 
 static const struct row {
@@ -228,7 +355,30 @@ static const struct row {
 	{ "mount", mount_something, DEADLY, DEADLY, DEADLY },
 	{ "set the clock", set_clock, REFUSED, REFUSED, REFUSED },
 	{ "type into a terminal", type_into_terminal, REFUSED, REFUSED, REFUSED },
-	{ "io_uring", io_ring, REFUSED, REFUSED, REFUSED }
+	{ "io_uring", io_ring, REFUSED, REFUSED, REFUSED },
+	{ "a raw socket", socket_raw, REFUSED, REFUSED, REFUSED },
+	{ "a socket of the kernel's ciphers", socket_crypto, REFUSED, REFUSED,
+		REFUSED },
+	{ "two connected ends", pair_connected, DONE, REFUSED, REFUSED },
+	{ "two that could be connected", pair_datagram, REFUSED, REFUSED,
+		REFUSED },
+	{ "connect to a local service", connect_service, REFUSED, REFUSED,
+		REFUSED },
+	{ "the same with an end of a pair", connect_pair, REFUSED, REFUSED,
+		REFUSED },
+	{ "another user", become_nobody, REFUSED, REFUSED, REFUSED },
+	{ "write to its own memory's file", own_memory, REFUSED, REFUSED,
+		REFUSED },
+	{ "another's environment", others_files, REFUSED, REFUSED, REFUSED },
+	{ "bpf", load_bpf, DEADLY, DEADLY, DEADLY },
+	{ "userfaultfd", fault_handler, DEADLY, DEADLY, DEADLY },
+	{ "chroot", change_root, DEADLY, DEADLY, DEADLY },
+	{ "unshare", new_namespace, DEADLY, DEADLY, DEADLY },
+	{ "the kernel's keys", kernel_key, DEADLY, DEADLY, DEADLY },
+	{ "a descriptor of another process", another_descriptor, REFUSED,
+		REFUSED, REFUSED },
+	{ "a symbolic link", symbolic_link, REFUSED, REFUSED, REFUSED },
+	{ "a device", device, REFUSED, REFUSED, REFUSED }
 };
 
 static int expected(const struct row *row, enum sandbox_role role)
@@ -362,6 +512,17 @@ static void test_unconfined(void **state)
 	assert_int_equal(send_given(), 0);
 	assert_int_equal(kill_other(), 0);
 	assert_int_not_equal(io_ring(), ENOSYS);
+	assert_int_equal(pair_connected(), 0);
+	assert_int_equal(pair_datagram(), 0);
+	assert_int_equal(connect_service(), 0);
+	assert_int_equal(own_memory(), 0);
+	assert_int_equal(symbolic_link(), 0);
+	assert_int_equal(another_descriptor(), 0);
+	assert_int_equal(others_files(), 0);
+	if (geteuid() == 0) {
+		assert_int_equal(socket_raw(), 0);
+		assert_int_equal(device(), 0);
+	}
 }
 
 static int set_up(void **state)
@@ -382,7 +543,11 @@ static int set_up(void **state)
 	    socketpair(AF_UNIX, SOCK_STREAM, 0, pair) < 0)
 		return -1;
 	open_socket = pair[0];
-	return 0;
+	snprintf(service.sun_path, sizeof(service.sun_path), "%s/service",
+	    top);
+	listening = socket(AF_UNIX, SOCK_STREAM, 0);
+	return bind(listening, (struct sockaddr *)&service,
+	    sizeof(service)) < 0 ? -1 : listen(listening, 64);
 }
 
 static int tear_down(void **state)
@@ -395,6 +560,8 @@ static int tear_down(void **state)
 	unlink(name);
 	unlink(outside);
 	unlink(given);
+	close(listening);
+	unlink(service.sun_path);
 	snprintf(name, sizeof(name), "%s/case", top);
 	rmdir(name);
 	return rmdir(top);
