@@ -12,6 +12,7 @@
 #include "schema/now.h"
 
 #define SETTLE_MS 1000		/* files are copied in */
+#define UNREST_MS 5000		/* but whoever writes there all the time ... */
 #define LOOK_MS 60000		/* if the kernel told nothing */
 
 /* A file as it lay when it was read. */
@@ -29,6 +30,7 @@ struct folder {
 	uv_timer_t look;
 	struct file *file;	/* sorted by name */
 	size_t files;
+	uint64_t unrest_ms;	/* since when something changes; 0: does not */
 	unsigned handles;
 	bool told;		/* that it cannot be read */
 };
@@ -79,8 +81,9 @@ static struct swarm *read_file(const char *path)
 /* A file that is there, as it was before if it was: read if it changed. */
 static void take(struct folder *f, struct file *file, const struct stat *st)
 {
-	int64_t changed = (int64_t)st->st_mtim.tv_sec * NS_PER_S +
-	    st->st_mtim.tv_nsec;
+	/* Nobody sets that one; and it is another when it may be read now. */
+	int64_t changed = (int64_t)st->st_ctim.tv_sec * NS_PER_S +
+	    st->st_ctim.tv_nsec;
 	struct swarm *s;
 	char *path;
 
@@ -179,7 +182,10 @@ static int look(struct folder *f)
 
 static void on_look(uv_timer_t *timer)
 {
-	look(timer->data);
+	struct folder *f = timer->data;
+
+	f->unrest_ms = 0;
+	look(f);
 	uv_timer_start(timer, on_look, LOOK_MS, LOOK_MS);
 }
 
@@ -191,7 +197,10 @@ static void on_event(uv_fs_event_t *event, const char *name, int events,
 	(void)name;
 	(void)events;
 	(void)status;
-	uv_timer_start(&f->look, on_look, SETTLE_MS, LOOK_MS);
+	if (f->unrest_ms == 0)
+		f->unrest_ms = uv_now(f->conf.loop);
+	if (uv_now(f->conf.loop) - f->unrest_ms < UNREST_MS)
+		uv_timer_start(&f->look, on_look, SETTLE_MS, LOOK_MS);
 }
 
 struct folder *folder_open(const struct folder_conf *conf)

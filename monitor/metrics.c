@@ -4,6 +4,7 @@
 #include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "schema/log.h"
 #include "schema/now.h"
@@ -124,9 +125,11 @@ static void put_evidence(FILE *f, const struct metrics *m, int64_t utc_ns)
 static bool write_all(const struct metrics *m)
 {
 	int64_t utc_ns = stamp_now().utc_ns;
-	FILE *f = fopen(m->hidden, "we");
+	FILE *f;
 	bool ok;
 
+	unlink(m->hidden);	/* a link there could lead anywhere */
+	f = fopen(m->hidden, "wxe");
 	if (!f)
 		return false;
 	gauge("start_time_seconds", "When the run began, since 1970.",

@@ -60,6 +60,11 @@ def watched(lab, folder):
 	log = open(os.path.join(folder, "log"), "w+")
 	os.mkdir(seen)
 	os.mkdir(os.path.dirname(numbers))
+	trap = os.path.join(folder, "numbers", "elsewhere")
+	with open(trap, "w") as f:
+		f.write("kept\n")
+	os.symlink("elsewhere", os.path.join(folder, "numbers",
+	    ".swarm.prom.new"))
 	blocked = lab.peers["aria2-seed"].address
 	with open(os.path.join(folder, "blocked"), "w") as f:
 		f.write("# not these\n%s/32\nfirm:%s-%s\n" % (blocked,
@@ -72,8 +77,17 @@ def watched(lab, folder):
 	    stderr=log, text=True)
 	lab.wait(lambda: os.path.exists(numbers), 30, "metrics")
 	tap.equal(metrics(numbers)["swarms"], 0, "an empty folder is watched")
+	with open(trap) as f:
+		tap.equal(f.read(), "kept\n", "no link in the metrics' folder "
+		    "is followed")
 	with open(lab.torrent, "rb") as f:
 		torrent = f.read()
+	# Somebody writes there all the time, and a file is none.
+	noise = subprocess.Popen(["sh", "-c", "while :; do date > noise.log; "
+	    "sleep 0.2; done"], cwd=seen,
+	    preexec_fn=laboratory.die_with_parent)
+	os.mkfifo(os.path.join(seen, "fifo.torrent"))
+	os.symlink("loop.torrent", os.path.join(seen, "loop.torrent"))
 	half = os.path.join(seen, "lab.torrent")
 	with open(half, "wb") as f:
 		f.write(torrent[:len(torrent) // 2])
@@ -87,8 +101,18 @@ def watched(lab, folder):
 	    {lab.peers["lt-seed"].address}, 90, "piece")
 	tap.claim(True, "a torrent that is put into the folder is watched, "
 	    "one that is half written once it is whole")
-	with open(os.path.join(seen, "one.magnet"), "w") as f:
-		f.write("magnet:?xt=urn:btih:%s\n" % ("ab" * 20))
+	noise.kill()
+	noise.wait()
+	one = os.path.join(seen, "one.magnet")
+	link = "magnet:?xt=urn:btih:%s\n" % ("ab" * 20)
+	with open(one, "w") as f:
+		f.write("x" * len(link))
+	lab.wait(lambda: "one.magnet" in open(log.name).read(), 30,
+	    "word of what is no link")
+	was = os.stat(one)
+	with open(one, "r+") as f:	# as long as before, and as old
+		f.write(link)
+	os.utime(one, ns=(was.st_atime_ns, was.st_mtime_ns))
 	lab.wait(lambda: metrics(numbers)["swarms"] == 2, 60, "second swarm")
 	lab.begin(lab.peers["lt-late"])		# it would dial us
 	time.sleep(6)
