@@ -4,7 +4,8 @@
  * values in its tables, and then a reader: verify, excerpt, the derived tables.
  *
  *	byte: which reader
- *	then any number of: table, row, column, type and length, bytes
+ *	then at most 16 times: table, row, column, type and length, bytes
+ *	and what is left: the key's log of runs, if the byte's 8 is set
  */
 #include <ftw.h>
 #include <getopt.h>
@@ -166,9 +167,9 @@ static void change(sqlite3 *db, struct cur *c)
 
 /* --- readers ------------------------------------------------------------------- */
 
-static void verify(void)
+static void verify(const char *key_log)
 {
-	struct check c = { 0 };
+	struct check c = { .key_log = key_log };
 
 	check_case(&c, path);
 }
@@ -193,6 +194,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	struct cur c = cur_of(span_of(data, n));
 	uint8_t which = cur_u8(&c);
 	sqlite3 *db = NULL;
+	const char *log;
 	FILE *f;
 
 	if (base == NULL) {
@@ -210,9 +212,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		change(db, &c);
 	sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
 	sqlite3_close(db);
+	log = which & 8 ? fuzz_file(c.p, cur_left(&c)) : NULL;
 	switch (which & 3) {
 	case 0:
-		verify();
+		verify(log);
 		break;
 	case 1:
 		excerpt(which & 4);
@@ -222,7 +225,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 		break;
 	case 3:
 		excerpt(false);
-		verify();
+		verify(log);
 	}
 	return 0;
 }
