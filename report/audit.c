@@ -8,6 +8,7 @@
 
 #include "report/audit_impl.h"
 #include "report/manifest.h"
+#include "report/reader.h"
 #include "schema/casedir.h"
 #include "schema/duration.h"
 #include "schema/log.h"
@@ -38,6 +39,7 @@ static void usage(FILE *f)
 	    "such as +02:00\n"
 	    "      --dates ORDER     of dates such as 1/2/2026: mdy or dmy "
 	    "(the column tells)\n"
+	    "      --no-sandbox      do not confine this process\n"
 	    "      --help\n", f);
 }
 
@@ -49,6 +51,7 @@ struct options {
 	int64_t within_ns;
 	int32_t zone_s;
 	enum dateorder order;
+	bool no_sandbox;
 };
 
 static int misused(const char *what)
@@ -92,6 +95,9 @@ static int one_option(int c, struct options *o)
 		    strcmp(optarg, "dmy") == 0 ? DATES_DMY : DATES_UNKNOWN;
 		return o->order != DATES_UNKNOWN ? -1 :
 		    misused("--dates wants mdy or dmy");
+	case 's':
+		o->no_sandbox = true;
+		return -1;
 	case 'h':
 		usage(stdout);
 		return 0;
@@ -111,6 +117,7 @@ static int read_options(int argc, char **argv, struct options *o)
 		{ "within", required_argument, NULL, 'w' },
 		{ "zone", required_argument, NULL, 'z' },
 		{ "dates", required_argument, NULL, 'd' },
+		{ "no-sandbox", no_argument, NULL, 's' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
@@ -218,6 +225,20 @@ static int write_all(const char *out, const struct audit *a)
 	return r;
 }
 
+/* The case and the claims may be anybody's. */
+static int confine(const struct options *o, const char *case_path,
+    const char *file)
+{
+	char *out = reader_folder(o->out);
+	const struct sandbox_path paths[] = { { case_path, true },
+		{ file, false }, { out, true } };
+	int rc = reader_confine(paths, sizeof(paths) / sizeof(paths[0]),
+	    o->no_sandbox);
+
+	free(out);
+	return rc;
+}
+
 static int audit(const struct options *o, const char *case_path,
     const char *file)
 {
@@ -231,9 +252,11 @@ static int audit(const struct options *o, const char *case_path,
 	};
 	struct claim_options how = { o->map, o->maps, o->zone_s, o->order };
 	size_t n = 0;
-	uint8_t *bytes = read_file(file, &n);
-	int r = bytes == NULL ? -1 : 0;
+	uint8_t *bytes = NULL;
+	int r = confine(o, case_path, file);
 
+	if (r == 0 && (bytes = read_file(file, &n)) == NULL)
+		r = -1;
 	if (r == 0) {
 		a.bytes = (int64_t)n;
 		r = casedir_digest(file, a.sha256, NULL);

@@ -9,6 +9,7 @@
 #include "report/endpoints.h"
 #include "report/manifest.h"
 #include "report/pseudonym.h"
+#include "report/reader.h"
 #include "report/reference.h"
 #include "report/select.h"
 #include "schema/log.h"
@@ -42,6 +43,7 @@ static void usage(FILE *f)
 	    "CASE/UCO\n"
 	    "      --csv TABLE     no -o: write this table of the one CASE to "
 	    "standard output\n"
+	    "      --no-sandbox    do not confine this process\n"
 	    "      --help\n", f);
 }
 
@@ -54,7 +56,7 @@ struct options {
 	const char *reference[REFERENCE_MOST];
 	size_t references;
 	const char *key_file, *csv;
-	bool case_uco;
+	bool case_uco, no_sandbox;
 };
 
 static int misused(const char *what)
@@ -88,6 +90,9 @@ static int one_option(int c, struct options *o, const struct selection *of)
 		return -1;
 	case 'c':
 		o->csv = optarg;
+		return -1;
+	case 'n':
+		o->no_sandbox = true;
 		return -1;
 	case 'h':
 		usage(stdout);
@@ -132,6 +137,7 @@ static int read_options(int argc, char **argv, struct options *o)
 		{ "case-uco", no_argument, NULL, 'u' },
 		{ "csv", required_argument, NULL, 'c' },
 		{ "reference", required_argument, NULL, 'r' },
+		{ "no-sandbox", no_argument, NULL, 'n' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
 	};
@@ -216,6 +222,34 @@ static int open_case(struct facts *c, const char *path,
 	return 0;
 }
 
+/* Cases and reference copies come from others. Derived tables are brought up to
+ * date in the case itself, and the report lies beside others. */
+static int confine(const struct options *o, char **cases, size_t n)
+{
+	struct sandbox_path *paths;
+	char *out = o->out ? reader_folder(o->out) : NULL;
+	size_t k = 0, most = n + 1;
+	int rc;
+
+	for (size_t i = 0; i < o->references; i++)
+		most += strlen(o->reference[i]);
+	paths = calloc(most, sizeof(*paths));
+	if (paths == NULL)
+		log_die("out of memory");
+	for (size_t i = 0; i < n; i++)
+		paths[k++] = (struct sandbox_path){ cases[i], true };
+	/* Which '=' ends the torrent's FILE only the cases tell. */
+	for (size_t i = 0; i < o->references; i++)
+		for (const char *eq = o->reference[i];
+		    (eq = strchr(eq, '=')); eq++)
+			paths[k++] = (struct sandbox_path){ eq + 1, false };
+	paths[k++] = (struct sandbox_path){ out, true };
+	rc = reader_confine(paths, k, o->no_sandbox);
+	free(out);
+	free(paths);
+	return rc;
+}
+
 int report_main(int argc, char **argv)
 {
 	struct options o = { .port = -1 };
@@ -248,6 +282,8 @@ int report_main(int argc, char **argv)
 		s.pseudonyms = true;
 		references.veil = &pseudonym;
 	}
+	if (r == 0)
+		r = confine(&o, argv + optind, (size_t)(argc - optind));
 	if (s.pseudonyms && r == 0) {
 		geo_veil(&geo, &pseudonym);
 		veil_ip(&pseudonym, o.ip);

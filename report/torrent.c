@@ -3,9 +3,11 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <strings.h>
 #include <unistd.h>
 
+#include "report/reader.h"
 #include "schema/log.h"
 #include "schema/torrent.h"
 #include "wire/magnet.h"
@@ -310,20 +312,37 @@ static bool show_file(const char *path, struct json *j)
 }
 
 static const char usage[] =
-    "usage: swarmwitness torrent [--json] FILE|MAGNET...\n"
-    "  --json   one JSON object a line, in the order given\n"
-    "  --help   this\n"
+    "usage: swarmwitness torrent [--json] [--no-sandbox] FILE|MAGNET...\n"
+    "  --json         one JSON object a line, in the order given\n"
+    "  --no-sandbox   do not confine this process\n"
+    "  --help         this\n"
     "FILE is a .torrent, MAGNET a magnet link or an infohash of 40 or 64 hex\n"
     "digits. Exit status 0 if all could be read, 1 if not, 2 for misuse.\n";
+
+static int confine(char **names, size_t n, bool none)
+{
+	struct sandbox_path *paths = calloc(n, sizeof(*paths));
+	int rc;
+
+	if (!paths)
+		log_die("out of memory");
+	for (size_t i = 0; i < n; i++)
+		if (!is_link(names[i]))
+			paths[i].path = names[i];
+	rc = reader_confine(paths, n, none);
+	free(paths);
+	return rc;
+}
 
 int torrent_main(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "json", no_argument, NULL, 'j' },
+		{ "no-sandbox", no_argument, NULL, 's' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 }
 	};
-	bool as_json = false, ok = true;
+	bool as_json = false, no_sandbox = false, ok = true;
 	struct json j;
 	int c;
 
@@ -331,6 +350,9 @@ int torrent_main(int argc, char **argv)
 		switch (c) {
 		case 'j':
 			as_json = true;
+			break;
+		case 's':
+			no_sandbox = true;
 			break;
 		case 'h':
 			fputs(usage, stdout);
@@ -343,6 +365,8 @@ int torrent_main(int argc, char **argv)
 		fputs(usage, stderr);
 		return 2;
 	}
+	if (confine(argv + optind, (size_t)(argc - optind), no_sandbox) < 0)
+		return 1;
 	json_init(&j, JSON_MOST);
 	for (int i = optind; i < argc; i++) {
 		struct json *out = as_json ? &j : NULL;

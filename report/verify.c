@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "report/check.h"
+#include "report/reader.h"
 #include "report/when.h"
 #include "schema/json.h"
 
@@ -28,6 +29,7 @@ static const char usage[] =
 "                      are taken from the tiles; say so\n"
 "  --no-replay         do not read the packets again\n"
 "  --json              one JSON object on standard output\n"
+"  --no-sandbox        do not confine this process\n"
 "  --help\n"
 "Exit status: 0 the case holds, 1 it does not, 2 misuse.\n";
 
@@ -399,6 +401,16 @@ static bool read_size(const char *text, int64_t *out)
 	    *out < INT64_MAX / 2;
 }
 
+/* The case may be anybody's, and so is all that is asked of it. */
+static int confine(const struct check *c, const char *path, bool none)
+{
+	const struct sandbox_path paths[] = { { path, reader_writes(path) },
+		{ c->seen, false }, { c->key_log, false },
+		{ c->tsa_ca, false } };
+
+	return reader_confine(paths, sizeof(paths) / sizeof(paths[0]), none);
+}
+
 int verify_main(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -409,11 +421,13 @@ int verify_main(int argc, char **argv)
 		{ "from", required_argument, NULL, 'f' },
 		{ "no-replay", no_argument, NULL, 'r' },
 		{ "json", no_argument, NULL, 'j' },
+		{ "no-sandbox", no_argument, NULL, 's' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 }
 	};
 	struct told told = { .bar = isatty(STDERR_FILENO) == 1 };
 	struct check c = { .tell = hear, .progress = draw, .ctx = &told };
+	bool no_sandbox = false;
 	uint8_t digest[32];
 	int o, rc;
 
@@ -445,6 +459,9 @@ int verify_main(int argc, char **argv)
 		case 'j':
 			told.json = true;
 			break;
+		case 's':
+			no_sandbox = true;
+			break;
 		case 'h':
 			fputs(usage, stdout);
 			return 0;
@@ -456,6 +473,8 @@ int verify_main(int argc, char **argv)
 		fputs(usage, stderr);
 		return 2;
 	}
+	if (confine(&c, argv[optind], no_sandbox) < 0)
+		return 1;
 	json_init(&told.faults, JSON_MOST);
 	json_init(&told.remarks, JSON_MOST);
 	json_open(&told.faults, NULL, '[');
