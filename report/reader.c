@@ -35,7 +35,7 @@ int reader_confine(const struct sandbox_path *paths, size_t n, bool none)
 		return 0;
 	}
 	for (size_t i = 0; i < n; i++)
-		if (paths[i].path)
+		if (paths[i].path && access(paths[i].path, F_OK) == 0)
 			given[k++] = paths[i];
 	given[k++] = (struct sandbox_path){ temporary(), true };
 	setenv("TMPDIR", temporary(), 1);
