@@ -56,7 +56,8 @@ static bool ours(const char *name)
 	    "address.html", "address.json", "address.csv", "audit.csv",
 	    "audit.json", "certificate-902-13.html", "certificate-902-14.html",
 	    "checklist.html", "reference.html", "reference.csv",
-	    "reference-received.csv", "case-uco.jsonld", MANIFEST, MARK };
+	    "reference-received.csv", "reference-time.csv",
+	    "reference-received-time.csv", "case-uco.jsonld", MANIFEST, MARK };
 	const char *swarm = of_swarm(name);
 	size_t n = strspn(name, "0123456789");
 

@@ -219,10 +219,15 @@ void markup_head(FILE *f, const struct subject *s, const char *exhibit,
 	fputs("</header>\n<main>\n", f);
 }
 
+void markup_foot_with(FILE *f, const char *sources)
+{
+	fprintf(f, "</main>\n<footer>Made by swarmwitness " SW_VERSION
+	    ", commit " SW_COMMIT ", from the case%s and the databases "
+	    "named in this report, and nothing else. It states observations, "
+	    "never conclusions.</footer>\n</body>\n</html>\n", sources);
+}
+
 void markup_foot(FILE *f)
 {
-	fputs("</main>\n<footer>Made by swarmwitness " SW_VERSION
-	    ", commit " SW_COMMIT ", from the case and the databases "
-	    "named in this report, and nothing else. It states observations, "
-	    "never conclusions.</footer>\n</body>\n</html>\n", f);
+	markup_foot_with(f, "");
 }

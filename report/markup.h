@@ -18,6 +18,8 @@
 void markup_head(FILE *f, const struct subject *s, const char *exhibit,
     const char *title, const char *about);
 void markup_foot(FILE *f);
+/* sources: what the page was made from besides, ", the copies"; ours. */
+void markup_foot_with(FILE *f, const char *sources);
 
 /* <dt> and an open <dd>. */
 void markup_term(FILE *f, const char *name);

@@ -11,10 +11,14 @@
 
 #include <openssl/evp.h>
 
+#include "report/pseudonym.h"
 #include "report/rows.h"
 #include "schema/log.h"
+#include "schema/now.h"
 
 #define PATH_MOST 65536u
+#define TIME_LIMIT_S 60		/* of ffprobe, and what a slow disk needs */
+#define TIME_BYTES_S 5000000
 
 /* --- names --------------------------------------------------------------------- */
 
@@ -58,6 +62,21 @@ const char *reference_kind(const char *path, bool pad)
 	    ends(path, audio) ? "audio" : ends(path, picture) ? "picture" :
 	    ends(path, text) ? "text" : ends(path, archive) ? "archive" :
 	    "other";
+}
+
+const char *reference_path(const struct references *all,
+    const struct torrent *t, uint32_t file, char buf[REFERENCE_PATH])
+{
+	size_t n = mi_path(&t->mi, &t->files[file], buf, REFERENCE_PATH - 1);
+	char *shown;
+
+	buf[n < REFERENCE_PATH - 1 ? n : REFERENCE_PATH - 1] = '\0';
+	if (all->veil) {
+		shown = pseudonym_copy(all->veil, buf);
+		snprintf(buf, REFERENCE_PATH, "%s", shown);
+		free(shown);
+	}
+	return buf;
 }
 
 const char *reference_word(enum reference_verdict v)
@@ -235,6 +254,11 @@ static int digest(struct reference *r)
 	return status;
 }
 
+static int64_t changed(const struct stat *st)
+{
+	return (int64_t)st->st_ctim.tv_sec * NS_PER_S + st->st_ctim.tv_nsec;
+}
+
 static int open_copy(struct reference *r)
 {
 	const struct mi_file *f = file_of(r);
@@ -264,6 +288,7 @@ static int open_copy(struct reference *r)
 		    (unsigned long long)f->bytes);
 		return -1;
 	}
+	r->changed_ns = changed(&st);
 	if (digest(r) < 0) {
 		log_warn("report: --reference: %s: cannot be read whole", safe);
 		return -1;
@@ -500,9 +525,34 @@ bool reference_piece(const struct reference *r, uint32_t piece,
 	return true;
 }
 
+/* Its time, once its bytes were read. ffprobe reads the file again, so it must
+ * still be what the digest is of. */
+static int read_time(struct reference *r, size_t *left)
+{
+	uint64_t bytes = file_of(r)->bytes;
+	uint64_t limit_s = TIME_LIMIT_S + bytes / TIME_BYTES_S;
+	struct stat st;
+
+	r->time = malloc(sizeof(*r->time));
+	if (r->time == NULL)
+		log_die("out of memory");
+	if (limit_s > INT32_MAX)
+		limit_s = INT32_MAX;
+	timeline_read(r->time, r->fd, bytes, *left, (int)limit_s);
+	*left -= r->time->n;
+	if (fstat(r->fd, &st) < 0 || changed(&st) != r->changed_ns) {
+		log_warn("report: --reference: %s: it changed while it was "
+		    "read", r->path);
+		return -1;
+	}
+	return 0;
+}
+
 int references_read(struct references *r, const char *const *spec, size_t n,
     const struct facts *cases, size_t ncases, const char *swarm)
 {
+	size_t left = TIMELINE_PACKETS;
+
 	*r = (struct references){ .veil = r->veil };
 	for (size_t i = 0; i < n; i++) {
 		struct reference *new = &r->at[r->n];
@@ -522,7 +572,7 @@ int references_read(struct references *r, const char *const *spec, size_t n,
 			return -1;
 	}
 	for (size_t i = 0; i < r->n; i++)
-		if (compare(&r->at[i], r))
+		if (compare(&r->at[i], r) || read_time(&r->at[i], &left))
 			return -1;
 	return 0;
 }
@@ -532,6 +582,9 @@ void references_free(struct references *r)
 	for (size_t i = 0; i < r->n; i++) {
 		if (r->at[i].fd >= 0)
 			close(r->at[i].fd);
+		if (r->at[i].time)
+			timeline_free(r->at[i].time);
+		free(r->at[i].time);
 		free(r->at[i].verdict);
 		free(r->at[i].name);
 		if (r->at[i].owns)

@@ -1,7 +1,7 @@
 /*
  * `report --reference FILE=PATH`: a lawful copy of a file held against the
- * torrent's piece hashes (BEP 3, BEP 52), and which pieces that endpoints
- * delivered are therefore bytes of that copy.
+ * torrent's piece hashes (BEP 3, BEP 52), which pieces that endpoints delivered
+ * are therefore bytes of that copy, and which of its time they hold.
  */
 #ifndef REPORT_REFERENCE_H
 #define REPORT_REFERENCE_H
@@ -11,7 +11,9 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "report/endpoints.h"
 #include "report/facts.h"
+#include "report/timeline.h"
 #include "schema/torrent.h"
 
 #define REFERENCE_MOST 64u
@@ -38,6 +40,8 @@ struct reference {
 	char *name;		/* FILE, as given */
 	char sha256[65];	/* of the copy */
 	int fd;
+	int64_t changed_ns;	/* the file, last (ctime), when it was opened */
+	struct timeline *time;	/* of the copy */
 	uint32_t first;		/* the first piece that holds a byte of it */
 	uint32_t pieces;
 	uint8_t *verdict;	/* of each: enum reference_verdict */
@@ -77,6 +81,11 @@ bool reference_piece(const struct reference *r, uint32_t piece,
 const struct reference *reference_of(const struct references *all,
     const struct torrent *t, uint32_t file);
 
+/* Path of a file for people, with pseudonyms; NUL-terminated, cut. */
+#define REFERENCE_PATH 4097u
+const char *reference_path(const struct references *all,
+    const struct torrent *t, uint32_t file, char buf[REFERENCE_PATH]);
+
 /* What a file is by its name alone: "padding", "sample", "subtitles", "video",
  * "audio", "picture", "text", "archive", "other". */
 const char *reference_kind(const char *path, bool pad);
@@ -87,7 +96,14 @@ const char *reference_word(enum reference_verdict v);
 
 struct subject;
 struct manifest;
-/* reference.html, reference.csv and reference-received.csv. -1 logged. */
+struct rows;
+/* Opens seq, conn, ip, port, piece, utc_ns of the pieces of t that endpoints of
+ * `of` delivered whole and that matched; in order of records, or of
+ * connections, address and port, and records. */
+void reference_delivered(struct rows *q, const struct facts *c,
+    const struct endpoints_of *of, const struct torrent *t, bool by_talk);
+/* reference.html, reference.csv, reference-received.csv, reference-time.csv and
+ * reference-received-time.csv. -1 logged. */
 int reference_put(struct manifest *m, const struct subject *s);
 /* "references":[...] into an object that is open. What was put goes to f. */
 int reference_json(FILE *f, struct json *j, const struct subject *s);

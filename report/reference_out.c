@@ -7,32 +7,16 @@
 #include "report/manifest.h"
 #include "report/markup.h"
 #include "report/pseudonym.h"
+#include "report/reference_time.h"
 #include "report/rows.h"
 #include "report/when.h"
 
-#define PATH_CUT 4096u
 #define PAGE_RANGES 200		/* the CSV has all */
 #define PAGE_RECEIVED 500
 
 static const struct mi_file *file_of(const struct reference *r)
 {
 	return &r->t->files[r->file];
-}
-
-/* Path of a file for people; NUL-terminated, cut. */
-static const char *path_of(const struct references *all,
-    const struct torrent *t, uint32_t file, char buf[PATH_CUT + 1])
-{
-	size_t n = mi_path(&t->mi, &t->files[file], buf, PATH_CUT);
-	char *shown;
-
-	buf[n < PATH_CUT ? n : PATH_CUT] = '\0';
-	if (all->veil) {
-		shown = pseudonym_copy(all->veil, buf);
-		snprintf(buf, PATH_CUT + 1, "%s", shown);
-		free(shown);
-	}
-	return buf;
 }
 
 /* --- what endpoints delivered of it ------------------------------------------- */
@@ -59,6 +43,24 @@ struct telling {
 	const struct subject *s;
 	uint64_t parts;
 };
+
+void reference_delivered(struct rows *q, const struct facts *c,
+    const struct endpoints_of *of, const struct torrent *t, bool by_talk)
+{
+#define DELIVERED "SELECT seq, conn, ip, port, piece, utc_ns FROM " \
+	"piece_check WHERE swarm = ?1 AND ok = 1 AND (?2 IS NULL OR ip = ?2) " \
+	"AND (?3 < 0 OR port = ?3) AND (?4 IS NULL OR date(utc_ns / " \
+	"1000000000, 'unixepoch') >= ?4) AND (?5 IS NULL OR date(utc_ns / " \
+	"1000000000, 'unixepoch') <= ?5) ORDER BY "
+	rows_open(q, c->db, by_talk ? DELIVERED "conn, ip, port, seq" :
+	    DELIVERED "seq", t->swarm);
+	if (q->failed)
+		return;
+	sqlite3_bind_text(q->st, 2, of->ip, -1, SQLITE_STATIC);
+	sqlite3_bind_int(q->st, 3, of->ip ? of->port : -1);
+	sqlite3_bind_text(q->st, 4, of->from_day, -1, SQLITE_STATIC);
+	sqlite3_bind_text(q->st, 5, of->to_day, -1, SQLITE_STATIC);
+}
 
 static void tell_files(struct telling *k, struct part *p)
 {
@@ -96,20 +98,7 @@ static int tell_torrent(struct telling *k, const struct torrent *t)
 		const struct facts *c = &k->s->cases[i];
 		struct rows q;
 
-		rows_open(&q, c->db, "SELECT seq, conn, ip, port, piece, "
-		    "utc_ns FROM piece_check WHERE swarm = ?1 AND ok = 1 AND "
-		    "(?2 IS NULL OR ip = ?2) AND (?3 < 0 OR port = ?3) AND "
-		    "(?4 IS NULL OR date(utc_ns / 1000000000, 'unixepoch') >= "
-		    "?4) AND (?5 IS NULL OR date(utc_ns / 1000000000, "
-		    "'unixepoch') <= ?5) ORDER BY seq", t->swarm);
-		if (!q.failed) {
-			sqlite3_bind_text(q.st, 2, of->ip, -1, SQLITE_STATIC);
-			sqlite3_bind_int(q.st, 3, of->ip ? of->port : -1);
-			sqlite3_bind_text(q.st, 4, of->from_day, -1,
-			    SQLITE_STATIC);
-			sqlite3_bind_text(q.st, 5, of->to_day, -1,
-			    SQLITE_STATIC);
-		}
+		reference_delivered(&q, c, of, t, false);
 		while (rows_next(&q)) {
 			struct part p = { .c = c, .which = i + 1, .t = t,
 				.all = k->s->references,
@@ -151,7 +140,7 @@ static const char *verdict_of(const struct part *p)
 
 static void csv_ranges(FILE *f, const struct references *all)
 {
-	char path[PATH_CUT + 1];
+	char path[REFERENCE_PATH];
 
 	fputs("infohash,file,kind,bytes,copy_sha256,from_piece,to_piece,"
 	    "from_byte,to_byte,verdict\r\n", f);
@@ -162,7 +151,7 @@ static void csv_ranges(FILE *f, const struct references *all)
 
 		while (reference_next(r, &at, &g)) {
 			fprintf(f, "%s,", r->t->swarm);
-			csv_text(f, path_of(all, r->t, r->file, path));
+			csv_text(f, reference_path(all, r->t, r->file, path));
 			fprintf(f, ",%s,%" PRIu64 ",%s,%u,%u,%" PRIu64 ",%"
 			    PRIu64 ",%s\r\n", reference_kind(path, false),
 			    file_of(r)->bytes, r->sha256, g.from_piece,
@@ -174,7 +163,7 @@ static void csv_ranges(FILE *f, const struct references *all)
 
 static void csv_part(void *ctx, const struct part *p)
 {
-	char t[WHEN_MAX], path[PATH_CUT + 1];
+	char t[WHEN_MAX], path[REFERENCE_PATH];
 	FILE *f = ctx;
 
 	fprintf(f, "%zu,%lld,%lld,%s,%lld,%s,", p->which, (long long)p->seq,
@@ -183,7 +172,7 @@ static void csv_part(void *ctx, const struct part *p)
 	if (p->bound_ns >= 0)
 		fprintf(f, "%lld", (long long)p->bound_ns);
 	fprintf(f, ",%s,%u,", p->t->swarm, p->piece);
-	csv_text(f, path_of(p->all, p->t, p->file, path));
+	csv_text(f, reference_path(p->all, p->t, p->file, path));
 	fprintf(f, ",%s,%" PRIu64 ",%" PRIu64 ",%s\r\n", reference_kind(path,
 	    p->t->files[p->file].pad), p->from, p->to, verdict_of(p));
 }
@@ -204,7 +193,7 @@ static void flush(struct json_to *k)
 
 static void json_part(void *ctx, const struct part *p)
 {
-	char t[WHEN_MAX], path[PATH_CUT + 1];
+	char t[WHEN_MAX], path[REFERENCE_PATH];
 	struct json_to *k = ctx;
 	struct json *j = k->j;
 
@@ -220,7 +209,8 @@ static void json_part(void *ctx, const struct part *p)
 		json_null(j, "bound_ns");
 	json_str(j, "infohash", p->t->swarm);
 	json_uint(j, "piece", p->piece);
-	json_text(j, "file", span_str(path_of(p->all, p->t, p->file, path)));
+	json_text(j, "file", span_str(reference_path(p->all, p->t, p->file,
+	    path)));
 	json_str(j, "kind", reference_kind(path, p->t->files[p->file].pad));
 	json_uint(j, "from_byte", p->from);
 	json_uint(j, "to_byte", p->to);
@@ -250,7 +240,7 @@ int reference_json(FILE *f, struct json *j, const struct subject *s)
 {
 	struct json_to k = { j, f };
 	struct telling telling = { json_part, &k, s, 0 };
-	char path[PATH_CUT + 1], *copy;
+	char path[REFERENCE_PATH], *copy;
 	int status;
 
 	if (s->references == NULL)
@@ -263,8 +253,8 @@ int reference_json(FILE *f, struct json *j, const struct subject *s)
 
 		json_open(j, NULL, '{');
 		json_str(j, "infohash", r->t->swarm);
-		json_text(j, "file", span_str(path_of(s->references, r->t,
-		    r->file, path)));
+		json_text(j, "file", span_str(reference_path(s->references,
+		    r->t, r->file, path)));
 		json_str(j, "kind", reference_kind(path, false));
 		copy = pseudonym_copy(s->references->veil, r->path);
 		json_text(j, "copy", span_str(copy));
@@ -284,13 +274,14 @@ int reference_json(FILE *f, struct json *j, const struct subject *s)
 			flush(&k);
 		}
 		json_close(j, ']');
+		reference_time_json(f, j, r);
 		json_close(j, '}');
 	}
 	json_close(j, ']');
 	json_open(j, "references_received", '[');
 	status = tell_all(&telling);
 	json_close(j, ']');
-	return status;
+	return status || reference_time_received_json(f, j, s) ? -1 : 0;
 }
 
 /* --- the page ------------------------------------------------------------------- */
@@ -298,15 +289,15 @@ int reference_json(FILE *f, struct json *j, const struct subject *s)
 static void page_reference(FILE *f, const struct references *refs, size_t i)
 {
 	const struct reference *r = &refs->at[i - 1];
-	char path[PATH_CUT + 1], *copy = pseudonym_copy(refs->veil, r->path);
+	char path[REFERENCE_PATH], *copy = pseudonym_copy(refs->veil, r->path);
 	struct reference_range g;
 	uint32_t at = 0, shown = 0, all = 0;
 
 	while (reference_next(r, &at, &g))
 		all++;
 	fprintf(f, "<section>\n<h2 id=copy%zu>Copy %zu</h2>\n<dl>", i, i);
-	markup_given(f, "File of the torrent", path_of(refs, r->t, r->file,
-	    path));
+	markup_given(f, "File of the torrent", reference_path(refs, r->t,
+	    r->file, path));
 	markup_term(f, "By its name");
 	fprintf(f, "%s</dd>\n", reference_kind(path, false));
 	markup_term(f, "Torrent");
@@ -369,6 +360,7 @@ static void page_reference(FILE *f, const struct references *refs, size_t i)
 		html_count(f, all - shown, "row", "rows");
 		fputs(" more are in reference.csv.\n", f);
 	}
+	reference_time_page(f, r, i);
 	fputs("</section>\n", f);
 }
 
@@ -380,7 +372,7 @@ struct page_to {
 static void page_part(void *ctx, const struct part *p)
 {
 	struct page_to *k = ctx;
-	char path[PATH_CUT + 1];
+	char path[REFERENCE_PATH];
 	FILE *f = k->f;
 
 	if (k->shown >= PAGE_RECEIVED)
@@ -394,7 +386,7 @@ static void page_part(void *ctx, const struct part *p)
 	fputs("</td>", f);
 	markup_cell(f, p->piece);
 	fputs("<td>", f);
-	html_clip(f, path_of(p->all, p->t, p->file, path), 120);
+	html_clip(f, reference_path(p->all, p->t, p->file, path), 120);
 	fprintf(f, "</td><td>%s</td>", reference_kind(path,
 	    p->t->files[p->file].pad));
 	markup_cell(f, (int64_t)p->from);
@@ -429,6 +421,8 @@ static int page_received(FILE *f, const struct subject *s)
 		    "rows");
 		fputs(" more are in reference-received.csv.</p>\n", f);
 	}
+	if (status == 0)
+		status = reference_time_received_page(f, s);
 	fputs("</section>\n", f);
 	return status;
 }
@@ -444,17 +438,26 @@ static int page(FILE *f, const struct subject *s)
 	    "piece that agrees is the same bytes in copy and torrent. A piece "
 	    "that differs is other bytes, which says nothing of whether they "
 	    "show the same work: another encoding of it differs in every "
-	    "piece.</p>\n<p>Positions are bytes. Where in the time of a film "
-	    "or a recording they lie is not stated: that would need the index "
-	    "in the file’s container, which was not read, and a share of the "
-	    "bytes is not the same share of the time. Whether the bytes can be "
-	    "played was not examined. What a file is (sample, subtitles, "
-	    "padding) is told by its name alone.</p>\n</section>\n", f);
+	    "piece.</p>\n<p>Positions are bytes. Where ffprobe can read the copy "
+	    "as a film or a recording, time ranges stand below them. A time "
+	    "range says this: every packet of that stream that ffprobe lists "
+	    "(a picture, a stretch of sound, a subtitle) and that begins within "
+	    "it lies wholly in bytes that agree. Times are those at which the "
+	    "copy’s own container says that a packet is presented; they are no "
+	    "share of the bytes. A time that is in no range was not shown to "
+	    "agree, which does not say that it differs.</p>\n<p>Not claimed is "
+	    "that the container’s headers and indexes, which the times come "
+	    "from, agree too; that the torrent’s file presents a packet at that "
+	    "time where they differ; or that a part can be decoded or played by "
+	    "itself: packets may need others before and after them. Nothing was "
+	    "decoded. What a file is (sample, subtitles, padding) is told by "
+	    "its name alone.</p>\n</section>\n", f);
 	for (size_t i = 0; i < s->references->n; i++)
 		page_reference(f, s->references, i + 1);
 	if (page_received(f, s))
 		return -1;
-	markup_foot(f);
+	markup_foot_with(f, ", the copies, what ffprobe "
+	    "reads of them");
 	return 0;
 }
 
@@ -483,5 +486,18 @@ int reference_put(struct manifest *m, const struct subject *s)
 	telling.ctx = f;
 	fputs("case,seq,conn,ip,port,utc,bound_ns,infohash,piece,file,kind,"
 	    "from_byte,to_byte,verdict\r\n", f);
-	return tell_all(&telling) || manifest_put(m) ? -1 : 0;
+	if (tell_all(&telling) || manifest_put(m))
+		return -1;
+	f = manifest_file(m, "reference-time.csv", "E4: which time of the "
+	    "copies agrees");
+	if (f == NULL)
+		return -1;
+	reference_time_csv(f, s->references);
+	if (manifest_put(m))
+		return -1;
+	f = manifest_file(m, "reference-received-time.csv", "E5: which time of "
+	    "the copies was delivered");
+	if (f == NULL)
+		return -1;
+	return reference_time_received_csv(f, s) || manifest_put(m) ? -1 : 0;
 }
