@@ -525,35 +525,77 @@ bool reference_piece(const struct reference *r, uint32_t piece,
 	return true;
 }
 
-/* Its time, once its bytes were read. ffprobe reads the file again, so it must
- * still be what the digest is of. */
-static int read_time(struct reference *r, size_t *left)
+/* --- time ------------------------------------------------------------------------ */
+
+static const struct reference_probe *probe_of(const struct references *r,
+    const struct stat *st)
 {
-	uint64_t bytes = file_of(r)->bytes;
-	uint64_t limit_s = TIME_LIMIT_S + bytes / TIME_BYTES_S;
+	for (size_t i = 0; i < r->probes; i++)
+		if (r->probe[i].device == st->st_dev &&
+		    r->probe[i].inode == st->st_ino)
+			return &r->probe[i];
+	return NULL;
+}
+
+static void probe(struct references *r, int fd, size_t *left)
+{
+	struct reference_probe *p;
+	uint64_t limit_s;
 	struct stat st;
 
-	r->time = malloc(sizeof(*r->time));
-	if (r->time == NULL)
+	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size <= 0 ||
+	    probe_of(r, &st))
+		return;
+	p = realloc(r->probe, (r->probes + 1) * sizeof(*p));
+	if (p == NULL)
 		log_die("out of memory");
+	r->probe = p;
+	p += r->probes++;
+	*p = (struct reference_probe){ .device = st.st_dev,
+		.inode = st.st_ino, .changed_ns = changed(&st) };
+	limit_s = TIME_LIMIT_S + (uint64_t)st.st_size / TIME_BYTES_S;
 	if (limit_s > INT32_MAX)
 		limit_s = INT32_MAX;
-	timeline_read(r->time, r->fd, bytes, *left, (int)limit_s);
-	*left -= r->time->n;
-	if (fstat(r->fd, &st) < 0 || changed(&st) != r->changed_ns) {
+	timeline_read(&p->time, fd, (uint64_t)st.st_size, *left, (int)limit_s);
+	*left -= p->time.n;
+}
+
+void references_probe(struct references *r, const char *const *spec, size_t n)
+{
+	size_t left = TIMELINE_PACKETS;
+
+	for (size_t i = 0; i < n; i++)
+		for (const char *eq = spec[i]; (eq = strchr(eq, '=')); eq++) {
+			int fd = open(eq + 1, O_RDONLY | O_CLOEXEC |
+			    O_NONBLOCK);
+
+			if (fd < 0)
+				continue;
+			probe(r, fd, &left);
+			close(fd);
+		}
+}
+
+/* Once its bytes were read. ffprobe read the file, too: it must be what the
+ * digest is of. */
+static int take_time(struct reference *r, const struct references *all)
+{
+	const struct reference_probe *p;
+	struct stat st;
+
+	if (fstat(r->fd, &st) < 0 || (p = probe_of(all, &st)) == NULL ||
+	    changed(&st) != r->changed_ns || p->changed_ns != r->changed_ns) {
 		log_warn("report: --reference: %s: it changed while it was "
 		    "read", r->path);
 		return -1;
 	}
+	r->time = &p->time;
 	return 0;
 }
 
 int references_read(struct references *r, const char *const *spec, size_t n,
     const struct facts *cases, size_t ncases, const char *swarm)
 {
-	size_t left = TIMELINE_PACKETS;
-
-	*r = (struct references){ .veil = r->veil };
 	for (size_t i = 0; i < n; i++) {
 		struct reference *new = &r->at[r->n];
 
@@ -572,7 +614,7 @@ int references_read(struct references *r, const char *const *spec, size_t n,
 			return -1;
 	}
 	for (size_t i = 0; i < r->n; i++)
-		if (compare(&r->at[i], r) || read_time(&r->at[i], &left))
+		if (compare(&r->at[i], r) || take_time(&r->at[i], r))
 			return -1;
 	return 0;
 }
@@ -582,13 +624,13 @@ void references_free(struct references *r)
 	for (size_t i = 0; i < r->n; i++) {
 		if (r->at[i].fd >= 0)
 			close(r->at[i].fd);
-		if (r->at[i].time)
-			timeline_free(r->at[i].time);
-		free(r->at[i].time);
 		free(r->at[i].verdict);
 		free(r->at[i].name);
 		if (r->at[i].owns)
 			torrent_free(r->at[i].t);
 	}
+	for (size_t i = 0; i < r->probes; i++)
+		timeline_free(&r->probe[i].time);
+	free(r->probe);
 	*r = (struct references){ 0 };
 }

@@ -41,7 +41,7 @@ struct reference {
 	char sha256[65];	/* of the copy */
 	int fd;
 	int64_t changed_ns;	/* the file, last (ctime), when it was opened */
-	struct timeline *time;	/* of the copy */
+	const struct timeline *time;	/* of the copy; lent by the probes */
 	uint32_t first;		/* the first piece that holds a byte of it */
 	uint32_t pieces;
 	uint8_t *verdict;	/* of each: enum reference_verdict */
@@ -51,18 +51,34 @@ struct reference {
 				 * there is none */
 };
 
+/* What ffprobe said of a file that may be a copy. */
+struct reference_probe {
+	uint64_t device, inode;
+	int64_t changed_ns;	/* last (ctime), when it was read */
+	struct timeline time;
+};
+
 struct pseudonym;
 struct references {
 	struct reference at[REFERENCE_MOST];
 	size_t n;
+	struct reference_probe *probe;
+	size_t probes;
 	const struct pseudonym *veil;	/* for addresses in names; NULL: none */
 };
 
 /*
+ * Reads the time in every file that the specs may name: which '=' ends FILE the
+ * cases tell, later. It starts a program, so it comes before the process
+ * confines itself, and before any case is read.
+ */
+void references_probe(struct references *r, const char *const *spec, size_t n);
+
+/*
  * Finds FILE among the torrents of the cases (only of swarm, if not NULL),
  * reads the copies and compares. spec: "FILE=PATH". -1 logged: no such file,
- * more than one, a copy of another size or that cannot be read. Free in any
- * case. veil stays as it was.
+ * more than one, a copy of another size, that was not probed as it is now, or
+ * that cannot be read. Free in any case. veil stays as it was.
  */
 int references_read(struct references *r, const char *const *spec, size_t n,
     const struct facts *cases, size_t ncases, const char *swarm);

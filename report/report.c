@@ -282,6 +282,8 @@ int report_main(int argc, char **argv)
 		s.pseudonyms = true;
 		references.veil = &pseudonym;
 	}
+	if (r == 0 && o.references)
+		references_probe(&references, o.reference, o.references);
 	if (r == 0)
 		r = confine(&o, argv + optind, (size_t)(argc - optind));
 	if (s.pseudonyms && r == 0) {
