@@ -4,8 +4,10 @@ rotate, checkpoints, and others who read the database all the time. Memory and
 descriptors stay flat, records are soon on disk, none is lost, and the case
 holds. SOAK_S: for how many seconds new peers come (45); SOAK_RATE: how many a
 second (150). Beyond a quarter of an hour the case is checked by `verify` alone,
-without derived.db, since the rest would take as long as the run. SOAK_DIR: an
-empty folder that keeps the case.
+without derived.db, since the rest would take as long as the run; and peers met a
+quarter of an hour ago are visited again, for which there are two more dials for
+each new peer. SOAK_DIR: an empty folder that keeps the case. SOAK_MEMORY: what
+the monitor is given as --max-memory (1G), of which its address book has a share.
 """
 import json
 import os
@@ -26,6 +28,7 @@ from processes import children, memory_kb	# noqa: E402
 
 SECONDS = int(os.environ.get("SOAK_S", 45))
 RATE = int(os.environ.get("SOAK_RATE", 150))
+MEMORY = os.environ.get("SOAK_MEMORY", "1G")
 LONG = SECONDS > 900
 # Conversations that the swarm keeps, of which the oldest goes: it has as many
 # after a seventh of the time.
@@ -154,7 +157,8 @@ def soak(folder):
 	    "127.0.0.1", "--allow-local", "--interface", "lo", "--no-dht",
 	    "--no-utp", "--encryption", "off", "--listen", "0", "--sample",
 	    "1", "--max-connections", str(2 * OPEN + 2000), "--dial-rate",
-	    str(RATE), "--disk-spare", SPARE if LONG else "256M", "--key",
+	    str(3 * RATE if LONG else RATE), "--max-memory", MEMORY,
+	    "--disk-spare", SPARE if LONG else "256M", "--key",
 	    os.path.join(folder, "key"), case] + swarm.torrents,
 	    stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
 	    preexec_fn=laboratory.die_with_parent)
