@@ -23,7 +23,7 @@ from tap import Tap			# noqa: E402
 from watching import Watch		# noqa: E402
 
 TURN_S = 150		# an optimistic slot comes round in less
-TRIES = 3
+TRIES = 6
 SAMPLE = 10		# more than the seed allows everybody (BEP 6)
 tap = Tap()
 
