@@ -110,12 +110,14 @@ class Reader:
 
 
 class Weight(threading.Thread):
-	"""(memory in kB, descriptors, memory of the recorder) of a monitor, twice
-	a second."""
+	"""(memory in kB without files mapped, descriptors, memory of the
+	recorder, all memory) of a monitor, twice a second. Mapped is the index of
+	SQLite's log, as long as the longest reading beside the run makes it."""
 
 	def __init__(self, pid):
 		super().__init__(daemon=True)
 		self.pid, self.samples, self.over = pid, [], threading.Event()
+		self.times, self.full_ns = [], 0
 		self.start()
 
 	def recorder(self):
@@ -124,16 +126,19 @@ class Weight(threading.Thread):
 	def run(self):
 		while not self.over.wait(0.5):
 			try:
-				self.samples.append((memory_kb(self.pid),
+				self.samples.append((
+				    memory_kb(self.pid, "RssAnon"),
 				    len(os.listdir("/proc/%d/fd" % self.pid)),
-				    self.recorder()))
+				    self.recorder(), memory_kb(self.pid)))
 			except OSError:
 				return
+			self.times.append(time.time_ns())
 
 	def full(self):
-		"""Those since the swarm was as large as it gets."""
-		at = next((n for n, s in enumerate(self.samples)
-		    if s[1] >= OPEN), len(self.samples))
+		"""Those since the swarm, and then the address book, was as large
+		as it gets."""
+		at = next((n for n, s in enumerate(self.samples) if s[1] >= OPEN
+		    and self.times[n] >= self.full_ns), len(self.samples))
 		return self.samples[at:]
 
 	def halves(self, i, of=lambda h: statistics.quantiles(h, n=4)[2]):
@@ -185,11 +190,12 @@ def soak(folder):
 
 def weigh(weight):
 	kb, fds, other = (weight.halves(i) for i in range(3))
-	most = max(weight.halves(0, max))
-	print("# of %d samples, the most in each tenth: memory %s kB; "
-	    "descriptors %s; the recorder's memory %s kB" %
-	    (len(weight.samples), *(" ".join(map(str, weight.tenths(i)))
-	    for i in range(3))))
+	most = max(weight.halves(3, max))
+	print("# of %d samples, %d of them when swarm and book were full, the "
+	    "most in each tenth of these: memory %s kB; descriptors %s; the "
+	    "recorder's memory %s kB; memory with mapped files %s kB" %
+	    (len(weight.samples), len(weight.full()),
+	    *(" ".join(map(str, weight.tenths(i))) for i in range(4))))
 	tap.claim(0 < kb[1] <= kb[0] + GROWTH_KB, "memory is flat: at most %d "
 	    "kB for three quarters of the second half, %d of the first" %
 	    (kb[1], kb[0]))
@@ -207,9 +213,11 @@ def size(folder):
 
 
 def judge(case, peers, said, weight, readers, took):
-	weigh(weight)
 	view = Case(case, census.PIECES)
 	one = lambda sql, *values: view.db.execute(sql, values).fetchone()
+	weight.full_ns = one("SELECT ifnull(min(utc_ns), 0) FROM record WHERE "
+	    "kind = 'book'")[0]
+	weigh(weight)
 	records, = one("SELECT max(seq) + 1 FROM record")
 	print("# %d peers met in %.0f s (%.0f a second), %d records (%.0f a "
 	    "second), evidence.db %.0f MB, packets %.0f MB" % (said["distinct"],
