@@ -203,6 +203,15 @@ static void asked_of(const struct op *op, struct asked *a)
 	    .family = g->family, .ask = &op->ask };
 }
 
+/* What a refusal asks us to wait, or -1. Whoever says never is asked daily. */
+static int64_t retry_s(const struct told *t)
+{
+	if (t->outcome != EXCHANGE_FAILURE || t->reply.retry_min < 0)
+		return -1;
+	return t->reply.retry_min > TIER_INTERVAL_MOST_S / 60 ?
+	    TIER_INTERVAL_MOST_S : t->reply.retry_min * 60;
+}
+
 static void announced(struct op *op, const struct asked *a,
     const struct exchange *x)
 {
@@ -239,7 +248,7 @@ static void announced(struct op *op, const struct asked *a,
 		    t.reply.min_interval, now);
 	} else {
 		tier_failed(g->walk, g->id, a->transport == NULL ?
-		    TIER_INTERVAL_MOST_S : -1, now);
+		    TIER_INTERVAL_MOST_S : retry_s(&t), now);
 	}
 	if (g->worked && !l->gone)
 		ts->conf.named(ts->conf.ctx, l->ctx, a->url, t.listed, t.peers,

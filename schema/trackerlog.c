@@ -155,47 +155,46 @@ static void put_malformed(struct trackerlog *l, const struct asked *a,
 
 /* --- the peers of a reply ------------------------------------------------ */
 
-static size_t spread(const struct endpoint *e)
+/* By endpoint, then by place: of those that are the same the first is first. */
+static int by_endpoint(const void *a, const void *b)
 {
-	uint64_t h = 1469598103934665603u;	/* FNV-1a */
+	const struct named *x = *(const struct named *const *)a;
+	const struct named *y = *(const struct named *const *)b;
+	int order = endpoint_cmp(&x->at, &y->at);
 
-	for (size_t i = 0; i < sizeof(e->addr); i++)
-		h = (h ^ e->addr[i]) * 1099511628211u;
-	h = (h ^ e->port) * 1099511628211u;
-	return (size_t)(h ^ h >> 32);
+	return order != 0 ? order : x < y ? -1 : x > y;
 }
 
-/* Each endpoint once, in order. The table is at most half full. Whoever
- * chooses addresses to collide in it can do so for one reply of 1 MiB. */
+/* Each endpoint once, in order. Sorted, not hashed: nobody can choose
+ * addresses that make this take long. */
 static void collect(struct told *t, uint32_t *skipped)
 {
 	struct tracker_peers it = { 0 };
 	struct tracker_peer p;
-	size_t most = 1, room = 4, i;
-	uint32_t *table;
+	size_t most = 1, n = 0;
+	struct named **order;
 
 	while (tracker_peer(&t->reply, &it, &p))
 		most++;
-	while (room < 2 * most)
-		room *= 2;
 	t->peers = calloc(most, sizeof(*t->peers));
-	table = calloc(room, sizeof(*table));
-	if (t->peers == NULL || table == NULL)
+	order = calloc(most, sizeof(struct named *));
+	if (t->peers == NULL || order == NULL)
 		log_die("out of memory for %zu peers", most);
 	it = (struct tracker_peers){ 0 };
 	while (tracker_peer(&t->reply, &it, &p)) {
-		for (i = spread(&p.at) & (room - 1); table[i] != 0;
-		    i = (i + 1) & (room - 1))
-			if (endpoint_cmp(&t->peers[table[i] - 1].at, &p.at)
-			    == 0)
-				break;
-		if (table[i] != 0)
-			continue;
-		t->peers[t->n++].at = p.at;
-		table[i] = (uint32_t)t->n;
+		t->peers[n].at = p.at;
+		order[n] = &t->peers[n];
+		n++;
 	}
+	qsort(order, n, sizeof(struct named *), by_endpoint);
+	for (size_t i = n; i-- > 1;)
+		if (endpoint_cmp(&order[i - 1]->at, &order[i]->at) == 0)
+			order[i]->at.family = 0;	/* named before */
+	for (size_t i = 0; i < n; i++)
+		if (t->peers[i].at.family != 0)
+			t->peers[t->n++] = t->peers[i];
 	*skipped = it.skipped;
-	free(table);
+	free(order);
 }
 
 static void put_listed(struct trackerlog *l, const struct asked *a,
@@ -254,8 +253,8 @@ static enum wire_status read_announce(const struct asked *a,
 	*r = u.announce;
 	if (u.action == UDP_ACT_ERROR) {
 		*r = (struct tracker_reply){ .interval = -1,
-		    .min_interval = -1, .seeders = -1, .leechers = -1,
-		    .downloaded = -1, .failure = u.error };
+		    .min_interval = -1, .retry_min = -1, .seeders = -1,
+		    .leechers = -1, .downloaded = -1, .failure = u.error };
 		if (r->failure.p == NULL)
 			r->failure = span_str("");
 	}

@@ -48,7 +48,7 @@ static enum wire_status read_dict(struct span body, struct ben *dict,
 }
 
 static const struct tracker_reply no_reply = { .interval = -1,
-	.min_interval = -1, .seeders = -1, .leechers = -1, .downloaded = -1 };
+	.min_interval = -1, .retry_min = -1, .seeders = -1, .leechers = -1, .downloaded = -1 };
 
 enum wire_status tracker_http_read(struct span body, struct tracker_reply *r,
     struct wire_error *err)
@@ -61,6 +61,9 @@ enum wire_status tracker_http_read(struct span body, struct tracker_reply *r,
 	if (ben_get(&dict, "failure reason", BEN_STR, &v)) {
 		/* Set even if it is empty: .p is then not NULL. */
 		r->failure = v.text;
+		r->retry_min = span_eq(get_str(&dict, "retry in"),
+		    span_str("never")) ? INT64_MAX :
+		    get_num(&dict, "retry in");
 		return WIRE_OK;
 	}
 	r->warning = get_str(&dict, "warning message");

@@ -33,6 +33,8 @@ struct tracker_reply {
 				 * and nothing else holds */
 	struct span warning, trackerid;
 	int64_t interval, min_interval;		/* s, as given; -1 absent */
+	int64_t retry_min;	/* beside a failure (BEP 31); -1 absent,
+				 * INT64_MAX never */
 	int64_t seeders, leechers, downloaded;	/* -1 absent */
 	struct span external_ip;	/* 4 or 16 bytes, BEP 24 */
 	struct span peers, peers6;	/* compact bytes, 6 and 18 each */

@@ -7,7 +7,6 @@ is met four times while the monitor's clocks, all of them together
 when none may come, and past that, when it must. Times are the monitor's own.
 """
 import os
-import struct
 import subprocess
 import sys
 import tempfile
@@ -18,6 +17,7 @@ import lab as laboratory		# noqa: E402
 from built import RELEASE		# noqa: E402
 from caseview import Case		# noqa: E402
 from holding import holds		# noqa: E402
+from movedclock import Clock, moves	# noqa: E402
 from tap import Tap			# noqa: E402
 from watching import Watch	# noqa: E402
 
@@ -29,38 +29,12 @@ DURATION_S = 2 * VISITS * REVISIT_S	# by clocks that are moved on
 tap = Tap()
 
 
-class Clock:
-	def __init__(self, folder):
-		self.file, self.so = (os.path.join(folder, n)
-		    for n in ("passed", "skew.so"))
-		subprocess.run(["cc", "-O1", "-Wall", "-shared", "-fPIC", "-o",
-		    self.so, os.path.join(laboratory.HERE, "skewed_clock.c"),
-		    "-ldl"], check=True)
-		self.s = 0
-		self.write("wb")
-		self.env = dict(os.environ, LD_PRELOAD=self.so,
-		    SKEW_FILE=self.file)
-
-	def write(self, mode):
-		with open(self.file, mode, buffering=0) as f:
-			f.write(struct.pack("=q", self.s * S))
-
-	def move_on(self, seconds):
-		self.s += seconds
-		self.write("r+b")
-
-
 def ends(case, seed):
 	"""Of each conversation that is over, in which it was met."""
 	met = {r.conn for r in case.records("handshake", ip=seed.address,
 	    by="peer")}
 	return [r for r in case.records("closed", ip=seed.address)
 	    if r.conn in met]
-
-
-def stalls(case):
-	"""The moves, as the monitor saw them: its loop was away so long."""
-	return [r for r in case.records("stall") if r.d["lag_ms"] > 60000]
 
 
 def had_enough(case, seed, n):
@@ -85,7 +59,7 @@ class Run:
 		self.clock.move_on(seconds)
 		self.moves += 1
 		return self.watch.until("move %d of the clocks" % self.moves,
-		    lambda case: len(stalls(case)) >= self.moves)
+		    lambda case: len(moves(case)) >= self.moves)
 
 
 def observe(lab, path, clock):

@@ -104,6 +104,35 @@ static void intervals(void **state)
 		    cases[i].least), cases[i].want);
 }
 
+/* Whatever a tracker answers, it is asked again, in a day at the latest, and
+ * never sooner than 15 s after; than 60 s, if it named us peers. */
+static void neither_hurried_nor_put_off(void **state)
+{
+	static const int64_t said[] = { INT64_MIN, -1, 0, 1, 59, 60, 1800,
+		86400, 86401, INT32_MAX, 1ll << 31, UINT32_MAX, INT64_MAX };
+	const size_t n = sizeof(said) / sizeof(said[0]);
+	struct tier_slot slot = { .id = 7 };
+	struct tier_walk w;
+	uint32_t rnd = 0;
+	int64_t now = 0, wait_s;
+
+	(void)state;
+	tier_init(&w, &slot, 1, &rnd, now);
+	for (size_t i = 0; i < n * n * 3; i++) {
+		int64_t a = said[i % n], b = said[i / n % n];
+		bool fails = i % 5 < 3 && i > n * n;
+
+		assert_int_equal(next(&w, now), 7);
+		if (fails)
+			tier_failed(&w, 7, a, now);
+		else
+			tier_ok(&w, 7, a, b, now);
+		wait_s = (tier_due(&w) - now) / S;
+		assert_in_range(wait_s, fails ? 15 : 60, 86400);
+		now = tier_due(&w);
+	}
+}
+
 static void shuffled_within_tiers_only(void **state)
 {
 	unsigned ahead = 0;
@@ -139,6 +168,7 @@ int main(void)
 		cmocka_unit_test(tiers_in_order_until_one_answers),
 		cmocka_unit_test(backoff_doubles_to_an_hour),
 		cmocka_unit_test(intervals),
+		cmocka_unit_test(neither_hurried_nor_put_off),
 		cmocka_unit_test(shuffled_within_tiers_only),
 		cmocka_unit_test(nothing_to_ask),
 	};

@@ -22,8 +22,11 @@ static void say(char *buf, size_t n, const struct tracker_reply *r)
 	int len;
 
 	if (r->failure.p) {
-		snprintf(buf, n, "failure %.*s", (int)r->failure.n,
+		len = snprintf(buf, n, "failure %.*s", (int)r->failure.n,
 		    (const char *)r->failure.p);
+		if (r->retry_min >= 0)
+			snprintf(buf + len, n - (size_t)len, " retry %lld",
+			    (long long)r->retry_min);
 		return;
 	}
 	len = snprintf(buf, n, "%lld %lld, %lld %lld %lld", (long long)
@@ -81,6 +84,15 @@ static const struct {
 	    "0eeee"), "1 -1, -1 -1 -1 192.0.2.9:0 skipped6" },
 	{ B("d14:failure reason4:no !8:intervali1ee"), "failure no !" },
 	{ B("d14:failure reason0:e"), "failure " },
+	{ B("d14:failure reason1:x8:retry ini30ee"), "failure x retry 30" },
+	{ B("d14:failure reason1:x8:retry ini0ee"), "failure x retry 0" },
+	{ B("d14:failure reason1:x8:retry ini-5ee"), "failure x" },
+	{ B("d14:failure reason1:x8:retry in2:30e"), "failure x" },
+	{ B("d14:failure reason1:x8:retry in5:nevere"),
+	    "failure x retry 9223372036854775807" },
+	{ B("d8:intervali1e8:retry ini30ee"), "1 -1, -1 -1 -1" },
+	{ B("d8:intervali9223372036854775808ee"), NULL },
+	{ B("d8:intervali1.5ee"), NULL },
 	{ B("d8:intervali1e15:warning message2:hm10:tracker id2:xye"),
 	    "1 -1, -1 -1 -1 w=hm id=xy notes1" },
 	{ B("d11:external ip4:abcd8:intervali1ee"),
