@@ -14,6 +14,7 @@
 #define WINDOW 65536u
 #define MTU 1200u		/* of what we send: no path fragments it */
 #define UNPROVEN_MOST 64	/* accepted, and perhaps forged */
+#define UNPROVEN_US 1000000	/* for which none of these gives way */
 #define REFUSALS_MOST 100	/* RESETs to strangers, a second */
 
 struct conv {
@@ -24,7 +25,8 @@ struct conv {
 	void *memory;		/* blocks and ring: pages that are never
 				 * needed are never touched */
 	struct stamp at;	/* of the last datagram */
-	TAILQ_ENTRY(conv) dirty;
+	TAILQ_ENTRY(conv) dirty, unproven;
+	uint64_t began_us;	/* accepted */
 	bool started, opened, read, full;
 	bool wake;		/* reading goes on */
 	bool is_dirty;		/* there may be something to send */
@@ -36,12 +38,13 @@ struct utpmux {
 	struct utpmux_conf conf;
 	struct utptable table;
 	TAILQ_HEAD(, conv) dirty;
+	TAILQ_HEAD(, conv) unproven;	/* the oldest first */
 	uv_prepare_t before;	/* the loop waits: send what timers caused */
 	uv_check_t after;	/* it waited: what datagrams caused */
 	uv_timer_t timer;
 	uint64_t now_us;	/* never goes back */
 	uint64_t armed_us, refused_us;
-	unsigned unproven, refusals;
+	unsigned unproven_count, refusals;
 	bool stopping;
 };
 
@@ -83,8 +86,10 @@ static void told_proven(struct conv *c)
 	if (c->opened)
 		return;
 	c->opened = true;
-	if (c->u.accepted)
-		c->mux->unproven--;
+	if (c->u.accepted) {
+		TAILQ_REMOVE(&c->mux->unproven, c, unproven);
+		c->mux->unproven_count--;
+	}
 }
 
 static void tell_end(struct conv *c, struct stamp at)
@@ -100,7 +105,7 @@ static void tell_end(struct conv *c, struct stamp at)
 		    utp_end_name(end), at);
 	else if (end == UTP_END_FIN)
 		h->ended(ctx, "peer", "closed the connection", at);
-	else if (end == UTP_END_TIMEOUT && !c->opened)
+	else if (!c->opened && (end == UTP_END_TIMEOUT || end == UTP_END_LOCAL))
 		h->ended(ctx, "error", "it never proved that it receives", at);
 	else
 		h->ended(ctx, "error", utp_end_name(end), at);
@@ -392,6 +397,26 @@ struct stream *utpmux_dial(struct utpmux *m, const struct endpoint *at)
 
 /* --- what arrives --------------------------------------------------------------- */
 
+/* Who is honest proves it with the next word it says. */
+static bool has_room(const struct utpmux *m, uint64_t now)
+{
+	return m->unproven_count < UNPROVEN_MOST ||
+	    now - TAILQ_FIRST(&m->unproven)->began_us >= UNPROVEN_US;
+}
+
+/* Whom this ends hears nothing of it: it may never have spoken. */
+static void make_way(struct utpmux *m)
+{
+	struct conv *c = TAILQ_FIRST(&m->unproven);
+
+	if (m->unproven_count < UNPROVEN_MOST)
+		return;
+	utp_reset(&c->u);
+	soil(c);
+	deliver(c, stamp_now());
+	told_proven(c);		/* it is no longer counted */
+}
+
 static void accept_syn(struct utpmux *m, const struct utp_packet *p,
     const struct sock_datagram *d, uint64_t now)
 {
@@ -401,17 +426,20 @@ static void accept_syn(struct utpmux *m, const struct utp_packet *p,
 	struct conv *c;
 	uint16_t seq;
 
-	if (m->stopping || m->unproven >= UNPROVEN_MOST || d->from.port == 0 ||
+	if (m->stopping || !has_room(m, now) || d->from.port == 0 ||
 	    utptable_find(&m->table, &d->from, (uint16_t)(p->conn_id + 1)) ||
 	    !m->conf.admit(m->conf.ctx, &d->from))
 		return;
+	make_way(m);
 	c = make(m, &d->from, (uint16_t)(p->conn_id + 1));
 	if (!c)
 		return;
 	memory = memory_of(c);
 	sock_random(&seq, sizeof(seq));
 	utp_accept(&c->u, &conf, &memory, p, seq, now);
-	m->unproven++;
+	c->began_us = now;
+	TAILQ_INSERT_TAIL(&m->unproven, c, unproven);
+	m->unproven_count++;
 	if (!local(&c->stream, &at))
 		at.family = 0;
 	soil(c);
@@ -481,6 +509,7 @@ struct utpmux *utpmux_open(const struct utpmux_conf *conf)
 		return NULL;
 	m->conf = *conf;
 	TAILQ_INIT(&m->dirty);
+	TAILQ_INIT(&m->unproven);
 	sock_random(m->table.key, sizeof(m->table.key));
 	m->armed_us = UINT64_MAX;
 	uv_prepare_init(conf->loop, &m->before);

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "schema/now.h"
 #include "wire/utp.h"
 
 #define MUCH 300000u
@@ -16,8 +17,8 @@ struct end {
 	struct datagrams *udp;
 	struct endpoint at;
 	struct stream *s;
-	bool deny, opened, over;
-	unsigned asked, accepted;
+	bool deny, many, opened, over;
+	unsigned asked, accepted, ended;
 	const char *failed, *why;
 	size_t got, put, rooms;
 };
@@ -107,6 +108,34 @@ static const struct stream_hooks hooks = { .opened = on_opened,
 	.failed = on_failed, .bytes = on_bytes, .room = on_room,
 	.ended = on_ended };
 
+/* Of one conversation among many of b's. */
+static void one_opened(void *ctx, struct stamp at)
+{
+	(void)ctx;
+	(void)at;
+	b.opened = true;
+}
+
+static void one_said(void *ctx, struct span s, struct stamp at)
+{
+	(void)ctx;
+	(void)at;
+	b.got += s.n;
+}
+
+static void one_ended(void *ctx, const char *by, const char *why,
+    struct stamp at)
+{
+	(void)by;
+	(void)at;
+	b.ended++;
+	b.why = why;
+	stream_close(ctx);
+}
+
+static const struct stream_hooks one = { .opened = one_opened,
+	.bytes = one_said, .ended = one_ended };
+
 static bool on_admit(void *ctx, const struct endpoint *from)
 {
 	struct end *e = ctx;
@@ -129,7 +158,10 @@ static void on_accepted(void *ctx, struct stream *s,
 	assert_true(stream_local(s, &same));
 	assert_int_equal(endpoint_cmp(&same, &e->at), 0);
 	assert_string_equal(s->ops->transport, "utp");
-	stream_start(s, &hooks, e);
+	if (e->many)
+		stream_start(s, &one, s);
+	else
+		stream_start(s, &hooks, e);
 }
 
 static bool never(void *ctx)
@@ -349,34 +381,57 @@ static void forged(void **state)
 		close(fd[i]);
 }
 
-/* Not more than 64 that may be forged at a time. */
-static void a_flood(void **state)
+static void syns(int fd, unsigned from, unsigned n)
 {
 	struct sockaddr_storage ss;
-	socklen_t n = sock_addr(&b.at, &ss);
-	struct endpoint me = { .family = 4, .addr = { 127, 0, 0, 1 } };
-	int fd = sock_open(4, SOCK_DGRAM, &me, 0, 0);
+	socklen_t len = sock_addr(&b.at, &ss);
 	uint8_t bytes[64];
 
-	(void)state;
-	for (unsigned i = 0; i < 1000; i++) {
+	for (unsigned i = from; i < from + n; i++) {
 		struct utp_packet syn = { .type = UTP_ST_SYN,
 			.conn_id = (uint16_t)(i * 3), .seq = 7,
 			.window = 65536 };
 		size_t k = utp_packet_put(bytes, sizeof(bytes), &syn);
 
-		sendto(fd, bytes, k, 0, (struct sockaddr *)&ss, n);
+		sendto(fd, bytes, k, 0, (struct sockaddr *)&ss, len);
 		if (i % 50 == 0)
 			turn();
 	}
 	for (int i = 0; i < 20; i++)
 		turn();
-	assert_int_equal(b.accepted, 64);
-	close(fd);
-	/* Whoever is honest waits until these time out. */
+}
+
+/* Not more than 64 that may be forged at a time. After a second the oldest
+ * gives way, and whoever is honest is heard. */
+static void a_flood(void **state)
+{
+	struct endpoint me = { .family = 4, .addr = { 127, 0, 0, 1 } };
+	int fd = sock_open(4, SOCK_DGRAM, &me, 0, 0);
+	int64_t began = clock_ns(CLOCK_MONOTONIC);
+
+	(void)state;
+	b.many = true;
+	syns(fd, 0, 1000);
+	if (clock_ns(CLOCK_MONOTONIC) - began < NS_PER_S)
+		assert_int_equal(b.accepted, 64);
 	dial(&a, &b);
-	AWAIT(a.failed || a.opened, 1);
-	assert_false(a.opened);
+	if (clock_ns(CLOCK_MONOTONIC) - began < NS_PER_S)
+		assert_false(a.opened);
+	/* It says its SYN again. */
+	AWAIT(a.failed || a.opened, 4);
+	assert_true(a.opened);
+	assert_int_equal(stream_write(a.s, (const uint8_t *)"", 1), 1);
+	AWAIT(b.opened, 4);
+	assert_true(b.opened && b.got == 1);
+	assert_int_equal(b.ended, 1);
+	assert_string_equal(b.why, "it never proved that it receives");
+	/* Nor do more than 64 in a second make them give way. */
+	began = clock_ns(CLOCK_MONOTONIC);
+	syns(fd, 2000, 1000);
+	if (clock_ns(CLOCK_MONOTONIC) - began < NS_PER_S)
+		assert_in_range(b.accepted, 65, 64 + 1 + 64);
+	stream_close(a.s);
+	close(fd);
 }
 
 int main(void)
