@@ -277,6 +277,8 @@ enum wire_status talk_next(struct talk *t, enum side by, struct cur *in,
 {
 	struct talk_side *s = &t->side[by];
 
+	if (cur_left(in) == 0)
+		return WIRE_MORE;
 	if (s->in_block && s->skip) {
 		block_part(s, in, ev);
 		if (s->in_block)
@@ -291,8 +293,6 @@ enum wire_status talk_next(struct talk *t, enum side by, struct cur *in,
 		return greet(s, in, ev);
 	if (!s->in_block)
 		return frame(t, by, in, ev);
-	if (cur_left(in) == 0)
-		return WIRE_MORE;
 	block_part(s, in, ev);
 	return WIRE_OK;
 }
