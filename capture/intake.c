@@ -13,6 +13,9 @@
 #define BLOCKS 4u
 /* Room before a block for what was left of the one before. */
 #define STRIDE ((size_t)INTAKE_LEND_MAX + BLOCK)
+/* To and from blocks that begin elsewhere the kernel copies at two thirds of the
+ * rate. */
+#define ALIGNED 4096u
 
 struct intake {
 	int fd, copy;
@@ -26,11 +29,13 @@ struct intake {
 	struct hashing hashing;	/* if digest */
 	SHA256_CTX sha;
 	uint64_t lot[BLOCKS];	/* when a block is hashed: hashing_lend */
-	/* With the thread: blocks [done, filled) are its own to read. */
+	/* With the thread: blocks [done, filled) are its own to read. It is woken
+	 * for a quarter of the blocks at once, the reader for a half. */
 	pthread_t thread;
 	pthread_mutex_t lock;
-	pthread_cond_t moved;
+	pthread_cond_t work, progress;
 	uint64_t filled, done;
+	bool awaited;		/* by the reader, which has nothing to read into */
 	size_t length[BLOCKS];
 	bool closing;
 	int thread_failed;
@@ -58,6 +63,11 @@ static int write_all(int fd, const uint8_t *p, size_t n)
 	return 0;
 }
 
+static bool half_is_free(const struct intake *in)
+{
+	return in->filled - in->done <= in->blocks / 2;
+}
+
 /* A failed copy goes on discarding, so that the reader never waits for ever; the
  * reader asks. */
 static void *run(void *arg)
@@ -67,7 +77,7 @@ static void *run(void *arg)
 	pthread_mutex_lock(&in->lock);
 	for (;;) {
 		while (in->done == in->filled && !in->closing)
-			pthread_cond_wait(&in->moved, &in->lock);
+			pthread_cond_wait(&in->work, &in->lock);
 		if (in->done == in->filled)
 			break;
 		const uint8_t *p = block_of(in, in->done);
@@ -80,7 +90,8 @@ static void *run(void *arg)
 		pthread_mutex_lock(&in->lock);
 		in->thread_failed = failed;
 		in->done++;
-		pthread_cond_broadcast(&in->moved);
+		if (in->awaited && half_is_free(in))
+			pthread_cond_signal(&in->progress);
 	}
 	pthread_mutex_unlock(&in->lock);
 	return NULL;
@@ -97,14 +108,19 @@ struct intake *intake_open(int fd, bool digest, struct digester *g, int copy)
 	*in = (struct intake){ .fd = fd, .copy = copy, .digest = digest };
 	in->regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
 	in->blocks = g || copy >= 0 ? BLOCKS : 2;
-	in->memory = malloc(STRIDE * in->blocks);
-	if (in->memory == NULL)
+	error = posix_memalign((void **)&in->memory, ALIGNED,
+	    STRIDE * in->blocks);
+	if (error) {
+		in->memory = NULL;
+		errno = error;
 		goto fail;
+	}
 	in->p = in->end = block_of(in, 0);
 	SHA256_Init(&in->sha);
 	hashing_sha256(&in->hashing, g, &in->sha);
 	pthread_mutex_init(&in->lock, NULL);
-	pthread_cond_init(&in->moved, NULL);
+	pthread_cond_init(&in->work, NULL);
+	pthread_cond_init(&in->progress, NULL);
 	if (copy >= 0) {
 		error = pthread_create(&in->thread, NULL, run, in);
 		if (error) {
@@ -124,15 +140,24 @@ fail:
 	return NULL;
 }
 
-/* The next block becomes free: at once, or when the threads are done with it. */
+/* The next block becomes free: at once, or, that they need not take turns for each,
+ * when the threads are done with half of them. */
 static void wait_free(struct intake *in)
 {
-	hashing_await(&in->hashing, in->lot[in->filled % in->blocks]);
+	uint64_t next = in->filled, half = next + in->blocks / 2 - 1;
+
+	if (!hashing_taken(&in->hashing, in->lot[next % in->blocks]))
+		hashing_await(&in->hashing, in->lot[half % in->blocks]);
 	if (!in->threaded)
 		return;
 	pthread_mutex_lock(&in->lock);
-	while (in->filled - in->done >= in->blocks)
-		pthread_cond_wait(&in->moved, &in->lock);
+	if (in->filled - in->done == in->blocks) {
+		pthread_cond_signal(&in->work);
+		in->awaited = true;
+		while (!half_is_free(in))
+			pthread_cond_wait(&in->progress, &in->lock);
+		in->awaited = false;
+	}
 	if (in->thread_failed)
 		in->failed = in->thread_failed;
 	pthread_mutex_unlock(&in->lock);
@@ -151,7 +176,8 @@ static void hand_over(struct intake *in, size_t n)
 	}
 	pthread_mutex_lock(&in->lock);
 	in->filled++;
-	pthread_cond_broadcast(&in->moved);
+	if (in->filled - in->done >= in->blocks / 4)
+		pthread_cond_signal(&in->work);
 	pthread_mutex_unlock(&in->lock);
 }
 
@@ -238,7 +264,7 @@ static void join(struct intake *in)
 		return;
 	pthread_mutex_lock(&in->lock);
 	in->closing = true;
-	pthread_cond_broadcast(&in->moved);
+	pthread_cond_signal(&in->work);
 	pthread_mutex_unlock(&in->lock);
 	pthread_join(in->thread, NULL);
 	in->threaded = false;
@@ -266,7 +292,8 @@ void intake_close(struct intake *in)
 		return;
 	join(in);
 	pthread_mutex_destroy(&in->lock);
-	pthread_cond_destroy(&in->moved);
+	pthread_cond_destroy(&in->work);
+	pthread_cond_destroy(&in->progress);
 	close(in->fd);
 	free(in->memory);
 	free(in);

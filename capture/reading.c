@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "schema/gather.h"
 #include "schema/log.h"
 
 #define THREADS 2u
@@ -178,7 +179,7 @@ void reading_begin(struct reading *r, int64_t (*add)(void *ctx,
 	r->learnt = learnt;
 	r->ctx = ctx;
 	r->lineup = lineup_new(LINEUP_MEMORY, add, ctx);
-	r->digester = digester_new(THREADS);
+	r->digester = digester_new(THREADS, GATHER_LONG_NS);
 	conf.digester = r->digester;
 	r->dissect = must(dissect_new(&conf));
 	sink = dissect_sink(r->dissect);

@@ -10,6 +10,7 @@
 #include "capture/source.h"
 #include "schema/casedir.h"
 #include "schema/digester.h"
+#include "schema/gather.h"
 #include "schema/log.h"
 
 #define BEFORE_NS 1000000000LL
@@ -271,7 +272,7 @@ static int write_out(struct slice *s)
 	s->out = pcapout_open(out, s->link);
 	if (s->out == NULL)
 		return -1;
-	s->digester = digester_new(1);
+	s->digester = digester_new(1, GATHER_LONG_NS);
 	rc = pass(s);
 	digester_free(s->digester);
 	if (pcapout_close(s->out, hex, NULL, &packets) < 0)

@@ -10,6 +10,7 @@
 #include "monitor/peerlog.h"
 #include "monitor/peerout.h"
 #include "monitor/tcpstream.h"
+#include "schema/gather.h"
 #include "schema/log.h"
 #include "schema/now.h"
 
@@ -30,7 +31,7 @@ int peer_env_init(struct peer_env *env)
 	TAILQ_INIT(&env->waiting);
 	TAILQ_INIT(&env->dry);
 	env->round = 1;
-	env->digester = digester_new(1);
+	env->digester = digester_new(1, GATHER_NS);
 	return env->out ? 0 : -1;
 }
 

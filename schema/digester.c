@@ -37,12 +37,19 @@ struct worker {
 
 struct digester {
 	pthread_mutex_t lock;
-	pthread_cond_t progress;	/* a job is done */
+	/* Jobs are done, and what the feeder waits for came with them: it is not
+	 * woken for each, or it and a thread would take turns on a processor. */
+	pthread_cond_t progress;
+	bool (*awaited)(const struct digester *g);	/* NULL: it does not */
+	const struct hashing *awaited_hashing;
+	uint64_t awaited_lots;
+	const struct worker *awaited_worker;
 	struct digester_chunk *current;	/* the feeder's, with ... */
 	struct hashing *pending;	/* ... digests that have bytes in it */
 	unsigned pins;		/* of the current one, not among its users yet:
 				 * they need no atomic step for each packet */
 	struct digester_chunk *free;
+	unsigned frees;		/* of them */
 	size_t staged;		/* bytes of jobs not published */
 	unsigned chunks, workers, next;
 	bool pairs;		/* SHA-256 alone: all on the first thread */
@@ -60,6 +67,7 @@ static void release(struct digester *g, struct digester_chunk *c)
 		return;
 	c->next = g->free;
 	g->free = c;
+	g->frees++;
 }
 
 static struct job *job_at(struct worker *w, uint64_t n)
@@ -114,7 +122,17 @@ static void finish(struct digester *g, struct job *j)
 		release(g, j->chunk);
 	j->h = NULL;
 	atomic_fetch_add_explicit(&h->taken, 1, memory_order_release);
-	pthread_cond_signal(&g->progress);
+}
+
+/* Under the lock, when jobs may be done. */
+static void move_on(struct worker *w)
+{
+	struct digester *g = w->digester;
+
+	while (w->done < w->published && !job_at(w, w->done)->h)
+		w->done++;
+	if (g->awaited && g->awaited(g))
+		pthread_cond_signal(&g->progress);
 }
 
 static void *work(void *arg)
@@ -127,8 +145,6 @@ static void *work(void *arg)
 		struct job *j, *k;
 		uint64_t to;
 
-		while (w->done < w->published && !job_at(w, w->done)->h)
-			w->done++;
 		while (w->done == w->published && !g->stop)
 			pthread_cond_wait(&w->work, &g->lock);
 		if (w->done == w->published)
@@ -142,6 +158,7 @@ static void *work(void *arg)
 		finish(g, j);
 		if (k)
 			finish(g, k);
+		move_on(w);
 	}
 	pthread_mutex_unlock(&g->lock);
 	return NULL;
@@ -158,7 +175,7 @@ static bool start(struct worker *w)
 	return good;
 }
 
-struct digester *digester_new(unsigned threads)
+struct digester *digester_new(unsigned threads, int64_t patience_ns)
 {
 	struct digester *g = calloc(1, sizeof(*g));
 
@@ -174,7 +191,7 @@ struct digester *digester_new(unsigned threads)
 		g->workers++;
 	}
 	if (g->workers) {
-		g->gather = gather_new();
+		g->gather = gather_new(patience_ns);
 		return g;
 	}
 	digester_free(g);
@@ -235,6 +252,28 @@ static void publish(struct digester *g)
 	pthread_mutex_unlock(&g->lock);
 }
 
+/* Under the lock. */
+static void wait_for(struct digester *g, bool (*over)(const struct digester *g))
+{
+	publish_locked(g);
+	g->awaited = over;
+	while (!over(g))
+		pthread_cond_wait(&g->progress, &g->lock);
+	g->awaited = NULL;
+}
+
+static bool half_is_done(const struct digester *g)
+{
+	const struct worker *w = g->awaited_worker;
+
+	return w->given - w->done <= JOBS / 2;
+}
+
+static bool half_is_free(const struct digester *g)
+{
+	return g->frees >= CHUNKS / 2;
+}
+
 static void put_job(struct hashing *h, struct digester_chunk *chunk,
     struct span bytes)
 {
@@ -243,10 +282,9 @@ static void put_job(struct hashing *h, struct digester_chunk *chunk,
 
 	if (w->given % (JOBS / 2) == 0) {
 		/* Then the half that comes next must be free. */
-		publish(g);
 		pthread_mutex_lock(&g->lock);
-		while (w->given - w->done > JOBS / 2)
-			pthread_cond_wait(&g->progress, &g->lock);
+		g->awaited_worker = w;
+		wait_for(g, half_is_done);
 		pthread_mutex_unlock(&g->lock);
 	}
 	*job_at(w, w->given++) = (struct job){ h, chunk, bytes };
@@ -290,12 +328,11 @@ static void make_room(struct digester *g, size_t n)
 	}
 	g->pins = 0;
 	if (!g->free && g->chunks == CHUNKS)
-		publish_locked(g);
-	while (!g->free && g->chunks == CHUNKS)
-		pthread_cond_wait(&g->progress, &g->lock);
+		wait_for(g, half_is_free);
 	c = g->free;
 	if (c) {
 		g->free = c->next;
+		g->frees--;
 	} else {
 		c = malloc(sizeof(*c));
 		if (!c)
@@ -424,21 +461,31 @@ uint64_t hashing_lend(struct hashing *h, const uint8_t *p, size_t n)
 	return h->given;
 }
 
-static bool is_taken(struct hashing *h, uint64_t lots)
+static bool is_taken(const struct hashing *h, uint64_t lots)
 {
 	return atomic_load_explicit(&h->taken, memory_order_acquire) >= lots;
+}
+
+static bool are_taken(const struct digester *g)
+{
+	return is_taken(g->awaited_hashing, g->awaited_lots);
+}
+
+bool hashing_taken(const struct hashing *h, uint64_t lots)
+{
+	return !h->digester || is_taken(h, lots);
 }
 
 void hashing_await(struct hashing *h, uint64_t lots)
 {
 	struct digester *g = h->digester;
 
-	if (is_taken(h, lots))
+	if (hashing_taken(h, lots))
 		return;
-	publish(g);
 	pthread_mutex_lock(&g->lock);
-	while (!is_taken(h, lots))
-		pthread_cond_wait(&g->progress, &g->lock);
+	g->awaited_hashing = h;
+	g->awaited_lots = lots;
+	wait_for(g, are_taken);
 	pthread_mutex_unlock(&g->lock);
 }
 

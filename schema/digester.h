@@ -38,8 +38,9 @@ struct hashing {
 	unsigned thread;
 };
 
-/* NULL where no thread can be had: then digests are taken at once. */
-struct digester *digester_new(unsigned threads);
+/* NULL where no thread can be had: then digests are taken at once. patience_ns:
+ * of digester_gather. */
+struct digester *digester_new(unsigned threads, int64_t patience_ns);
 /* Nothing may be under way. NULL is allowed. */
 void digester_free(struct digester *g);
 /* Where whole messages are hashed faster, or NULL. g may be NULL. */
@@ -61,7 +62,9 @@ void hashing_add(struct hashing *h, const uint8_t *p, size_t n);
 /* Bytes that stay the caller's, unchanged until they are taken, which they are
  * when as many lots as the result are: see hashing_await. */
 uint64_t hashing_lend(struct hashing *h, const uint8_t *p, size_t n);
-/* Waits until so many lots of those lent are taken; nothing else was added. */
+/* Whether so many lots of those lent are taken; nothing else was added.
+ * hashing_await waits for that. */
+bool hashing_taken(const struct hashing *h, uint64_t lots);
 void hashing_await(struct hashing *h, uint64_t lots);
 /* Whether all that was added is taken; ctx is then the caller's until more is
  * added, and may be freed. hashing_wait waits for that. */

@@ -6,6 +6,8 @@
 #include "schema/now.h"
 #include "schema/thread.h"
 
+#define LINE 64u	/* a block of either digest is one line of the cache then */
+
 struct spare {
 	struct spare *next;
 };
@@ -17,7 +19,7 @@ struct gather {
 	pthread_cond_t work, progress;
 	struct gathered *first, **end;	/* given, in order */
 	unsigned count;
-	int64_t due_ns;		/* of the first */
+	int64_t patience_ns, due_ns;	/* due: the first */
 	unsigned waiting;	/* somebody does */
 	size_t held;		/* bytes of memory */
 	unsigned under_way;	/* being hashed now */
@@ -102,7 +104,7 @@ static unsigned take(struct gather *g, struct gathered *m[LANES])
 	if (!g->first)
 		g->end = &g->first;
 	g->count -= n;
-	g->due_ns = clock_ns(CLOCK_MONOTONIC) + GATHER_NS;
+	g->due_ns = clock_ns(CLOCK_MONOTONIC) + g->patience_ns;
 	g->under_way = n;
 	return n;
 }
@@ -158,7 +160,7 @@ static void destroy(struct gather *g)
 	free(g);
 }
 
-struct gather *gather_new(void)
+struct gather *gather_new(int64_t patience_ns)
 {
 	struct gather *g = calloc(1, sizeof(*g));
 	pthread_condattr_t attr;
@@ -166,6 +168,7 @@ struct gather *gather_new(void)
 	if (!g)
 		return NULL;
 	g->end = &g->first;
+	g->patience_ns = patience_ns;
 	pthread_mutex_init(&g->lock, NULL);
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -218,10 +221,9 @@ bool gathered_begin(struct gathered *m, struct gather *g, size_t n)
 	pthread_mutex_unlock(&g->lock);
 	if (!room)
 		return false;
-	if (!m->bytes)
-		m->bytes = malloc(n);
-	if (m->bytes)
+	if (m->bytes || posix_memalign((void **)&m->bytes, LINE, n) == 0)
 		return true;
+	m->bytes = NULL;
 	pthread_mutex_lock(&g->lock);
 	g->held -= n;
 	pthread_mutex_unlock(&g->lock);
@@ -238,7 +240,7 @@ void gathered_give(struct gathered *m, bool v1)
 	*g->end = m;
 	g->end = &m->next;
 	if (g->count++ == 0)
-		g->due_ns = clock_ns(CLOCK_MONOTONIC) + GATHER_NS;
+		g->due_ns = clock_ns(CLOCK_MONOTONIC) + g->patience_ns;
 	if (g->count == 1 || g->count == LANES)
 		pthread_cond_signal(&g->work);
 	pthread_mutex_unlock(&g->lock);

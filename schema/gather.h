@@ -1,7 +1,7 @@
 /*
  * Messages gathered whole in memory, their digests taken many at once
  * (schema/lanes.h) on a thread. It begins when there is one for every lane,
- * when one has waited for GATHER_NS, or when somebody waits for a digest or for
+ * when one has waited for long enough, or when somebody waits for a digest or for
  * room. One thread gathers; memory is bounded by GATHER_MEMORY.
  */
 #ifndef SCHEMA_GATHER_H
@@ -13,7 +13,10 @@
 
 #define GATHER_MEMORY (36u << 20)	/* two for every lane, and some */
 #define GATHER_EACH (1u << 20)		/* the longest message */
+/* What a message may wait for others where somebody watches, and where nobody
+ * does: lanes that stay empty cost as much as full ones. */
 #define GATHER_NS 20000000ll
+#define GATHER_LONG_NS 1000000000ll
 
 struct gather;
 
@@ -28,7 +31,7 @@ struct gathered {
 };
 
 /* NULL where messages are not hashed faster so, or no thread can be had. */
-struct gather *gather_new(void);
+struct gather *gather_new(int64_t patience_ns);
 /* No message may be left. NULL is allowed. */
 void gather_free(struct gather *g);
 

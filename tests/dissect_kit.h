@@ -15,6 +15,7 @@
 
 #include "capture/dissect.h"
 #include "capture/lineup.h"
+#include "schema/gather.h"
 #include "tests/exact.h"
 #include "tests/torrent_kit.h"
 
@@ -109,7 +110,7 @@ static inline void bench_open(struct bench *b, const struct kit *kit)
 	struct wire_error err;
 
 	*b = (struct bench){ .known = known_new(),
-		.digester = digester_new(2), .at = { 1000000000, 1 } };
+		.digester = digester_new(2, GATHER_LONG_NS), .at = { 1000000000, 1 } };
 	b->lineup = lineup_new(LINEUP_MEMORY, keep, b);
 	conf.known = b->known;
 	conf.digester = b->digester;

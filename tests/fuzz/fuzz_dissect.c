@@ -7,6 +7,7 @@
  */
 #include "capture/dissect.h"
 #include "capture/lineup.h"
+#include "schema/gather.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/torrent_kit.h"
 #include "wire/peerwire.h"
@@ -278,7 +279,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 	if (!kits[0].t) {
 		kits[0] = kit_make(true, false);
 		kits[1] = kit_make(true, true);
-		threads = digester_new(2);
+		threads = digester_new(2, GATHER_LONG_NS);
 	}
 	kit = &kits[cur_u8(&a) & 1];
 	b = a;

@@ -11,6 +11,7 @@
 #include <openssl/sha.h>
 
 #include "schema/digester.h"
+#include "schema/gather.h"
 
 #define MANY 300u
 #define MOST 700000u
@@ -53,7 +54,7 @@ static void check(struct one *o)
  * them, some bytes of their own. */
 static void run(unsigned threads)
 {
-	struct digester *g = threads ? digester_new(threads) : NULL;
+	struct digester *g = threads ? digester_new(threads, GATHER_NS) : NULL;
 	struct one *all = calloc(MANY, sizeof(*all));
 	uint8_t *src = bytes();
 	uint32_t seed = 1;
@@ -98,7 +99,7 @@ static void run(unsigned threads)
 /* A file's digest of bytes that are lent, and of two streams in it. */
 static void lend(unsigned threads)
 {
-	struct digester *g = threads ? digester_new(threads) : NULL;
+	struct digester *g = threads ? digester_new(threads, GATHER_NS) : NULL;
 	struct one *all = calloc(3, sizeof(*all));
 	uint8_t *src = bytes(), *block[4];
 	uint64_t lot[4] = { 0 };
