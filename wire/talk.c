@@ -105,6 +105,19 @@ static void block_part(struct talk_side *s, struct cur *in, struct event *ev)
 	s->in_block = !ev->last;
 }
 
+/* A block comes in many parts, and most of an event is for other kinds: that is
+ * not cleared for each. */
+static void more_of_block(struct talk_side *s, enum side by, struct cur *in,
+    struct event *ev)
+{
+	ev->by = by;
+	ev->raw = span_of(NULL, 0);
+	ev->ext = EXT_HANDSHAKE;
+	ev->err = (struct wire_error){ NULL, 0 };
+	ev->fatal = false;
+	block_part(s, in, ev);
+}
+
 static bool beyond(const struct talk *t, uint32_t index)
 {
 	return t->pieces != 0 && index >= t->pieces;
@@ -284,6 +297,10 @@ enum wire_status talk_next(struct talk *t, enum side by, struct cur *in,
 		if (s->in_block)
 			return WIRE_MORE;
 	}
+	if (s->in_block && !s->opaque) {
+		more_of_block(s, by, in, ev);
+		return WIRE_OK;
+	}
 	*ev = (struct event){ .by = by, .offset = s->offset };
 	if (s->opaque) {
 		take(s, in, cur_left(in));
@@ -291,10 +308,7 @@ enum wire_status talk_next(struct talk *t, enum side by, struct cur *in,
 	}
 	if (!s->greeted)
 		return greet(s, in, ev);
-	if (!s->in_block)
-		return frame(t, by, in, ev);
-	block_part(s, in, ev);
-	return WIRE_OK;
+	return frame(t, by, in, ev);
 }
 
 void talk_gap(struct talk *t, enum side by, uint64_t n, struct event *ev)
