@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "schema/copy.h"
 #include "schema/underway_impl.h"
 
 void assembly_init(struct assembly *a, const struct torrent *t, unsigned most)
@@ -268,8 +269,8 @@ static void put_part(const struct assembly *a, const struct event *ev)
 	if (ev->part.n == 0)
 		return;
 	if (s->whole.bytes)
-		memcpy(s->whole.bytes + (size_t)a->block * MI_BLOCK + ev->at,
-		    ev->part.p, ev->part.n);
+		copy_ahead(s->whole.bytes + (size_t)a->block * MI_BLOCK +
+		    ev->at, ev->part.p, ev->part.n);
 	else if (!a->filling)
 		hashing_add(&s->hashing, ev->part.p, ev->part.n);
 	else

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "schema/copy.h"
 #include "schema/gather.h"
 #include "schema/log.h"
 #include "schema/pair.h"
@@ -351,7 +352,7 @@ static const uint8_t *copy(struct digester *g, const uint8_t *p, size_t n)
 
 	make_room(g, n);
 	at = g->current->bytes + g->current->n;
-	memcpy(at, p, n);
+	copy_ahead(at, p, n);
 	g->current->n += n;
 	return at;
 }
