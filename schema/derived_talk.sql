@@ -15,17 +15,19 @@ WHERE s.what = 3 OR s.what BETWEEN 6 AND 7
 -- answered shows itself by what it sends.
 DROP TABLE IF EXISTS work.talk;
 CREATE TABLE work.talk (
+	-- first what is looked up most often, for SQLite finds a column by
+	-- counting
 	id INTEGER PRIMARY KEY,
-	origin, swarm, ip, port, listen_port, direction, transport, encryption,
-	opened, closed, outcome, peer_id, client, claimed, total, rx, tx,
-	matched, failed, level,
 	was,			-- its level before this step
 	greeted,		-- seq of the first handshake as expected
-	named,			-- the infohash it bore
-	joined,			-- seq from which its swarm is known, if late
 	told,			-- seq that told the listening port
-	told_day,		-- and when
+	joined,			-- seq from which its swarm is known, if late
+	listen_port, transport, swarm, ip, port,
+	told_day,		-- when the listening port was told
 	began_day,		-- of the dial or flow, if not before this step
+	named,			-- the infohash that the handshake bore
+	origin, direction, encryption, opened, closed, outcome, peer_id, client,
+	claimed, total, rx, tx, matched, failed, level,
 	greeted_seq, greeted_ns, claimed_seq, claimed_ns,	-- for rung
 	seq, utc_ns, a, b, c, d	-- only what a record brings, see below
 );
@@ -60,9 +62,8 @@ SELECT 2 * r.seq, iif(r.mono_ns IS NULL, 'import', 'live'),
     r.kind = 'flow' OR r.kind = 'accept'
 	AND json_extract(r.detail, '$.transport') IS 'tcp', 0,
     iif(r.kind = 'accept', NULL, r.utc_ns / 86400000000000)
-FROM evidence.record AS r
-WHERE r.seq >= (SELECT a FROM temp.part) AND r.seq < (SELECT z FROM temp.part)
-    AND r.kind IN ('dial', 'accept', 'flow') AND r.conn = r.seq;
+FROM work.said AS s CROSS JOIN evidence.record AS r ON r.seq = s.seq
+WHERE s.what BETWEEN 1 AND 3 AND s.talk % 2 = 0 AND r.conn = r.seq;
 
 INSERT INTO work.talk (id, origin, swarm, ip, port, direction, transport,
     opened, outcome, matched, failed, level, was, began_day)
@@ -164,14 +165,16 @@ UPDATE work.talk SET swarm = j.swarm, joined = j.seq
 FROM work.joined AS j WHERE j.id = talk.id;
 
 -- Each thing the far end did, and our attempts, on the ladder; summed up at
--- once for each conversation, day and listening port, so that what follows
--- sorts little. lived_* are the times of what the far end did. A conversation
--- has one listening port at most, so that all four keys fit into one number,
--- which SQLite sorts much faster: seconds count here.
+-- once for each conversation, day, whether it had told its listening port
+-- (`told`) and whether its swarm was yet to be known (`early`), so that what
+-- follows sorts little. lived_* are the times of what the far end did. All
+-- four keys stand in one number, which SQLite sorts much faster, and the LIMIT
+-- has it work out the few columns before it sorts: seconds count here.
 
 DROP TABLE IF EXISTS work.event;
 CREATE TABLE work.event AS
-SELECT talk, day, listen_port, early, max(level) AS level,
+SELECT key >> 20 AS talk, (key >> 2 & 262143) - 131072 AS day,
+    key >> 1 & 1 AS told, key & 1 AS early, max(level) AS level,
     min(utc_ns) AS first_utc_ns, max(utc_ns) AS last_utc_ns,
     min(iif(level > 0, utc_ns, NULL)) AS lived_first_utc_ns,
     max(iif(level > 0, utc_ns, NULL)) AS lived_last_utc_ns,
@@ -179,7 +182,9 @@ SELECT talk, day, listen_port, early, max(level) AS level,
     coalesce(sum(iif(ok, 1, 4294967296)) FILTER (WHERE ok IN (0, 1)), 0)
 	AS pieces,
     0 AS joined, max(seq) AS last_seq
-FROM (SELECT s.talk, s.seq, s.utc_ns, s.utc_ns / 86400000000000 AS day,
+FROM (SELECT ((s.talk * 262144 + s.utc_ns / 86400000000000 + 131072) * 2
+	+ (t.listen_port IS NOT NULL AND coalesce(s.seq >= t.told, true))) * 2
+	+ coalesce(t.joined > s.seq, false) AS key, s.seq, s.utc_ns,
 	CASE WHEN s.what = 1 OR s.what = 5 THEN 0
 	    WHEN s.what = 2 THEN t.transport IS 'tcp'
 	    WHEN s.what = 3 THEN s.talk % 2 = 0 OR s.c IS 'handshake'
@@ -192,20 +197,17 @@ FROM (SELECT s.talk, s.seq, s.utc_ns, s.utc_ns / 86400000000000 AS day,
 		2 + (s.a > 0 OR s.a IS NULL AND s.what >= 15)
 	    ELSE 2 END AS level,
 	CASE WHEN s.what = 10 AND (t.was >= 2 OR s.seq >= t.greeted)
-	    THEN s.c END AS ok,
-	CASE WHEN t.told IS NULL OR s.seq >= t.told THEN t.listen_port END
-	    AS listen_port,
-	coalesce(t.joined > s.seq, false) AS early
+	    THEN s.c END AS ok
     FROM work.said AS s CROSS JOIN work.talk AS t ON t.id = s.talk
     WHERE NOT (s.what BETWEEN 6 AND 7 OR s.what = 17)
 	OR s.d IS iif(s.talk % 2, 'responder', 'peer')
-	OR s.d IS 'initiator' AND s.talk % 2 = 0)
-GROUP BY ((talk * 262144 + day + 131072) * 2 + (listen_port IS NOT NULL)) * 2
-    + early;
+	OR s.d IS 'initiator' AND s.talk % 2 = 0
+    LIMIT -1)
+GROUP BY key;
 
 INSERT INTO work.talk (id, level, matched, failed)
 SELECT talk, level, pieces & 4294967295, pieces >> 32 FROM work.event
-WHERE true
+WHERE level > 0 OR pieces > 0
 ON CONFLICT DO UPDATE SET level = max(level, excluded.level),
     matched = matched + excluded.matched, failed = failed + excluded.failed;
 
@@ -214,7 +216,7 @@ ON CONFLICT DO UPDATE SET level = max(level, excluded.level),
 -- far end did; a day's vain attempts never stretch them.
 
 INSERT INTO work.event
-SELECT id, opened / 86400000000000, NULL, 0, level, opened, opened,
+SELECT id, opened / 86400000000000, 0, 0, level, opened, opened,
     iif(level, opened, NULL), iif(level, opened, NULL), 0, 1, NULL
 FROM (SELECT t.id, t.opened, t.direction = 'in' OR t.id % 2 = 0
 	OR (SELECT json_extract(detail, '$.began') FROM evidence.record
@@ -232,14 +234,14 @@ SELECT swarm, ip, port, port_kind, date(day * 86400, 'unixepoch') AS utc_day,
 FROM (SELECT t.swarm, t.ip, t.port, 'remote' AS port_kind, e.day, e.level,
 	e.first_utc_ns, e.last_utc_ns, e.lived_first_utc_ns,
 	e.lived_last_utc_ns, e.pieces, e.joined OR t.began_day IS e.day
-	    AND t.joined IS NULL AND e.listen_port IS NULL AS contacts
+	    AND t.joined IS NULL AND NOT e.told AS contacts
     FROM work.event AS e CROSS JOIN work.talk AS t ON t.id = e.talk
     WHERE t.swarm IS NOT NULL AND NOT e.early
     UNION ALL
-    SELECT t.swarm, t.ip, e.listen_port, 'listen', e.day, e.level,
+    SELECT t.swarm, t.ip, t.listen_port, 'listen', e.day, e.level,
 	e.first_utc_ns, e.last_utc_ns, e.lived_first_utc_ns,
 	e.lived_last_utc_ns, e.pieces, t.told_day IS e.day
 	    AND coalesce(t.joined <= t.told, true)
     FROM work.event AS e CROSS JOIN work.talk AS t ON t.id = e.talk
-    WHERE t.swarm IS NOT NULL AND NOT e.early AND e.listen_port IS NOT NULL)
+    WHERE t.swarm IS NOT NULL AND NOT e.early AND e.told)
 GROUP BY swarm, ip, port, port_kind, day;
