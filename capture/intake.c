@@ -10,7 +10,7 @@
 #include "schema/json.h"
 
 #define BLOCK 524288u
-#define BLOCKS 4u
+#define BLOCKS 8u
 /* Room before a block for what was left of the one before. */
 #define STRIDE ((size_t)INTAKE_LEND_MAX + BLOCK)
 /* To and from blocks that begin elsewhere the kernel copies at two thirds of the
