@@ -5,8 +5,11 @@
 Beside it, in the same run and of the same file: tshark listing the piece
 messages, and `openssl dgst` SHA-1, then SHA-256. Rounds alternate, each reads the
 file from memory, and the case lies in memory too where there is room (/dev/shm):
-on a disk, its speed is what is measured. Figures are medians of wall time, and
-the most memory that the importing process held. BENCH_ROUNDS=N, BENCH_BYTES=N, BENCH_SHORT=N,
+on a disk, its speed is what is measured. Before each, as much memory as a case
+takes is written to and freed: a virtual machine's host takes free memory back, and
+whoever first writes to it then waits for the host (up to 2.5 s for a case, on the
+machine of docs/performance.md). Figures are medians of wall time, and the most
+memory that the importing process held. BENCH_ROUNDS=N, BENCH_BYTES=N, BENCH_SHORT=N,
 BENCH_KEEP=FOLDER (keeps or finds the captures there) choose.
 """
 import hashlib
@@ -162,7 +165,16 @@ def timed(command, **options):
 	return time.monotonic() - t
 
 
-def read_once(path):
+def roomy():
+	room = os.statvfs("/dev/shm")
+	return room.f_bavail * room.f_frsize > 3 * BYTES + 1024 * MIB
+
+
+def ready(path):
+	if roomy():
+		subprocess.run([sys.executable, "-c", "import mmap; mmap.mmap("
+		    "-1, %d, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | "
+		    "mmap.MAP_POPULATE)" % (BYTES + 256 * MIB)], check=True)
 	with open(path, "rb") as f:
 		while f.read(16 * MIB):
 			pass
@@ -172,7 +184,7 @@ def import_it(folder, path, torrents):
 	"""Wall seconds and peak MiB of one import into a new case."""
 	case = os.path.join(folder, "case")
 	subprocess.run(["rm", "-rf", case])
-	read_once(path)
+	ready(path)
 	t = time.monotonic()
 	p = subprocess.Popen([PROGRAM, "capture", "--key",
 	    os.path.join(folder, "key"), *[x for f in torrents
@@ -195,7 +207,7 @@ def count(case, where):
 
 def tshark_pieces(path):
 	"""tshark's list of the piece messages; its lines."""
-	read_once(path)
+	ready(path)
 	t = time.monotonic()
 	p = subprocess.run(["tshark", "-n", "-r", path, "-Y",
 	    "bittorrent.msg.type == 7", "-T", "fields", "-e", "frame.number",
@@ -205,7 +217,7 @@ def tshark_pieces(path):
 
 
 def openssl(path):
-	read_once(path)
+	ready(path)
 	return sum(timed(["openssl", "dgst", "-" + h, path],
 	    stdout=subprocess.DEVNULL) for h in ("sha1", "sha256"))
 
@@ -249,11 +261,10 @@ def main():
 	as_root()
 	resource.setrlimit(resource.RLIMIT_NOFILE, (4096, 4096))
 	keep = os.environ.get("BENCH_KEEP")
-	room = os.statvfs("/dev/shm")
-	roomy = room.f_bavail * room.f_frsize > 3 * BYTES + 1024 * MIB
-	folder = tempfile.mkdtemp(dir="/dev/shm" if roomy else None)
+	in_memory = roomy()
+	folder = tempfile.mkdtemp(dir="/dev/shm" if in_memory else None)
 	print("load average %.1f; captures and cases in %s" % (
-	    os.getloadavg()[0], "memory" if roomy else "files"))
+	    os.getloadavg()[0], "memory" if in_memory else "files"))
 	try:
 		large = os.path.join(keep or folder, "large.pcap")
 		torrent = os.path.join(keep or folder, "large.torrent")
