@@ -23,9 +23,13 @@
 #define COMMIT_MS 500
 #define COMMIT_RECORDS 32768	/* a transaction's most */
 #define KEEP_S 60		/* and evidence.sql lets no fewer be kept */
-/* The writer is woken for this many while a commit is due anyway. */
-#define WAKE_RECORDS 256
-/* Larger entries are hashed by the writer: the loop must not stall. */
+/* While a commit is due anyway the writer is woken for this share of the queue,
+ * far below the half that stops reading. Woken for less, it takes a core from
+ * those who serve a burst, for records that nobody sees before the commit. */
+#define WAKE_SHARE 8
+/* The writer hashes, too, unless more than this share waits for it: then whoever
+ * hands entries over does, but for large ones, since the loop must not stall. */
+#define HELP_SHARE 6
 #define SMALL_BYTES 16384
 #define DAY_NS 86400000000000
 
@@ -55,7 +59,7 @@ struct ledger {
 	pthread_cond_t work, done;
 	struct shelf shelf;	/* of their entries */
 	struct entry *head, **tail;
-	size_t waiting;		/* entries in the queue */
+	size_t waiting;		/* bytes of them */
 	bool idle;		/* the writer has nothing uncommitted */
 	bool stop;
 	int64_t flush_to;	/* somebody waits for this many records */
@@ -186,7 +190,7 @@ static void keep(struct ledger *l, uint64_t ticket)
 }
 
 /* Waits for work: the whole queue, or NULL when only a commit is due. */
-static struct entry *take(struct ledger *l, const struct turn *t, bool *late,
+static struct entry *take(struct ledger *l, struct turn *t, bool *late,
     bool *flush, uint64_t *ticket, bool *stop)
 {
 	struct timespec due = { .tv_sec = t->due_ns / 1000000000,
@@ -199,7 +203,7 @@ static struct entry *take(struct ledger *l, const struct turn *t, bool *late,
 	while (!l->stop && l->flush_to <= l->committed &&
 	    l->keep == l->kept && !*late &&
 	    (l->idle ? l->head == NULL :
-	    l->waiting < WAKE_RECORDS && !ledger_full(l))) {
+	    l->waiting < l->queue_bytes / WAKE_SHARE)) {
 		if (l->idle)
 			pthread_cond_wait(&l->work, &l->lock);
 		else
@@ -214,6 +218,9 @@ static struct entry *take(struct ledger *l, const struct turn *t, bool *late,
 	*flush = l->flush_to > l->committed || *ticket != l->kept;
 	*stop = l->stop;
 	pthread_mutex_unlock(&l->lock);
+	/* What waited belongs into the commit that is due. */
+	if (*late)
+		t->due_ns += l->commit_ns / 2;
 	return list;
 }
 
@@ -261,9 +268,11 @@ static int64_t hand(struct ledger *l, const struct record *r, bool index)
 {
 	int64_t seq = l->next++;
 	struct entry *e = entry_new(r, seq, salt(l), &l->shelf);
+	size_t wake = l->queue_bytes / WAKE_SHARE;
 
 	e->index = index;
-	if (!index && e->bytes <= SMALL_BYTES)
+	if (!index && e->bytes <= SMALL_BYTES &&
+	    atomic_load(&l->queued) > l->queue_bytes / HELP_SHARE)
 		entry_complete(e, &l->scratch);
 
 	pthread_mutex_lock(&l->lock);
@@ -275,9 +284,9 @@ static int64_t hand(struct ledger *l, const struct record *r, bool index)
 	atomic_fetch_add(&l->queued, e->bytes);
 	*l->tail = e;
 	l->tail = &e->next;
-	l->waiting++;
+	l->waiting += e->bytes;
 	l->handed = seq + 1;
-	if (l->idle || l->waiting == WAKE_RECORDS || ledger_full(l))
+	if (l->idle || (l->waiting >= wake && l->waiting - e->bytes < wake))
 		pthread_cond_signal(&l->work);
 	pthread_mutex_unlock(&l->lock);
 	return seq;
