@@ -86,11 +86,34 @@ static bool plain(uint8_t c)
 	return c >= ' ' && c <= '~' && c != '"' && c != '\\';
 }
 
+/* Text that stands for itself, as nearly all does, in quotes. False: it does
+ * not, or there is no room. */
+static bool put_plain(struct json *j, struct span s)
+{
+	char *text;
+	size_t i;
+
+	if (!fits(j, s.n + 2))
+		return false;
+	text = j->text + j->n;
+	*text++ = '"';
+	for (i = 0; i < s.n && plain(s.p[i]); i++)
+		text[i] = (char)s.p[i];
+	if (i < s.n)
+		return false;
+	text[i] = '"';
+	text[i + 1] = '\0';
+	j->n += s.n + 2;
+	return true;
+}
+
 static void put_quoted(struct json *j, struct span s)
 {
 	size_t i = 0, n;
 	uint32_t v;
 
+	if (put_plain(j, s) || j->failed)
+		return;
 	put(j, "\"", 1);
 	while (i < s.n && !j->failed) {
 		for (n = 0; i + n < s.n && plain(s.p[i + n]); n++)
