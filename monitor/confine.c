@@ -59,6 +59,37 @@ static void drop(struct paths *p)
 	free(p->at);
 }
 
+static int enter(const struct sandbox_path *paths, size_t n,
+    struct sandbox *got)
+{
+	int rc = sandbox_enter(SANDBOX_NETWORK, paths, n, got);
+
+	if (rc < 0)
+		log_warn("cannot confine this process: %s (--no-sandbox does "
+		    "without)", strerror(errno));
+	else if (got->landlock == 0)
+		log_warn("this kernel has no Landlock: a seccomp filter alone "
+		    "confines this process, and files are open to it");
+	return rc;
+}
+
+int confine_stamp(const char *case_path, bool none)
+{
+	struct sandbox_path paths[] = { { case_path, true },
+		{ catrust_file(), false } };
+	struct sandbox got;
+
+	if (none) {
+		log_warn("--no-sandbox: whoever takes this program over "
+		    "through what an authority or the case says can do what "
+		    "its user can: read and change files, start programs");
+		return 0;
+	}
+	setenv("SQLITE_TMPDIR", case_path, 1);
+	setenv("TMPDIR", case_path, 1);
+	return enter(paths, paths[1].path ? 2 : 1, &got);
+}
+
 int confine(const struct options *o, const struct casedir *dir,
     const char *keyfile, const struct swarm *loaded, struct sandbox *got)
 {
@@ -92,13 +123,7 @@ int confine(const struct options *o, const struct casedir *dir,
 	}
 	rc = add_runs(&p, keyfile);
 	if (rc == 0)
-		rc = sandbox_enter(SANDBOX_NETWORK, p.at, p.n, got);
-	if (rc < 0)
-		log_warn("cannot confine this process: %s (--no-sandbox does "
-		    "without)", strerror(errno));
-	else if (got->landlock == 0)
-		log_warn("this kernel has no Landlock: a seccomp filter alone "
-		    "confines this process, and files are open to it");
+		rc = enter(p.at, p.n, got);
 	drop(&p);
 	return rc;
 }

@@ -1,5 +1,5 @@
 /*
- * The monitor's own sandbox: which files its run still needs.
+ * The sandbox of a monitor, and of `stamp`: which files a run still needs.
  */
 #ifndef MONITOR_CONFINE_H
 #define MONITOR_CONFINE_H
@@ -17,5 +17,9 @@
  */
 int confine(const struct options *o, const struct casedir *dir,
     const char *keyfile, const struct swarm *loaded, struct sandbox *got);
+
+/* `stamp`: the network, and of files the case alone; its key is read by then.
+ * none: --no-sandbox, which is said. 0, or -1 logged. */
+int confine_stamp(const char *case_path, bool none);
 
 #endif

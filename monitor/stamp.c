@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "capture/privilege.h"
+#include "monitor/confine.h"
 #include "schema/casekey.h"
 #include "schema/derive.h"
 #include "schema/ledger.h"
@@ -24,12 +25,14 @@ static const char usage[] =
 "  --tsa-policy OID   ask for stamps under this policy\n"
 "  --key FILE         signing key (~/.config/swarmwitness/key): one of the case's\n"
 "  --on-checkpoint CMD  hand the new checkpoint to this shell command's input\n"
+"  --no-sandbox       do not confine this process\n"
 "  --help\n"
 "Exit status: 0 every authority gave a stamp, 1 one did not, 2 misuse.\n";
 
 struct stamp_run {
 	const char *url[TSAPOST_MANY];
 	const char *policy, *key, *path, *command;
+	bool no_sandbox;
 	struct stamping stamping;
 	struct ledger *ledger;
 	struct publisher *publisher;	/* NULL: no --on-checkpoint */
@@ -42,18 +45,16 @@ static int64_t on_add(void *ctx, const struct record *r)
 	return ledger_add(s->ledger, r);
 }
 
-static int stamp_case(struct stamp_run *s, const struct casedir *dir)
+static int stamp_case(struct stamp_run *s, const struct casedir *dir,
+    const struct note_key *key)
 {
-	struct note_key key;
 	struct ledger_past past;
-	struct ledger_conf conf = { .dir = dir, .key = &key };
+	struct ledger_conf conf = { .dir = dir, .key = key };
 	char note[NOTE_MAX];
 	unsigned given = 0;
 	int rc = -1;
 
-	if (note_key_open(&key, s->key, NULL) < 0)
-		return -1;
-	if (casekey_known(s->path, &key) &&
+	if (casekey_known(s->path, key) &&
 	    (s->ledger = ledger_open(&conf, &past)) != NULL) {
 		ledger_checkpoint(s->ledger, note);
 		s->stamping.ctx = s;
@@ -65,7 +66,6 @@ static int stamp_case(struct stamp_run *s, const struct casedir *dir)
 		if (given != (1u << s->stamping.n) - 1)
 			rc = -1;
 	}
-	note_key_close(&key);
 	return rc;
 }
 
@@ -93,18 +93,23 @@ static int open_case(struct casedir *dir, const char *path)
 static int go(struct stamp_run *s)
 {
 	struct casedir dir;
+	struct note_key key = { 0 };
 	int rc;
 
 	signal(SIGPIPE, SIG_IGN);
 	if (stamping_init() < 0 || (s->command && !(s->publisher =
 	    publisher_start(s->command, privilege_drop))))
 		return 1;
-	if (open_case(&dir, s->path) < 0) {
+	if (note_key_open(&key, s->key, NULL) < 0 ||
+	    confine_stamp(s->path, s->no_sandbox) < 0 ||
+	    open_case(&dir, s->path) < 0) {
+		note_key_close(&key);
 		publisher_close(s->publisher);
 		return 1;
 	}
 	publisher_begin(s->publisher, NULL, NULL);
-	rc = stamp_case(s, &dir);
+	rc = stamp_case(s, &dir, &key);
+	note_key_close(&key);
 	casedir_close(&dir);
 	publisher_close(s->publisher);
 	if (s->ledger && derive_update(s->path) < 0)
@@ -125,6 +130,7 @@ int stamp_main(int argc, char **argv)
 		{ "tsa-policy", required_argument, NULL, 'p' },
 		{ "key", required_argument, NULL, 'k' },
 		{ "on-checkpoint", required_argument, NULL, 'c' },
+		{ "no-sandbox", no_argument, NULL, 'n' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 }
 	};
@@ -147,6 +153,9 @@ int stamp_main(int argc, char **argv)
 			break;
 		case 'c':
 			s.command = optarg;
+			break;
+		case 'n':
+			s.no_sandbox = true;
 			break;
 		case 'h':
 			fputs(usage, stdout);

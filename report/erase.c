@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "report/erase_part.h"
+#include "report/reader.h"
 #include "report/select.h"
 #include "schema/casekey.h"
 #include "schema/ledger.h"
@@ -27,6 +28,7 @@ static const char usage[] =
 "  --from T, --to T only the UTC days from T to T\n"
 "  --swarm H        only this torrent, by its infohash\n"
 "  --key FILE       signing key (~/.config/swarmwitness/key): one of the case's\n"
+"  --no-sandbox     do not confine this process\n"
 "  --help\n"
 "Exit status: 0 erased, 1 nothing to erase or it failed, 2 misuse.\n";
 
@@ -37,6 +39,7 @@ static int read_options(int argc, char **argv, struct erase *x)
 		SELECT_OPTIONS,
 		{ "ground", required_argument, NULL, 'g' },
 		{ "key", required_argument, NULL, 'k' },
+		{ "no-sandbox", no_argument, NULL, 'n' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 }
 	};
@@ -52,6 +55,9 @@ static int read_options(int argc, char **argv, struct erase *x)
 			break;
 		case 'k':
 			x->e.key = optarg;
+			break;
+		case 'n':
+			x->e.no_sandbox = true;
 			break;
 		case 'h':
 			fputs(usage, stdout);
@@ -229,6 +235,13 @@ static int open_dir(const struct erase *x, struct casedir *dir)
 	return casedir_open(dir, x->e.path);
 }
 
+/* Its key is its keeper's, its rows are what peers said. */
+static int confine(const struct erase *x)
+{
+	return reader_confine(&(struct sandbox_path){ x->e.path, true }, 1,
+	    x->e.no_sandbox);
+}
+
 static int erase_case(struct erase *x, struct casedir *dir)
 {
 	char note[NOTE_MAX] = "", digest[65] = "", *file;
@@ -241,7 +254,7 @@ static int erase_case(struct erase *x, struct casedir *dir)
 
 	if (note_key_open(&key, x->e.key, NULL) < 0)
 		return -1;
-	if (open_dir(x, dir) == 0 && casekey_known(x->e.path, &key) &&
+	if (confine(x) == 0 && open_dir(x, dir) == 0 && casekey_known(x->e.path, &key) &&
 			(l = ledger_open(&conf, &past)) != NULL) {
 		got = erase(x, l);
 		if (ledger_close(l, NULL, note) < 0)

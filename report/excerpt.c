@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "report/excerpt_part.h"
+#include "report/reader.h"
 #include "report/select.h"
 #include "schema/casekey.h"
 #include "schema/lasthead.h"
@@ -27,6 +28,7 @@ static const char usage[] =
 "  --all-packets    also packets that carry other peers' addresses\n"
 "  --key FILE       signing key of the case: an index of records that are in\n"
 "                   none yet is added to CASE first\n"
+"  --no-sandbox     do not confine this process\n"
 "  --help\n"
 "Exit status: 0 done, 1 it failed, 2 misuse.\n";
 
@@ -38,6 +40,7 @@ static int read_options(int argc, char **argv, struct excerpt *e)
 		{ "witnesses", no_argument, NULL, 'w' },
 		{ "all-packets", no_argument, NULL, 'a' },
 		{ "key", required_argument, NULL, 'k' },
+		{ "no-sandbox", no_argument, NULL, 'n' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 }
 	};
@@ -56,6 +59,9 @@ static int read_options(int argc, char **argv, struct excerpt *e)
 			break;
 		case 'k':
 			e->key = optarg;
+			break;
+		case 'n':
+			e->no_sandbox = true;
 			break;
 		case 'h':
 			fputs(usage, stdout);
@@ -77,27 +83,36 @@ static int read_options(int argc, char **argv, struct excerpt *e)
 }
 
 /* What is in no index gets one. */
-static int add_index(const struct excerpt *e)
+static int add_index(const struct excerpt *e, const struct note_key *key)
 {
 	struct casedir dir = { .lock = -1 };
 	struct ledger_past past;
 	struct ledger *l = NULL;
-	struct note_key key;
 	int got = -1;
 
-	if (note_key_open(&key, e->key, NULL) < 0)
-		return -1;
-	if (casekey_known(e->path, &key) &&
+	if (casekey_known(e->path, key) &&
 	    casedir_open(&dir, e->path) == 0 &&
-	    (l = ledger_open(&(struct ledger_conf){ .dir = &dir, .key = &key },
+	    (l = ledger_open(&(struct ledger_conf){ .dir = &dir, .key = key },
 	    &past)) != NULL) {
 		if (ledger_behind(l))
 			ledger_index(l, stamp_now());
 		got = ledger_close(l, NULL, NULL);
 	}
 	casedir_close(&dir);
-	note_key_close(&key);
 	return got;
+}
+
+/* The case may be anybody's. Of it the lists are written where it may be. */
+static int confine(const struct excerpt *e)
+{
+	char *out = reader_folder(e->out_path);
+	const struct sandbox_path paths[] = { { e->path, true },
+		{ out, true } };
+	int rc = reader_confine(paths, sizeof(paths) / sizeof(paths[0]),
+	    e->no_sandbox);
+
+	free(out);
+	return rc;
 }
 
 /* The case as of its newest checkpoint, which covers all of it. */
@@ -170,13 +185,16 @@ static void tidy(const struct excerpt *e)
 int excerpt_main(int argc, char **argv)
 {
 	struct excerpt e = { 0 };
+	struct note_key key = { 0 };
 	int rc = read_options(argc, argv, &e);
 	bool opened = false;
 
 	if (rc >= 0)
 		return rc;
 	rc = 1;
-	if ((e.key && add_index(&e) < 0) || excerpt_open_case(&e) < 0)
+	if ((e.key && note_key_open(&key, e.key, NULL) < 0) ||
+	    confine(&e) < 0 || (e.key && add_index(&e, &key) < 0) ||
+	    excerpt_open_case(&e) < 0)
 		goto end;
 	opened = excerpt_open_out(&e) == 0;
 	if (!opened || excerpt_find(&e) < 0 || excerpt_write(&e) < 0 ||
@@ -203,5 +221,6 @@ end:
 	if (rc && opened)
 		log_warn("%s: is not complete; remove it", e.out_path);
 	excerpt_close_case(&e);
+	note_key_close(&key);
 	return rc;
 }

@@ -27,7 +27,7 @@ struct excerpt {
 	const char *path, *out_path, *key, *swarm;
 	char ip[ENDPOINT_IP_MAX], from_day[11], to_day[11];
 	int port;			/* -1: any */
-	bool all_packets, witnesses;
+	bool all_packets, witnesses, no_sandbox;
 	/* The case. */
 	sqlite3 *db;
 	int64_t size;

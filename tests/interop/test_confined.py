@@ -46,10 +46,13 @@ def waits_at(pid, holds):
 OPENING, SLEEPING = {"2", "257"}, {"230", "35"}	# open, openat; nanosleeps
 
 
-def held(what, command, holds):
+def held(what, command, holds, out=iter(())):
+	"""OUT in the command is another folder each time."""
 	for more in (), ("--no-sandbox",):
-		p = subprocess.Popen([laboratory.PROGRAM, command[0], *more,
-		    *command[1:]], stdout=subprocess.DEVNULL,
+		folder = next(out, None)
+		words = [folder if w == "OUT" else w for w in command]
+		p = subprocess.Popen([laboratory.PROGRAM, words[0], *more,
+		    *words[1:]], stdout=subprocess.DEVNULL,
 		    stderr=subprocess.PIPE, text=True)
 		found = waits_at(p.pid, holds)
 		said = state(p.pid) if found else None
@@ -60,6 +63,29 @@ def held(what, command, holds):
 		    "is confined where it meets a stranger's file"))
 		tap.equal("can do what its user can" in err, bool(more),
 		    "... and says so" if more else "... without a word")
+
+
+def locked(case, name):
+	lock = sqlite3.connect(os.path.join(case, name), isolation_level=None)
+	lock.execute("BEGIN EXCLUSIVE")
+	return lock
+
+
+def held_at_the_case(case, key, folder):
+	"""Of stamp no authority is asked by then."""
+	out = iter(os.path.join(folder, "out%d" % i) for i in range(4))
+	about = ["--ip", "127.0.0.1"]
+	lock = locked(case, "index.db")
+	held("excerpt", ["excerpt", *about, case, "OUT"], SLEEPING, out)
+	lock.close()
+	lock = locked(case, "evidence.db")
+	held("excerpt with a key", ["excerpt", *about, "--key", key, case,
+	    "OUT"], SLEEPING, out)
+	held("erase", ["erase", *about, "--ground", "a test", "--key", key,
+	    case], SLEEPING)
+	held("stamp", ["stamp", "--tsa", "http://127.0.0.1:1/", "--key", key,
+	    case], SLEEPING)
+	lock.close()
 
 
 def writes(case, folder):
@@ -88,12 +114,11 @@ def main():
 		held("torrent", ["torrent", fifo], OPENING)
 		held("verify", ["verify", "--key-log", fifo, case], OPENING)
 		held("audit", ["audit", case, fifo, "-o", out], OPENING)
-		lock = sqlite3.connect(os.path.join(case, "derived.db"),
-		    isolation_level=None)
-		lock.execute("BEGIN EXCLUSIVE")
+		lock = locked(case, "derived.db")
 		held("report", ["report", case, "-o", out], SLEEPING)
 		lock.close()
 		writes(case, folder)
+		held_at_the_case(case, os.path.join(folder, "key"), folder)
 	return tap.status()
 
 
