@@ -7,7 +7,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "monitor/wanted.h"
 #include "schema/log.h"
 #include "schema/now.h"
 
@@ -30,6 +29,7 @@ struct folder {
 	uv_timer_t look;
 	struct file *file;	/* sorted by name */
 	size_t files;
+	struct wanted came;	/* by this look */
 	uint64_t unrest_ms;	/* since when something changes; 0: does not */
 	unsigned handles;
 	bool told;		/* that it cannot be read */
@@ -104,7 +104,7 @@ static void take(struct folder *f, struct file *file, const struct stat *st)
 		f->conf.gone(f->conf.ctx, file->infohash);
 	memcpy(file->infohash, s->ref.wire_hash[0], 20);
 	file->holds = true;
-	f->conf.come(f->conf.ctx, s);
+	wanted_put(&f->came, s);
 }
 
 static void drop(struct folder *f, struct file *file)
@@ -177,6 +177,8 @@ static int look(struct folder *f)
 	}
 	free(now);
 	close(dir);
+	if (f->came.first)
+		f->conf.come(f->conf.ctx, &f->came);
 	return 0;
 }
 

@@ -7,7 +7,7 @@
 
 #include <uv.h>
 
-#include "monitor/swarm.h"
+#include "monitor/wanted.h"
 
 struct folder;
 
@@ -15,8 +15,9 @@ struct folder_conf {
 	uv_loop_t *loop;
 	const char *path;
 	void *ctx;
-	/* Takes one over: watched from here on, or freed if it is already. */
-	void (*come)(void *ctx, struct swarm *s);
+	/* Takes over what a look found, to be watched from here on unless it is
+	 * already; the list is empty then. */
+	void (*come)(void *ctx, struct wanted *came);
 	/* The file that this infohash came from is gone, or holds another. */
 	void (*gone)(void *ctx, const uint8_t infohash[20]);
 };

@@ -35,25 +35,30 @@ bool wanted_has(const struct wanted *w, const struct swarm *s)
 	return is_in(&w->by_hash, s);
 }
 
+void wanted_put(struct wanted *w, struct swarm *s)
+{
+	if (wanted_has(w, s)) {
+		swarm_free(s);
+		return;
+	}
+	for (int i = 0; i < s->ref.wire_hashes; i++)
+		if (hashindex_add(&w->by_hash, s->ref.wire_hash[i], w, i) < 0)
+			log_die("out of memory");
+	if (w->last)
+		w->last->next = s;
+	else
+		w->first = s;
+	w->last = s;
+}
+
 int wanted_add(struct wanted *w, const char *path, enum swarm_origin origin)
 {
 	struct swarm *s = read_one(path);
 
 	if (!s)
 		return -1;
-	if (wanted_has(w, s)) {
-		swarm_free(s);
-		return 0;
-	}
-	for (int i = 0; i < s->ref.wire_hashes; i++)
-		if (hashindex_add(&w->by_hash, s->ref.wire_hash[i], w, i) < 0)
-			log_die("out of memory");
 	s->origin = origin;
-	if (w->last)
-		w->last->next = s;
-	else
-		w->first = s;
-	w->last = s;
+	wanted_put(w, s);
 	return 0;
 }
 
@@ -107,7 +112,8 @@ void wanted_keep(struct wanted *w, const struct casedir *dir,
 	for (struct swarm *s = w->first; s; s = s->next)
 		if (s->torrent && !is_in(but, s))
 			of[n++] = s;
-	kept = n == 0 || casedir_put_all(dir, "torrents", n, nth, of) == 0;
+	/* One alone is no reason to have all files of the disk synced. */
+	kept = n > 1 && casedir_put_all(dir, "torrents", n, nth, of) == 0;
 	for (size_t i = 0; i < n; i++)
 		of[i]->kept = kept;
 	free(of);

@@ -133,11 +133,11 @@ void watched_again(struct watched *w)
 	log_info("list read again: swarms: %u", w->crowd->swarms.count);
 }
 
-static void on_come(void *ctx, struct swarm *s)
+static void on_come(void *ctx, struct wanted *came)
 {
 	struct watched *w = ctx;
 
-	take(w, s);
+	take_all(w, came);
 	finders_decoys(w->finders, w->decoys);
 	log_info("%s: swarms: %u", w->opt->watch, w->crowd->swarms.count);
 }

@@ -16,11 +16,13 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
 import lab as laboratory		# noqa: E402
 from caseview import Case		# noqa: E402
+from content import bencode		# noqa: E402
 from holding import holds		# noqa: E402
 from tap import Tap			# noqa: E402
 
 UNIT = os.path.join(laboratory.ROOT, "docs/swarmwitness@.service")
 LINE = re.compile(r'swarmwitness_([a-z0-9_]+) (-?[0-9.e+]+)$')
+MANY = 200
 tap = Tap()
 
 
@@ -114,6 +116,7 @@ def watched(lab, folder):
 		f.write(link)
 	os.utime(one, ns=(was.st_atime_ns, was.st_mtime_ns))
 	lab.wait(lambda: metrics(numbers)["swarms"] == 2, 60, "second swarm")
+	many_at_once(lab, case, seen, numbers, log.name)
 	lab.begin(lab.peers["lt-late"])		# it would dial us
 	time.sleep(6)
 	os.remove(half)
@@ -126,12 +129,38 @@ def watched(lab, folder):
 	log.close()
 
 
+def many_at_once(lab, case, seen, numbers, log):
+	"""One look takes them all up, behind one sync of their copies."""
+	def looks():
+		with open(log) as f:
+			return f.read().count(seen + ": swarms: ")
+	before, names = looks(), ["%03d.torrent" % i for i in range(MANY)]
+	aside = seen + ".aside"
+	os.mkdir(aside)
+	for n in names:
+		with open(os.path.join(aside, n), "wb") as f:
+			f.write(bencode({"info": {"length": 40000, "name": n,
+			    "piece length": 16384, "pieces": bytes(60)}}))
+	for n in names:
+		os.rename(os.path.join(aside, n), os.path.join(seen, n))
+	lab.wait(lambda: metrics(numbers)["swarms"] == 2 + MANY, 60,
+	    "%d swarms" % MANY)
+	tap.claim(looks() - before <= 2, "%d files that are put there at once "
+	    "are taken up at once" % MANY, looks() - before)
+	tap.equal(len(os.listdir(os.path.join(case, "torrents"))), MANY + 1,
+	    "and all are copied into the case")
+	for n in names:
+		os.rename(os.path.join(seen, n), os.path.join(aside, n))
+	lab.wait(lambda: metrics(numbers)["swarms"] == 2, 60, "end of these")
+
+
 def check_case(lab, path, numbers, blocked):
 	last = metrics(numbers)
 	case = Case(path, lab.content.pieces)
 	torrents = case.records("torrent")
-	tap.equal([r.d["source"].endswith("in/lab.torrent") for r in torrents],
-	    [True], "its torrent is on record, with the file it came from")
+	sources = [os.path.basename(r.d["source"]) for r in torrents]
+	tap.equal((len(sources), sources.count("lab.torrent")), (MANY + 1, 1),
+	    "its torrent is on record, with the file it came from")
 	stopped = [r.d["event"] for r in case.records("announce")
 	    if r.d["outcome"] == "ok"]
 	tap.claim("stopped" in stopped, "its tracker was told stopped", stopped)
