@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -386,6 +387,9 @@ static int seal(struct import *im)
 	    "be read" : "the savefiles were read",
 	    (int64_t)reading_counts(&im->reading).flows);
 
+	/* What read the packets gives its memory to what derives tables. */
+	reading_free(&im->reading);
+	malloc_trim(0);
 	return derive_update_small(im->conf->case_path) < 0 ? -1 : rc;
 }
 
