@@ -1,64 +1,4 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
-
-#include "monitor/book.h"
-
-#define S 1000000000ll
-#define DAY (86400 * S)
-
-static size_t allocations, allowed = SIZE_MAX;
-
-static void *memory(void *old, size_t bytes)
-{
-	if (bytes == 0) {
-		free(old);
-		return NULL;
-	}
-	if (allocations >= allowed)
-		return NULL;
-	allocations++;
-	return realloc(old, bytes);
-}
-
-static struct book *make(bool local, unsigned rate, unsigned half_open,
-    unsigned connections, unsigned per_swarm)
-{
-	struct book_conf conf = { .allow_local = local,
-		.half_open = half_open, .dial_rate = rate,
-		.connections = connections, .per_swarm = per_swarm,
-		.key = "sixteen bytes..", .memory = memory };
-	struct book *b = book_new(&conf);
-
-	assert_non_null(b);
-	return b;
-}
-
-static struct endpoint at(uint32_t host, uint16_t port)
-{
-	struct endpoint e = { .port = port, .family = 4 };
-
-	put_u32(e.addr, 0x08000000u + host);	/* 8.0.0.0 on: global */
-	return e;
-}
-
-static const char *hear(struct book *b, uint32_t swarm, struct endpoint e,
-    int64_t now)
-{
-	return book_hear(b, swarm, &e, BOOK_TRACKER, now);
-}
-
-static uint32_t heard(struct book *b)
-{
-	struct book_state s;
-
-	book_state(b, &s);
-	return s.heard;
-}
+#include "tests/unit/book_case.h"
 
 static void test_special(void **state)
 {
@@ -122,129 +62,6 @@ static void test_gentle(void **state)
 	for (; now < 2 * DAY; now += S)
 		dials += book_next(b, now, &v);
 	assert_int_equal(dials, 16);
-	book_free(b);
-}
-
-static struct endpoint at6(uint32_t net, uint32_t host)
-{
-	struct endpoint e = { .port = 6881, .family = 6, .addr = { 0x2a, 1 } };
-
-	put_u32(e.addr + 4, net);
-	put_u32(e.addr + 12, host);
-	return e;
-}
-
-/* Somebody names a hundred thousand addresses of one /64, or ports of two
- * addresses: each gets a dial in five seconds, or in a minute. Who is honest
- * and named behind them all is dialled within seconds, at any time. The loop's
- * beat is monitor/crowd's. */
-static void check_named_often(bool network)
-{
-	enum { HONEST = 7777 };
-	struct book *b = make(false, 1000, 100, 1000, 0);
-	int64_t last[3] = { -DAY, -DAY, -DAY }, gap = network ? 5 * S : 60 * S,
-	    now, named = 0;
-	uint32_t swarm = book_open(b), said = 0, met = 0, dials = 0;
-	struct book_visit v;
-
-	for (uint32_t i = 0; i < 99000; i++)
-		assert_null(hear(b, swarm, network ? at6(1, i) :
-		    at(1 + i / 65000, (uint16_t)(1 + i % 65000)), 0));
-	for (now = 0; now < 1200 * S; now += S / 20) {
-		if (now % (7 * S) == 0 && said == met) {
-			assert_null(hear(b, swarm, at(1000 + said++, HONEST),
-			    now));
-			named = now;
-		}
-		assert_true(said == met || now - named < 4 * S);
-		while (book_next(b, now, &v)) {
-			int who = network ? 0 : v.at.addr[3];
-
-			if (v.at.addr[2] != 0 && v.at.family == 4) {
-				book_done(b, v.id, BOOK_SELF, now);
-				met++;
-				continue;
-			}
-			book_done(b, v.id, BOOK_FAILED, now);
-			assert_true(now - last[who] >= gap);
-			last[who] = now;
-			dials++;
-		}
-	}
-	assert_in_range(met, 1200 / 7, 1200 / 7 + 1);
-	if (network)		/* none of its turns is left out */
-		assert_in_range(dials, 1200 / 5 - 10, 1200 / 5);
-	else			/* eight ports of each, and those again */
-		assert_in_range(dials, 2 * 8, 2 * 1200 / 60);
-	book_free(b);
-}
-
-static void test_network(void **state)
-{
-	(void)state;
-	check_named_often(true);
-}
-
-static void test_ports(void **state)
-{
-	(void)state;
-	check_named_often(false);
-}
-
-/* Whoever spoke to us is dialled at its own pace, whatever its network; of
- * another network, and of local addresses, nobody waits. */
-static void test_neighbours(void **state)
-{
-	struct book *b = make(true, 1000, 100, 1000, 0);
-	uint32_t swarm = book_open(b);
-	struct endpoint e, spoke = at6(1, 30);
-	struct book_visit v;
-
-	(void)state;
-	for (uint32_t i = 0; i < 20; i++)
-		hear(b, swarm, at6(1, i), 0);
-	assert_true(book_next(b, 0, &v));
-	assert_false(book_next(b, 0, &v));
-	assert_null(book_accept(b, &spoke, false, S));
-	book_spoke(b, &spoke, S);
-	hear(b, swarm, spoke, S);
-	assert_true(book_next(b, S, &v));
-	assert_int_equal(endpoint_cmp(&v.at, &spoke), 0);
-	assert_false(book_next(b, S, &v));
-	hear(b, swarm, at6(2, 0), S);
-	assert_true(book_next(b, S, &v));
-	for (uint32_t i = 0; i < 10; i++) {
-		e = at6(1, i);
-		e.addr[0] = 0xfd;
-		hear(b, swarm, e, S);
-	}
-	for (uint32_t i = 0; i < 10; i++)
-		assert_true(book_next(b, S, &v));
-	assert_false(book_next(b, S, &v));
-	assert_false(book_next(b, 5 * S - 1, &v));
-	assert_true(book_next(b, 5 * S, &v));
-	book_free(b);
-}
-
-/* Of one /64, so many callers at a time; who leaves makes room. */
-static void test_callers(void **state)
-{
-	struct book *b = make(false, 1000, 100, 1000, 0);
-	struct endpoint e;
-
-	(void)state;
-	for (uint32_t i = 0; i < 32; i++) {
-		e = at6(1, i);
-		assert_null(book_accept(b, &e, false, 0));
-	}
-	e = at6(1, 32);
-	assert_non_null(book_accept(b, &e, false, 0));
-	e = at6(2, 32);
-	assert_null(book_accept(b, &e, false, 0));
-	e = at6(1, 5);
-	book_left(b, &e);
-	e = at6(1, 32);
-	assert_null(book_accept(b, &e, false, 0));
 	book_free(b);
 }
 
@@ -508,109 +325,6 @@ static void test_crowded(void **state)
 	book_free(b);
 }
 
-static void test_full(void **state)
-{
-	struct book_state bs;
-	struct book *b = make(false, 1000, 1000, 1000, 10);
-	uint32_t swarm = book_open(b);
-	struct book_visit v;
-
-	(void)state;
-	for (uint32_t i = 0; i < 10; i++)
-		assert_null(hear(b, swarm, at(i, 1), 0));
-	assert_true(book_next(b, 0, &v));	/* the one heard of first */
-	assert_int_equal(v.at.addr[3], 0);
-	/* The oldest that was never tried makes room. */
-	for (uint32_t i = 10; i < 40; i++)
-		assert_null(hear(b, swarm, at(i, 1), 0));
-	assert_int_equal(heard(b), 10);
-	for (int i = 0; i < 9; i++) {
-		assert_true(book_next(b, S, &v));
-		assert_true(v.at.addr[3] >= 31);
-	}
-	assert_string_equal(hear(b, swarm, at(99, 1), 0), "the book is full");
-	/* None of it unsaid. */
-	book_state(b, &bs);
-	assert_int_equal(bs.forgotten, 30);
-	assert_int_equal(bs.refused, 1);
-	book_free(b);
-}
-
-/* All that may be dialled from now on, a million a second, met if their last byte is below met. */
-static unsigned visit(struct book *b, int64_t now, uint8_t met)
-{
-	struct book_visit v;
-	unsigned n = 0;
-
-	for (; book_next(b, now, &v); n++, now += 1000) {
-		book_reached(b, v.id);
-		book_done(b, v.id, v.at.addr[3] < met ? BOOK_MET : BOOK_FAILED,
-		    now);
-	}
-	return n;
-}
-
-/* Who was visited gives way to who is new: first who was no peer, then half of
- * the peers; nobody whom that would have dialled twice in a minute. */
-static void test_full_of_visited(void **state)
-{
-	struct book *b = make(false, 1000000, 1000, 1000, 10);
-	uint32_t swarm = book_open(b);
-	struct book_state bs;
-	struct book_visit v;
-	unsigned old = 0;
-
-	(void)state;
-	for (uint32_t i = 0; i < 10; i++)
-		assert_null(hear(b, swarm, at(i, 1), 0));
-	assert_int_equal(visit(b, 0, 6), 10);
-	assert_string_equal(hear(b, swarm, at(100, 1), 59 * S),
-	    "the book is full");
-	for (uint32_t i = 100; i < 104; i++)
-		assert_null(hear(b, swarm, at(i, 1), 61 * S));
-	assert_int_equal(visit(b, 61 * S, 0), 4);	/* no other was due */
-	/* These came to nothing within the minute: who was met goes. */
-	for (uint32_t i = 200; i < 240; i++)
-		assert_null(hear(b, swarm, at(i, 1), 62 * S));
-	book_state(b, &bs);
-	assert_int_equal(bs.heard, 10);
-	assert_int_equal(bs.forgotten, 44);
-	assert_int_equal(bs.refused, 1);
-	for (int64_t now = 1000 * S; book_next(b, now, &v); now += 1000)
-		old += v.at.addr[3] < 6;
-	assert_int_equal(old, 0);	/* all six made room */
-	book_free(b);
-}
-
-/* A swarm that is new has its place beside one that fills the book. */
-static void test_full_of_another(void **state)
-{
-	struct book_conf conf = { .half_open = 1000,
-		.dial_rate = 1000000, .connections = 1000, .in_all = 100, .addresses = 100,
-		.key = "sixteen bytes..", .memory = memory };
-	struct book *b = book_new(&conf);
-	uint32_t large = book_open(b), small = book_open(b);
-	struct endpoint caller = at(500, 1);
-	struct book_state bs;
-
-	(void)state;
-	for (uint32_t i = 0; i < 100; i++)
-		assert_null(hear(b, large, at(i, 1), 0));
-	assert_int_equal(visit(b, 0, 255), 100);
-	assert_string_equal(book_accept(b, &caller, false, 30 * S),
-	    "too many addresses");
-	for (uint32_t i = 0; i < 200; i++)
-		assert_null(hear(b, small, at(1000 + i, 1), 61 * S));
-	assert_int_equal(heard(b), 100);
-	assert_null(book_accept(b, &caller, false, 61 * S));
-	/* Its 200 names took half. */
-	assert_in_range(visit(b, 61 * S, 255), 49, 51);
-	book_left(b, &caller);
-	book_state(b, &bs);
-	assert_int_equal(bs.forgotten, 201);
-	book_free(b);
-}
-
 static void test_incoming(void **state)
 {
 	struct book *b = make(false, 1000, 1000, 20, 0);
@@ -817,10 +531,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_special),
 		cmocka_unit_test(test_gentle),
-		cmocka_unit_test(test_network),
-		cmocka_unit_test(test_ports),
-		cmocka_unit_test(test_neighbours),
-		cmocka_unit_test(test_callers),
 		cmocka_unit_test(test_again),
 		cmocka_unit_test(test_backoff),
 		cmocka_unit_test(test_rate),
@@ -828,9 +538,6 @@ int main(void)
 		cmocka_unit_test(test_fair_to_many),
 		cmocka_unit_test(test_in_all),
 		cmocka_unit_test(test_crowded),
-		cmocka_unit_test(test_full),
-		cmocka_unit_test(test_full_of_visited),
-		cmocka_unit_test(test_full_of_another),
 		cmocka_unit_test(test_incoming),
 		cmocka_unit_test(test_met),
 		cmocka_unit_test(test_anything),
