@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <fnmatch.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,8 @@
 
 #include <openssl/sha.h>
 
+#include "derived_days_sql.h"
+#include "derived_end_sql.h"
 #include "derived_named_sql.h"
 #include "derived_results_sql.h"
 #include "derived_said_sql.h"
@@ -26,8 +29,14 @@
 /* Few large steps, for each goes through the tables anew. */
 #define STEP_RECORDS 2500000
 
+/* For the pages of `work`, which is looked up all over, and of `days`, which is
+ * written and read in its order. */
+#define WORK_KIB 65536
+#define ORDER_KIB 2048
+#define SMALL_KIB 8192
+
 /* In the order of schema/derived.sql. */
-enum text { TABLES, NAMED, SAID, TALK, RESULTS, TEXTS };
+enum text { TABLES, NAMED, SAID, TALK, DAYS, RESULTS, END, TEXTS };
 
 static const struct {
 	const unsigned char *sql;
@@ -38,7 +47,9 @@ static const struct {
 	[NAMED] = TEXT(derived_named_sql),
 	[SAID] = TEXT(derived_said_sql),
 	[TALK] = TEXT(derived_talk_sql),
+	[DAYS] = TEXT(derived_days_sql),
 	[RESULTS] = TEXT(derived_results_sql),
+	[END] = TEXT(derived_end_sql),
 };
 
 static int run_text(sqlite3 *db, enum text t)
@@ -92,9 +103,15 @@ static bool has_work(sqlite3 *db)
 	    "WHERE name = 'work'", 0) != 0;
 }
 
+static int own_work(sqlite3 *db, int kib)
+{
+	return derivedb_work(db, "work", "", kib) ||
+	    derivedb_work(db, "days", "", ORDER_KIB) ? -1 : 0;
+}
+
 int derivation_step(sqlite3 *db, int64_t most)
 {
-	if (!has_work(db) && derivedb_work(db, "", DERIVEDB_SMALL))
+	if (!has_work(db) && own_work(db, SMALL_KIB))
 		return -1;
 	if (set_step(db, most))
 		return -1;
@@ -115,7 +132,7 @@ static int in_steps(sqlite3 *db, const struct derivation *d)
 	int64_t size = d->size, left = size - reached(db);
 	int r;
 
-	if (derivedb_work(db, "", d->small ? DERIVEDB_SMALL : DERIVEDB_LARGE))
+	if (own_work(db, d->small ? SMALL_KIB : WORK_KIB))
 		return -1;
 	do {
 		r = derivation_step(db, left < STEP_RECORDS ? left :
@@ -131,15 +148,24 @@ static int in_steps(sqlite3 *db, const struct derivation *d)
 struct aside {
 	sqlite3 *db;
 	pthread_t thread;
-	int result;
+	sem_t talked;		/* what they came to can be read, or never will */
+	int talk, days;		/* results */
 };
+
+static int and_commit(sqlite3 *db)
+{
+	return derivedb_run(db, "COMMIT; BEGIN");
+}
 
 static void *talks(void *arg)
 {
 	struct aside *a = arg;
 
-	a->result = run_text(a->db, SAID) || run_text(a->db, TALK) ||
-	    derivedb_run(a->db, "COMMIT") ? -1 : 0;
+	a->talk = run_text(a->db, SAID) || run_text(a->db, TALK) ||
+	    and_commit(a->db) ? -1 : 0;
+	sem_post(&a->talked);
+	a->days = a->talk || run_text(a->db, DAYS) || and_commit(a->db) ?
+	    -1 : 0;
 	return NULL;
 }
 
@@ -191,14 +217,15 @@ static int make_work(const char *folder, char **file)
 }
 
 /* Both connections open the file, and then it has no name any more. */
-static int share_work(sqlite3 *reads, sqlite3 *writes, const char *folder)
+static int share(sqlite3 *reads, sqlite3 *writes, const char *as, int kib,
+    const char *folder)
 {
 	char *file;
 	int fd = make_work(folder, &file), r = -1;
 
 	if (fd >= 0) {
-		r = derivedb_work(reads, file, DERIVEDB_SMALL) ||
-		    derivedb_work(writes, file, DERIVEDB_HALF) ? -1 : 0;
+		r = derivedb_work(reads, as, file, ORDER_KIB) ||
+		    derivedb_work(writes, as, file, kib) ? -1 : 0;
 		unlink(file);
 		close(fd);
 	}
@@ -219,7 +246,8 @@ static int aside_open(struct aside *a, sqlite3 *db, const struct derivation *d)
 	int r = -1;
 
 	a->db = derivedb_open(":memory:", d->evidence, DERIVEDB_HALF);
-	if (a->db && share_work(db, a->db, d->folder) == 0 &&
+	if (a->db && share(db, a->db, "work", WORK_KIB, d->folder) == 0 &&
+	    share(db, a->db, "days", ORDER_KIB, d->folder) == 0 &&
 	    derivedb_run(a->db, "BEGIN") == 0 && set_step(a->db, z) == 0 &&
 	    run_text(a->db, TABLES) == 0) {
 		r = derivedb_number(a->db, erased, -1) ==
@@ -233,12 +261,14 @@ static int aside_open(struct aside *a, sqlite3 *db, const struct derivation *d)
 }
 
 /* What nothing is derived of yet: who named whom here, and meanwhile the
- * conversations on a thread. */
+ * conversations on a thread; then what became of each here, and of all by day
+ * there. */
 static int at_once(sqlite3 *db, const struct derivation *d)
 {
 	struct aside a = { 0 };
 	int r = -1;
 
+	sem_init(&a.talked, 0, 0);
 	if (set_step(db, d->size) || run_text(db, TABLES) ||
 	    aside_open(&a, db, d))
 		goto out;
@@ -247,15 +277,21 @@ static int at_once(sqlite3 *db, const struct derivation *d)
 		goto out;
 	}
 	r = derivedb_room(db, DERIVEDB_HALF) || run_text(db, NAMED) ? -1 : 0;
+	if (r == 0) {
+		while (sem_wait(&a.talked) < 0)
+			;	/* a signal */
+		r = a.talk || run_text(db, RESULTS) ? -1 : 0;
+	}
 	if (r)
 		sqlite3_interrupt(a.db);
 	pthread_join(a.thread, NULL);
 	sqlite3_close(a.db);	/* and give its memory back */
 	a.db = NULL;
-	r = r || a.result || run_text(db, RESULTS) ||
+	r = r || a.days || run_text(db, END) ||
 	    derivedb_room(db, DERIVEDB_LARGE) ? -1 : 0;
 out:
 	sqlite3_close(a.db);
+	sem_destroy(&a.talked);
 	return r;
 }
 
@@ -267,5 +303,6 @@ int derivation_make(sqlite3 *db, const struct derivation *d)
 	    at_once(db, d)) || with(db, "UPDATE built SET script = ?", 0,
 	    derivation_digest()) || derivedb_run(db, "COMMIT"))
 		return -1;
-	return has_work(db) ? derivedb_run(db, "DETACH work") : 0;
+	return has_work(db) ? derivedb_run(db, "DETACH work; DETACH days") :
+	    0;
 }

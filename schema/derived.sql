@@ -11,12 +11,16 @@
 -- docs/derived-tables.md says what the columns mean to a reader.
 --
 -- derived_said.sql and derived_talk.sql need nothing of derived_named.sql and
--- write only into `work`, so the program runs them on a connection of their own
--- at the same time.
+-- write only into `work`, derived_days.sql needs them alone and writes only into
+-- `days`, and derived_results.sql does not need that: so the program runs those
+-- three on a connection of their own, beside the first and the other.
 
 ATTACH '' AS work;
+ATTACH '' AS days;
 .read schema/derived_tables.sql
 .read schema/derived_named.sql
 .read schema/derived_said.sql
 .read schema/derived_talk.sql
+.read schema/derived_days.sql
 .read schema/derived_results.sql
+.read schema/derived_end.sql

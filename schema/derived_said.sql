@@ -14,9 +14,9 @@ CREATE TABLE work.sort (
 ) STRICT, WITHOUT ROWID;
 INSERT INTO work.sort VALUES
     --			a		b		c		d
-    ('dial', 1),
-    ('accept', 2),
-    ('flow', 3),	--					began
+    ('dial', 1),	-- transport	plain				imported
+    ('accept', 2),	-- transport	plain				imported
+    ('flow', 3),	-- transport	plain		began		imported
     ('reached', 4),
     ('unreached', 5),	-- why
     ('encrypted', 6),	-- select					by
@@ -41,7 +41,9 @@ CREATE TABLE work.said (
 	utc_ns INTEGER NOT NULL,
 	talk INTEGER,		-- NULL: a run
 	swarm TEXT,
-	a, b, c, d
+	a, b, c, d,
+	ip TEXT,		-- of those from 1 to 3
+	port INTEGER
 );
 
 CREATE INDEX work.said_run ON said (seq) WHERE what = 18;
@@ -51,8 +53,9 @@ SELECT r.seq, coalesce(k.what, 0), r.utc_ns, 2 * r.conn + iif(r.mono_ns IS NULL,
 	coalesce((SELECT o.kind = 'flow' AND (o.ip IS NOT r.ip
 	OR o.port IS NOT r.port)
 	FROM evidence.record AS o WHERE o.seq = r.conn), 0), 0),
-    iif(k.what = 8 OR k.what = 10, r.swarm, NULL),
-    CASE WHEN k.what IS NULL OR k.what <= 4 OR k.what = 17 THEN NULL
+    iif(k.what IN (1, 3, 8, 10), r.swarm, NULL),
+    CASE WHEN k.what IS NULL OR k.what = 4 OR k.what = 17 THEN NULL
+    WHEN k.what <= 3 THEN json_extract(r.detail, '$.transport')
     WHEN k.what = 18 THEN json_extract(r.detail, '$.config.peer_id')
     WHEN k.what >= 11 THEN json_extract(r.detail, '$.claimed')
     WHEN k.what = 10 THEN json_extract(r.detail, '$.piece')
@@ -60,7 +63,8 @@ SELECT r.seq, coalesce(k.what, 0), r.utc_ns, 2 * r.conn + iif(r.mono_ns IS NULL,
     WHEN k.what = 8 THEN json_extract(r.detail, '$.peer_id')
     WHEN k.what = 6 THEN json_extract(r.detail, '$.select')
     ELSE json_extract(r.detail, '$.why') END,
-    CASE WHEN k.what IS NULL OR k.what <= 6 OR k.what >= 17 THEN NULL
+    CASE WHEN k.what <= 3 THEN json_extract(r.detail, '$.encryption') IS 'none'
+    WHEN k.what IS NULL OR k.what <= 6 OR k.what >= 17 THEN NULL
     WHEN k.what = 7 THEN coalesce(json_extract(r.detail, '$.rx_bytes'),
 	json_extract(r.detail, '$.initiator_bytes'))
     WHEN k.what = 8 THEN json_extract(r.detail, '$.client')
@@ -74,8 +78,10 @@ SELECT r.seq, coalesce(k.what, 0), r.utc_ns, 2 * r.conn + iif(r.mono_ns IS NULL,
     WHEN 8 THEN json_extract(r.detail, '$.expected')
     WHEN 10 THEN iif(json_extract(r.detail, '$.complete'),
 	json_extract(r.detail, '$.match'), NULL) END,
-    CASE WHEN k.what = 6 OR k.what = 7 THEN json_extract(r.detail, '$.by')
-    WHEN k.what = 8 THEN json_extract(r.detail, '$.infohash') END
+    CASE WHEN k.what <= 3 THEN r.mono_ns IS NULL
+    WHEN k.what = 6 OR k.what = 7 THEN json_extract(r.detail, '$.by')
+    WHEN k.what = 8 THEN json_extract(r.detail, '$.infohash') END,
+    iif(k.what <= 3, r.ip, NULL), iif(k.what <= 3, r.port, NULL)
 FROM evidence.record AS r LEFT JOIN work.sort AS k
     ON k.kind = r.kind AND (k.what < 18 OR r.conn IS NULL)
 WHERE r.seq >= (SELECT a FROM temp.part) AND r.seq < (SELECT z FROM temp.part)

@@ -1,15 +1,7 @@
--- Conversations, and what their far ends did by day.
+-- Conversations, and what their far ends did by day, each in its own.
 
--- These three are said of both ends of a flow.
-INSERT INTO work.said
-SELECT s.seq, s.what, s.utc_ns, s.talk + 1, s.swarm, s.a,
-    iif(s.what = 7, s.c, s.b), iif(s.what = 7, s.b, s.c), s.d
-FROM work.said AS s
-WHERE s.what = 3 OR s.what BETWEEN 6 AND 7
-    AND (SELECT kind FROM evidence.record WHERE seq = s.talk / 2) = 'flow';
-
--- The rows of contact that these speak of. An incoming conversation belongs
--- to no swarm until its handshake names one. Incoming uTP can be forged
+-- The rows of contact that what was said speaks of. An incoming conversation
+-- belongs to no swarm until its handshake names one. Incoming uTP can be forged
 -- blindly, so it is reached only once a `reached` says that the far end
 -- acknowledged our number. Of a flow seen from the middle the end that
 -- answered shows itself by what it sends.
@@ -52,18 +44,13 @@ LEFT JOIN rung AS g ON g.conn = c.conn AND g.ip = c.ip AND g.port = c.port;
 
 INSERT INTO work.talk (id, origin, swarm, ip, port, direction, transport,
     encryption, opened, outcome, matched, failed, level, was, began_day)
-SELECT 2 * r.seq, iif(r.mono_ns IS NULL, 'import', 'live'),
-    iif(r.kind = 'accept', NULL, r.swarm), r.ip, r.port,
-    CASE r.kind WHEN 'dial' THEN 'out' WHEN 'accept' THEN 'in'
-	ELSE 'observed' END,
-    json_extract(r.detail, '$.transport'),
-    iif(json_extract(r.detail, '$.encryption') IS 'none', 'none', NULL),
-    r.utc_ns, 'open', 0, 0,
-    r.kind = 'flow' OR r.kind = 'accept'
-	AND json_extract(r.detail, '$.transport') IS 'tcp', 0,
-    iif(r.kind = 'accept', NULL, r.utc_ns / 86400000000000)
-FROM work.said AS s CROSS JOIN evidence.record AS r ON r.seq = s.seq
-WHERE s.what BETWEEN 1 AND 3 AND s.talk % 2 = 0 AND r.conn = r.seq;
+SELECT s.talk, iif(s.d, 'import', 'live'), iif(s.what = 2, NULL, s.swarm), s.ip,
+    s.port, CASE s.what WHEN 1 THEN 'out' WHEN 2 THEN 'in' ELSE 'observed' END,
+    s.a, iif(s.b, 'none', NULL), s.utc_ns, 'open', 0, 0,
+    s.what = 3 OR s.what = 2 AND s.a IS 'tcp', 0,
+    iif(s.what = 2, NULL, s.utc_ns / 86400000000000)
+FROM work.said AS s
+WHERE s.what BETWEEN 1 AND 3 AND s.talk = 2 * s.seq;
 
 INSERT INTO work.talk (id, origin, swarm, ip, port, direction, transport,
     opened, outcome, matched, failed, level, was, began_day)
@@ -81,6 +68,17 @@ FROM (SELECT t.*, json_extract(r.detail, '$.responder') AS at,
     WHERE t.direction = 'observed' AND t.id >= 2 * (SELECT a FROM temp.part)
     ) AS f
 WHERE instr(f.at, ':') > 1;
+
+-- These three are said of both ends of a flow.
+INSERT INTO work.said
+SELECT s.seq, s.what, s.utc_ns, s.talk + 1, s.swarm, s.a,
+    iif(s.what = 7, s.c, s.b), iif(s.what = 7, s.b, s.c),
+    s.d, NULL, NULL
+FROM work.said AS s
+WHERE s.what = 3 OR s.what BETWEEN 6 AND 7
+    AND EXISTS (SELECT 1 FROM work.talk AS t
+	WHERE t.id BETWEEN s.talk - s.talk % 2 AND s.talk - s.talk % 2 + 1
+	AND t.direction = 'observed');
 
 -- What was said, taken in one after the other: each of these statements
 -- runs through some kinds of record in their order, and changes the talk as
@@ -211,9 +209,7 @@ WHERE level > 0 OR pieces > 0
 ON CONFLICT DO UPDATE SET level = max(level, excluded.level),
     matched = matched + excluded.matched, failed = failed + excluded.failed;
 
--- Endpoints by day, decoys' too. Of a conversation that joined late the
--- opening counts once its swarm is known. First and last are those of what the
--- far end did; a day's vain attempts never stretch them.
+-- Of a conversation that joined late the opening counts once its swarm is known.
 
 INSERT INTO work.event
 SELECT id, opened / 86400000000000, 0, 0, level, opened, opened,
@@ -222,26 +218,3 @@ FROM (SELECT t.id, t.opened, t.direction = 'in' OR t.id % 2 = 0
 	OR (SELECT json_extract(detail, '$.began') FROM evidence.record
 	    WHERE seq = t.id / 2) IS 'handshake' AS level
     FROM work.joined AS j CROSS JOIN work.talk AS t ON t.id = j.id);
-
-DROP TABLE IF EXISTS work.shown;
-CREATE TABLE work.shown AS
-SELECT swarm, ip, port, port_kind, date(day * 86400, 'unixepoch') AS utc_day,
-    max(level) AS level,
-    coalesce(min(lived_first_utc_ns), min(first_utc_ns)) AS first_utc_ns,
-    coalesce(max(lived_last_utc_ns), max(last_utc_ns)) AS last_utc_ns,
-    sum(contacts) AS contacts, sum(pieces & 4294967295) AS matched,
-    sum(pieces >> 32) AS failed
-FROM (SELECT t.swarm, t.ip, t.port, 'remote' AS port_kind, e.day, e.level,
-	e.first_utc_ns, e.last_utc_ns, e.lived_first_utc_ns,
-	e.lived_last_utc_ns, e.pieces, e.joined OR t.began_day IS e.day
-	    AND t.joined IS NULL AND NOT e.told AS contacts
-    FROM work.event AS e CROSS JOIN work.talk AS t ON t.id = e.talk
-    WHERE t.swarm IS NOT NULL AND NOT e.early
-    UNION ALL
-    SELECT t.swarm, t.ip, t.listen_port, 'listen', e.day, e.level,
-	e.first_utc_ns, e.last_utc_ns, e.lived_first_utc_ns,
-	e.lived_last_utc_ns, e.pieces, t.told_day IS e.day
-	    AND coalesce(t.joined <= t.told, true)
-    FROM work.event AS e CROSS JOIN work.talk AS t ON t.id = e.talk
-    WHERE t.swarm IS NOT NULL AND NOT e.early AND e.told)
-GROUP BY swarm, ip, port, port_kind, day;

@@ -16,28 +16,21 @@
 /* What does not fit into a temporary database's cache stands in a file of
  * SQLite's, already unlinked. What is dropped there is not overwritten. */
 #define TEMPORARY "PRAGMA main.synchronous = NORMAL;" \
-	"PRAGMA temp_store = FILE; PRAGMA temp.page_size = 16384;" \
-	"PRAGMA temp.secure_delete = OFF"
-#define WORK "PRAGMA work.page_size = 16384; PRAGMA work.secure_delete = OFF"
+	"PRAGMA temp_store = FILE; PRAGMA temp.secure_delete = OFF"
 
 /* SQLite sorts in as much memory as main's cache may take, and twice that with
  * a thread for sorting. What a processor's own cache holds is sorted faster,
  * and what is longer merged from files. */
-static const struct {
-	const char *own, *work;
-} rooms[] = {
-	[DERIVEDB_LARGE] = {
-		"PRAGMA main.cache_size = -131072; PRAGMA temp.cache_size = "
-		"-65536; PRAGMA threads = 1",
-		"PRAGMA work.cache_size = -65536" },
-	[DERIVEDB_HALF] = {
-		"PRAGMA main.cache_size = -4096; PRAGMA temp.cache_size = "
-		"-49152; PRAGMA threads = 0",
-		"PRAGMA work.cache_size = -65536" },
-	[DERIVEDB_SMALL] = {
-		"PRAGMA main.cache_size = -16384; PRAGMA temp.cache_size = "
-		"-4096; PRAGMA threads = 0",
-		"PRAGMA work.cache_size = -8192" },
+static const char *const rooms[] = {
+	[DERIVEDB_LARGE] = ("PRAGMA temp.page_size = 16384; PRAGMA "
+	    "main.cache_size = -131072; PRAGMA temp.cache_size = -65536; "
+	    "PRAGMA threads = 1"),
+	[DERIVEDB_HALF] = ("PRAGMA temp.page_size = 16384; PRAGMA "
+	    "main.cache_size = -4096; PRAGMA temp.cache_size = -49152; "
+	    "PRAGMA threads = 0"),
+	/* Pages of 16 KiB took 45 MiB more here. */
+	[DERIVEDB_SMALL] = ("PRAGMA main.cache_size = -16384; PRAGMA "
+	    "temp.cache_size = -4096; PRAGMA threads = 0"),
 };
 
 char *derivedb_text(const char *fmt, ...)
@@ -195,25 +188,37 @@ static int evidence_of(sqlite3 *db, const char *file)
 
 int derivedb_room(sqlite3 *db, enum derivedb_room room)
 {
-	return derivedb_run(db, rooms[room].own);
+	return derivedb_run(db, rooms[room]);
 }
 
-int derivedb_work(sqlite3 *db, const char *file, enum derivedb_room room)
+static int pragma(sqlite3 *db, const char *as, const char *what)
 {
+	char *sql = derivedb_text("PRAGMA %s.%s", as, what);
+	int r = derivedb_run(db, sql);
+
+	free(sql);
+	return r;
+}
+
+int derivedb_work(sqlite3 *db, const char *as, const char *file, int kib)
+{
+	char *cache;
 	int r;
 
-	if (attach(db, file, "", "work") != SQLITE_OK)
+	if (attach(db, file, "", as) != SQLITE_OK)
 		return fail(db, "derived tables");
 	/* It can be said only between transactions. */
-	if (sqlite3_get_autocommit(db) &&
-	    derivedb_run(db, "PRAGMA work.synchronous = OFF"))
+	if (sqlite3_get_autocommit(db) && pragma(db, as, "synchronous = OFF"))
 		return -1;
 	/* A statement that fails ends it all: nothing is ever rolled back. */
 	sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 0, 0);
-	r = derivedb_run(db, "PRAGMA work.journal_mode = OFF");
+	r = pragma(db, as, "journal_mode = OFF");
 	sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, 0);
-	return r || derivedb_run(db, WORK) ||
-	    derivedb_run(db, rooms[room].work) ? -1 : 0;
+	cache = derivedb_text("cache_size = -%d", kib);
+	r = r || pragma(db, as, "page_size = 16384") ||
+	    pragma(db, as, "secure_delete = OFF") || pragma(db, as, cache);
+	free(cache);
+	return r ? -1 : 0;
 }
 
 static void trust_nothing(sqlite3 *db)

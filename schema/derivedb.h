@@ -32,9 +32,10 @@ sqlite3 *derivedb_read(const char *name, const char *evidence);
 /* Sets what one of these connections may take from now on. -1 logged. */
 int derivedb_room(sqlite3 *db, enum derivedb_room room);
 
-/* Attaches file ("": a temporary one of SQLite's) as `work`: not evidence, not
- * kept, so nothing is done to make it durable. -1 logged. */
-int derivedb_work(sqlite3 *db, const char *file, enum derivedb_room room);
+/* Attaches file ("": a temporary one of SQLite's) under the name `as`, with so
+ * much for its pages: not evidence, not kept, so nothing is done to make it
+ * durable. -1 logged. */
+int derivedb_work(sqlite3 *db, const char *as, const char *file, int kib);
 
 /* Empties the database, whatever it holds. -1 logged. */
 int derivedb_reset(sqlite3 *db);
