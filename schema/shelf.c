@@ -1,9 +1,7 @@
 #include "schema/shelf.h"
 
-#include <stdint.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <unistd.h>
 
 #define SPARES 8u		/* kept; others go back to the system */
 
@@ -12,6 +10,42 @@ struct shelf_block {
 	size_t used, room;
 	_Alignas(max_align_t) unsigned char bytes[];
 };
+
+#ifdef SW_SANITIZED	/* whose ends are watched */
+static struct shelf_block *map_block(size_t room)
+{
+	struct shelf_block *b = malloc(sizeof(*b) + room);
+
+	if (b)
+		b->room = room;
+	return b;
+}
+
+static void unmap_block(struct shelf_block *b)
+{
+	free(b);
+}
+#else
+/* Pages of its own, so that what a long queue took is given back to the system
+ * and not kept by the heap; asked for at once, for met one by one each costs the
+ * taker a fault. */
+static struct shelf_block *map_block(size_t room)
+{
+	struct shelf_block *b = mmap(NULL, sizeof(*b) + room, PROT_READ |
+	    PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+	if (b == MAP_FAILED)
+		return NULL;
+	b->room = room;
+	return b;
+}
+
+static void unmap_block(struct shelf_block *b)
+{
+	if (b)
+		munmap(b, sizeof(*b) + b->room);
+}
+#endif
 
 void shelf_init(struct shelf *s, size_t block_bytes)
 {
@@ -24,25 +58,13 @@ void shelf_fini(struct shelf *s)
 	struct shelf_block *b;
 
 	if (s->emptying != s->filling)
-		free(s->emptying);
-	free(s->filling);
+		unmap_block(s->emptying);
+	unmap_block(s->filling);
 	while ((b = s->spare) != NULL) {
 		s->spare = b->next;
-		free(b);
+		unmap_block(b);
 	}
 	pthread_mutex_destroy(&s->lock);
-}
-
-/* Its pages are asked for at once: met one by one, each costs the taker a
- * fault. A kernel that knows no such request (before 5.14) does it so. */
-static void populate(struct shelf_block *b)
-{
-	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-	uintptr_t from = ((uintptr_t)b + page - 1) / page * page;
-	uintptr_t to = ((uintptr_t)b->bytes + b->room) / page * page;
-
-	if (to > from)
-		(void)madvise((void *)from, to - from, MADV_POPULATE_WRITE);
 }
 
 static struct shelf_block *open_block(struct shelf *s, size_t n)
@@ -57,16 +79,10 @@ static struct shelf_block *open_block(struct shelf *s, size_t n)
 		s->spares--;
 	}
 	pthread_mutex_unlock(&s->lock);
-	if (b) {
+	if (!b)
+		b = map_block(room);
+	if (b)
 		b->used = 0;
-		return b;
-	}
-	b = malloc(sizeof(*b) + room);
-	if (b) {
-		b->used = 0;
-		b->room = room;
-		populate(b);
-	}
 	return b;
 }
 
@@ -97,7 +113,7 @@ static void put_back(struct shelf *s, struct shelf_block *b)
 		b = NULL;
 	}
 	pthread_mutex_unlock(&s->lock);
-	free(b);
+	unmap_block(b);
 }
 
 void shelf_give(struct shelf *s, struct shelf_block *block)

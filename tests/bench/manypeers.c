@@ -51,7 +51,7 @@ static struct many m = { .peers = 1000, .torrents = 1, .pieces = 64,
 static struct peer *peer;
 static struct conn *conn;	/* by descriptor */
 static int loop, tracker, datagrams, oldest, newest, slow_first, slow_last;
-static unsigned open_now, open_most = FDS - 4 * SPARE;
+static unsigned open_now, open_limit = FDS - 4 * SPARE, open_most = FDS;
 static unsigned distinct, answering, announces, strangers, displaced;
 static uint64_t handshakes, pieces, accepted;
 static int64_t first_ns, most_ns, last_ns, slow_ns = 300000000;
@@ -365,17 +365,18 @@ static void answer_datagrams(int fd)
 /* --- the loop ------------------------------------------------------------------ */
 
 /* Like a client that is full: the one greeted first goes, unless it is slow
- * and has its turn to come. */
-static void displace(void)
+ * and has its turn to come. False: there is none, and more are open for a while. */
+static bool displace(void)
 {
 	int fd = oldest;
 
 	while (fd && conn[fd].due_ns)
 		fd = conn[fd].newer;
 	if (!fd)
-		return;
+		return false;
 	displaced++;
 	drop(fd);
+	return true;
 }
 
 static void take(int listener)
@@ -388,8 +389,8 @@ static void take(int listener)
 		socklen_t n = sizeof(sa);
 		long who = -1;
 
-		if (!asks && open_now >= open_most)
-			displace();
+		while (!asks && open_now >= open_most && displace())
+			;
 		fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK |
 		    SOCK_CLOEXEC);
 		if (fd < 0)
@@ -398,7 +399,7 @@ static void take(int listener)
 		    &n) == 0)
 			who = many_peer(&m, ntohl(sa.sin_addr.s_addr));
 		if (fd >= FDS || (!asks && (who < 0 ||
-		    open_now >= open_most))) {
+		    open_now >= open_limit))) {
 			strangers++;
 			close(fd);
 			continue;
@@ -648,7 +649,7 @@ int main(int argc, char **argv)
 		case 't': m.torrents = number(optarg, 1, 100000); break;
 		case 'c': m.pieces = number(optarg, 2, 65536); break;
 		case 'w': slow_ns = number(optarg, 1, 60000) * 1000000ll; break;
-		case 'o': open_most = number(optarg, 1, open_most); break;
+		case 'o': open_most = number(optarg, 1, open_limit); break;
 		case 's': seconds = number(optarg, 1, 86400); break;
 		case 'b': plain = true; break;
 		case 'u': by_udp = true; break;
@@ -673,9 +674,11 @@ int main(int argc, char **argv)
 	if (getrlimit(RLIMIT_NOFILE, &lim) == 0) {
 		lim.rlim_cur = lim.rlim_max < FDS ? lim.rlim_max : FDS;
 		setrlimit(RLIMIT_NOFILE, &lim);
-		if (open_most + SPARE > lim.rlim_cur)
-			open_most = (unsigned)lim.rlim_cur - SPARE;
+		if (open_limit + SPARE > lim.rlim_cur)
+			open_limit = (unsigned)lim.rlim_cur - SPARE;
 	}
+	if (open_most > open_limit)
+		open_most = open_limit;
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	peer = calloc(m.peers, sizeof(*peer));
 	conn = calloc(FDS, sizeof(*conn));
