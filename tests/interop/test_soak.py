@@ -221,9 +221,13 @@ def judge(case, peers, said, weight, readers, took):
 	    "kind = 'book'")[0]
 	weigh(weight)
 	records, = one("SELECT max(seq) + 1 FROM record")
-	print("# %d peers met in %.0f s (%.0f a second), %d records (%.0f a "
-	    "second), evidence.db %.0f MB, packets %.0f MB" % (said["distinct"],
-	    took, said["distinct"] / took, records, records / took,
+	dials, reached = one("SELECT count(*) FILTER (WHERE kind = 'dial'), "
+	    "count(*) FILTER (WHERE kind = 'reached') FROM record")
+	print("# %d peers met in %.0f s (%.0f a second), %d dials, %d "
+	    "connections (%.0f a second), %d records (%.0f a second), "
+	    "evidence.db %.0f MB, packets %.0f MB" % (said["distinct"],
+	    took, said["distinct"] / took, dials, reached, reached / took,
+	    records, records / took,
 	    os.path.getsize(os.path.join(case, "evidence.db")) / 1e6,
 	    size(os.path.join(case, "packets")) / 1e6))
 	for r in readers[:-1]:
