@@ -69,7 +69,7 @@ class Watch:
 		finally:
 			for _, name, _ in self.tables.execute(
 			    "PRAGMA database_list").fetchall():
-				if name in ("evidence", "work"):
+				if name not in ("main", "temp"):
 					self.tables.execute("DETACH " + name)
 
 	def until(self, what, held, seconds=LIMIT_S):
