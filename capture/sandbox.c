@@ -5,11 +5,14 @@
 #include <linux/landlock.h>
 #include <seccomp.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "schema/log.h"
 
 /* --- Landlock: which files ----------------------------------------------------- */
 
@@ -353,4 +356,18 @@ int sandbox_enter(enum sandbox_role role, const struct sandbox_path *paths,
 		return -1;
 	got->seccomp = true;
 	return 0;
+}
+
+int sandbox_confine(enum sandbox_role role, const struct sandbox_path *paths,
+    size_t n, struct sandbox *got)
+{
+	int rc = sandbox_enter(role, paths, n, got);
+
+	if (rc < 0)
+		log_warn("cannot confine this process: %s (--no-sandbox does "
+		    "without)", strerror(errno));
+	else if (got->landlock == 0)
+		log_warn("this kernel has no Landlock: a seccomp filter alone "
+		    "confines this process, and files are open to it");
+	return rc;
 }

@@ -40,4 +40,8 @@ struct sandbox {
 int sandbox_enter(enum sandbox_role role, const struct sandbox_path *paths,
     size_t n, struct sandbox *got);
 
+/* The same, and what is not in force is logged. */
+int sandbox_confine(enum sandbox_role role, const struct sandbox_path *paths,
+    size_t n, struct sandbox *got);
+
 #endif

@@ -59,20 +59,6 @@ static void drop(struct paths *p)
 	free(p->at);
 }
 
-static int enter(const struct sandbox_path *paths, size_t n,
-    struct sandbox *got)
-{
-	int rc = sandbox_enter(SANDBOX_NETWORK, paths, n, got);
-
-	if (rc < 0)
-		log_warn("cannot confine this process: %s (--no-sandbox does "
-		    "without)", strerror(errno));
-	else if (got->landlock == 0)
-		log_warn("this kernel has no Landlock: a seccomp filter alone "
-		    "confines this process, and files are open to it");
-	return rc;
-}
-
 int confine_stamp(const char *case_path, bool none)
 {
 	struct sandbox_path paths[] = { { case_path, true },
@@ -87,7 +73,8 @@ int confine_stamp(const char *case_path, bool none)
 	}
 	setenv("SQLITE_TMPDIR", case_path, 1);
 	setenv("TMPDIR", case_path, 1);
-	return enter(paths, paths[1].path ? 2 : 1, &got);
+	return sandbox_confine(SANDBOX_NETWORK, paths,
+	    paths[1].path ? 2 : 1, &got);
 }
 
 int confine(const struct options *o, const struct casedir *dir,
@@ -123,7 +110,7 @@ int confine(const struct options *o, const struct casedir *dir,
 	}
 	rc = add_runs(&p, keyfile);
 	if (rc == 0)
-		rc = enter(p.at, p.n, got);
+		rc = sandbox_confine(SANDBOX_NETWORK, p.at, p.n, got);
 	drop(&p);
 	return rc;
 }

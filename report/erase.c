@@ -254,7 +254,8 @@ static int erase_case(struct erase *x, struct casedir *dir)
 
 	if (note_key_open(&key, x->e.key, NULL) < 0)
 		return -1;
-	if (confine(x) == 0 && open_dir(x, dir) == 0 && casekey_known(x->e.path, &key) &&
+	if (confine(x) == 0 && open_dir(x, dir) == 0 &&
+			casekey_known(x->e.path, &key) &&
 			(l = ledger_open(&conf, &past)) != NULL) {
 		got = erase(x, l);
 		if (ledger_close(l, NULL, note) < 0)

@@ -1,6 +1,5 @@
 #include "report/reader.h"
 
-#include <errno.h>
 #include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,13 +39,7 @@ int reader_confine(const struct sandbox_path *paths, size_t n, bool none)
 	given[k++] = (struct sandbox_path){ temporary(), true };
 	setenv("TMPDIR", temporary(), 1);
 	setenv("SQLITE_TMPDIR", temporary(), 1);
-	rc = sandbox_enter(SANDBOX_FILES, given, k, &got);
-	if (rc < 0)
-		log_warn("cannot confine this process: %s (--no-sandbox does "
-		    "without)", strerror(errno));
-	else if (got.landlock == 0)
-		log_warn("this kernel has no Landlock: a seccomp filter alone "
-		    "confines this process, and files are open to it");
+	rc = sandbox_confine(SANDBOX_FILES, given, k, &got);
 	free(given);
 	return rc;
 }

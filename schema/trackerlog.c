@@ -251,13 +251,8 @@ static enum wire_status read_announce(const struct asked *a,
 	if (read_udp(x, a->family, UDP_ACT_ANNOUNCE, &u, err) != WIRE_OK)
 		return WIRE_BAD;
 	*r = u.announce;
-	if (u.action == UDP_ACT_ERROR) {
-		*r = (struct tracker_reply){ .interval = -1,
-		    .min_interval = -1, .retry_min = -1, .seeders = -1,
-		    .leechers = -1, .downloaded = -1, .failure = u.error };
-		if (r->failure.p == NULL)
-			r->failure = span_str("");
-	}
+	if (u.action == UDP_ACT_ERROR)
+		r->failure = u.error.p ? u.error : span_str("");
 	return WIRE_OK;
 }
 

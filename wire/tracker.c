@@ -48,7 +48,8 @@ static enum wire_status read_dict(struct span body, struct ben *dict,
 }
 
 static const struct tracker_reply no_reply = { .interval = -1,
-	.min_interval = -1, .retry_min = -1, .seeders = -1, .leechers = -1, .downloaded = -1 };
+	.min_interval = -1, .retry_min = -1, .seeders = -1, .leechers = -1,
+	.downloaded = -1 };
 
 enum wire_status tracker_http_read(struct span body, struct tracker_reply *r,
     struct wire_error *err)

@@ -45,7 +45,7 @@ static double since(clock_t began)
 
 int main(void)
 {
-	char name[] = "/tmp/bench-blocklist-XXXXXX";
+	char name[] = "/tmp/bench_blocklist.XXXXXX";
 	int fd = mkstemp(name);
 	FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
 	struct blocklist b = { 0 };
@@ -53,18 +53,20 @@ int main(void)
 	uint32_t x = 7;
 	clock_t began;
 	double took;
+	int rc;
 
 	if (!f)
 		return 1;
 	write_list(f);
 	fclose(f);
 	began = clock();
-	if (blocklist_read(&b, name) < 0)
+	rc = blocklist_read(&b, name);
+	unlink(name);
+	if (rc < 0)
 		return 1;
 	lines = b.ranges;
 	blocklist_ready(&b);
 	took = since(began);
-	unlink(name);
 	printf("read: %.2f s for %zu lines; %zu ranges are left, %zu KiB\n",
 	    took, lines, b.ranges, b.ranges * sizeof(*b.range) >> 10);
 	began = clock();

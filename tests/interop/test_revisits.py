@@ -79,9 +79,7 @@ def observe(lab, path, clock):
 			early.append(watch.until("dial", lambda case:
 			    len(case.records("dial", ip=seed.address))))
 			run.move_on(130)
-	_, err = watch.end()
-	if not tap.equal(watch.monitor.returncode, 0, "the monitor ends well"):
-		print(err[-2000:])
+	watch.end_well(tap)
 	return seed, early
 
 

@@ -69,9 +69,7 @@ def observe(lab, folder):
 	    c.pieces)
 	watch.until("whole piece through each path", lambda view:
 	    all(view.checked(p.address)[0] for p in paths))
-	_, err = watch.end()
-	if not tap.equal(watch.monitor.returncode, 0, "the monitor ends well"):
-		print(err[-2000:])
+	watch.end_well(tap)
 	return c, case, paths
 
 

@@ -197,10 +197,7 @@ def main():
 		enter_namespace()
 		run = Run(folder)
 		run.go()
-		_, err = run.watch.end()
-		if not tap.equal(run.watch.monitor.returncode, 0,
-		    "the monitor ends well"):
-			print(err[-2000:])
+		run.watch.end_well(tap)
 		holds(tap, run.path)
 		tap.each((check,), Case(run.path, run.content.pieces), run)
 	return tap.status()

@@ -98,6 +98,13 @@ class Watch:
 		    (took, time.monotonic() - self.begun - took), flush=True)
 		return said
 
+	def end_well(self, tap):
+		"""Ends the run, which must be as it should."""
+		_, err = self.end()
+		if not tap.equal(self.monitor.returncode, 0,
+		    "the monitor ends well"):
+			print(err[-2000:])
+
 	def wait(self, seconds=LIMIT_S):
 		"""It ends by itself, or is killed: (stdout, stderr)."""
 		try:
