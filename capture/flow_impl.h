@@ -94,7 +94,7 @@ struct flows {
 	size_t nflows, nchunks, held, most;
 	struct flow_list list[LISTS];
 	struct flow *holds_newest, *holds_oldest;
-	uint64_t key[10];	/* of the hash: nobody can aim at a bucket */
+	uint64_t key[ENDPOINT_KEYS + 2];	/* of the hash: nobody can aim at a bucket */
 	int64_t now_ns, before_ns;
 	struct flow_at at;	/* of the packet at hand */
 	uint64_t offset;	/* of its frame in the file; 0: none */

@@ -36,37 +36,17 @@ void flowtable_fini(struct flows *f)
 	free(f->bucket);
 }
 
-static uint64_t word(const uint8_t *p)
-{
-	uint64_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return v;
-}
-
-/* Sums of products with secret factors: who does not know them cannot choose
- * endpoints that collide (Dietzfelbinger's multiply-shift for vectors). */
-static uint64_t mix(const struct flows *f, const struct endpoint *e,
-    size_t from)
-{
-	uint64_t a = word(e->addr), b = word(e->addr + 8);
-	const uint64_t *k = f->key + from;
-
-	return (a & UINT32_MAX) * k[0] + (a >> 32) * k[1] +
-	    (b & UINT32_MAX) * k[2] + (b >> 32) * k[3] + e->port * k[4];
-}
-
 uint32_t flowtable_bucket(const struct flows *f, enum flow_transport t,
     const struct endpoint *a, const struct endpoint *b)
 {
 	/* Alike in either order: both go by the same factors, and what is
 	 * made of the two is a sum. */
-	uint64_t x = mix(f, a, 0), y = mix(f, b, 0);
+	uint64_t x = endpoint_mix(f->key, a), y = endpoint_mix(f->key, b);
+	const uint64_t *k = f->key + ENDPOINT_KEYS;
 
 	x ^= x >> 32;
 	y ^= y >> 32;
-	x = (x & UINT32_MAX) * f->key[5] + (y & UINT32_MAX) * f->key[5] +
-	    (uint64_t)t * f->key[6];
+	x = ((x & UINT32_MAX) + (y & UINT32_MAX)) * k[0] + (uint64_t)t * k[1];
 	return (uint32_t)(x >> 48) % BUCKETS;
 }
 

@@ -1,5 +1,6 @@
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
 
 #include "capture/dissect_impl.h"
 #include "schema/log.h"
@@ -46,6 +47,7 @@ struct overhear {
 	struct pending *eldest, *youngest;
 	unsigned count;
 	size_t heap;
+	uint64_t key[3 * ENDPOINT_KEYS];	/* of asker, asked and id */
 };
 
 struct overhear *overhear_new(struct dissect *d)
@@ -54,31 +56,32 @@ struct overhear *overhear_new(struct dissect *d)
 
 	if (!o)
 		log_die("out of memory for a capture");
+	if (getrandom(o->key, sizeof(o->key), 0) != (ssize_t)sizeof(o->key))
+		log_die("no random bytes");
 	o->d = d;
 	return o;
 }
 
 /* --- questions that wait -------------------------------------------------------- */
 
-static unsigned bucket(const struct endpoint *asker,
+/* id: of ID_MAX bytes at most. */
+static unsigned bucket(const struct overhear *o, const struct endpoint *asker,
     const struct endpoint *asked, struct span id)
 {
-	uint64_t h = 1469598103934665603u;	/* FNV-1a */
+	struct endpoint as = { .port = (uint16_t)id.n };
+	const uint64_t *k = o->key;
 
-	for (int i = 0; i < 16; i++)
-		h = ((h ^ asker->addr[i]) * 1099511628211u ^ asked->addr[i]) *
-		    1099511628211u;
-	h = ((h ^ asker->port) * 1099511628211u ^ asked->port) *
-	    1099511628211u;
-	for (size_t i = 0; i < id.n; i++)
-		h = (h ^ id.p[i]) * 1099511628211u;
-	return (unsigned)((h ^ h >> 32) % BUCKETS);
+	if (id.n)
+		memcpy(as.addr, id.p, id.n);
+	return (unsigned)((endpoint_mix(k, asker) +
+	    endpoint_mix(k + ENDPOINT_KEYS, asked) +
+	    endpoint_mix(k + 2 * ENDPOINT_KEYS, &as)) >> 32) % BUCKETS;
 }
 
 static struct pending **find(struct overhear *o, const struct endpoint *asker,
     const struct endpoint *asked, struct span id, unsigned whats)
 {
-	struct pending **at = &o->bucket[bucket(asker, asked, id)];
+	struct pending **at = &o->bucket[bucket(o, asker, asked, id)];
 
 	for (; *at; at = &(*at)->next)
 		if ((whats >> (*at)->what & 1) && (*at)->id_n == id.n &&
@@ -108,7 +111,7 @@ static void unanswered(struct overhear *o, const struct pending *p,
 static void give_up(struct overhear *o, struct flow_at at)
 {
 	struct pending *p = o->eldest;
-	struct pending **slot = &o->bucket[bucket(&p->asker, &p->asked,
+	struct pending **slot = &o->bucket[bucket(o, &p->asker, &p->asked,
 	    span_of(p->id, p->id_n))];
 
 	while (*slot != p)
@@ -145,7 +148,7 @@ static void add(struct overhear *o, enum wait what,
 		memcpy(p->id, id.p, id.n);
 	if (bytes.n)
 		memcpy(p->bytes, bytes.p, bytes.n);
-	slot = &o->bucket[bucket(asker, asked, id)];
+	slot = &o->bucket[bucket(o, asker, asked, id)];
 	p->next = *slot;
 	*slot = p;
 	p->elder = o->youngest;

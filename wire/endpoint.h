@@ -41,6 +41,13 @@ bool endpoint_parse(struct span text, struct endpoint *e);
 int endpoint_cmp(const struct endpoint *a, const struct endpoint *b);
 bool endpoint_same_ip(const struct endpoint *a, const struct endpoint *b);
 
+/* A part of a keyed hash: a sum of products with secret factors, of which the
+ * upper bits count. Who does not know them cannot choose endpoints that collide
+ * (Dietzfelbinger's multiply-shift for vectors). */
+#define ENDPOINT_KEYS 5u
+uint64_t endpoint_mix(const uint64_t key[ENDPOINT_KEYS],
+    const struct endpoint *e);
+
 /*
  * Why this address must not be dialled on the open Internet ("loopback",
  * "private", "multicast", "reserved", "embeds an IPv4 address" ...), or NULL

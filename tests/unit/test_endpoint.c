@@ -321,6 +321,36 @@ static void test_order(void **state)
 	assert_true(endpoint_cmp(&none, &a) < 0);
 }
 
+/* Of 4096 addresses a step apart, how many fall into the bucket of the first,
+ * of 1024, with some key. */
+static unsigned with_first(uint64_t seed, uint32_t step)
+{
+	uint64_t key[ENDPOINT_KEYS], first = 0;
+	unsigned with = 0;
+
+	for (unsigned i = 0; i < ENDPOINT_KEYS; i++)
+		key[i] = seed = seed * 6364136223846793005u + 1;
+	for (uint32_t i = 0; i < 4096; i++) {
+		uint32_t v = htonl(0x0a000000 + i * step);
+		struct endpoint e = endpoint_of(span_of(&v, 4), 6881);
+		uint64_t b = endpoint_mix(key, &e) >> 54;
+
+		if (i == 0)
+			first = b;
+		with += b == first;
+	}
+	return with;
+}
+
+static void test_mix(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 64; seed++) {
+		assert_in_range(with_first(seed, 1), 1, 64);
+		assert_in_range(with_first(seed, 4096), 1, 64);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -331,6 +361,7 @@ int main(void)
 		cmocka_unit_test(test_compact),
 		cmocka_unit_test(test_special),
 		cmocka_unit_test(test_order),
+		cmocka_unit_test(test_mix),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
