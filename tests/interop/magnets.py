@@ -123,7 +123,8 @@ class Tracker(threading.Thread):
 		self.host, self.invents = host, list(invents)
 		self.url = "http://%s:%d/announce" % (host.address, port)
 		self.peers, self.asked, self.lock = {}, [], threading.Lock()
-		self.slow = {}		# infohash -> seconds before it answers
+		# (who asks, infohash) -> what must have come to be before.
+		self.after = {}
 		self.listener = host.socket()
 		self.listener.setsockopt(socket.SOL_SOCKET,
 		    socket.SO_REUSEADDR, 1)
@@ -157,7 +158,9 @@ class Tracker(threading.Thread):
 		wire = unquote_to_bytes(q["info_hash"])
 		if "/scrape" in uri:
 			return bencode({"files": {}})
-		time.sleep(self.slow.get(wire, 0))
+		held, end = self.after.get((ip, wire)), time.monotonic() + 25
+		while held and not held() and time.monotonic() < end:
+			time.sleep(0.1)		# who asks waits for 30 s
 		with self.lock:
 			self.asked.append((ip, wire, q))
 			known = self.peers.setdefault(wire, set())
@@ -179,12 +182,14 @@ def extended(number, payload):
 	return hostile.message(20, bytes([number]) + payload)
 
 
-def metadata_peer(size, block):
-	"""States this metadata_size and answers with block(piece), if any."""
+def metadata_peer(size, block, said=lambda what: None):
+	"""States this metadata_size and answers with block(piece), if any.
+	said: called with "size" and "block" once that was sent."""
 	def what(s, c):
 		hostile.greet(s, c, EXTENDED)
 		s.sendall(extended(0, bencode({"m": {"ut_metadata": 3},
 		    "metadata_size": size})) + hostile.message(15))
+		said("size")
 		while True:
 			n = struct.unpack(">I", hostile.read(s, 4))[0]
 			m = hostile.read(s, n)
@@ -196,6 +201,7 @@ def metadata_peer(size, block):
 			s.sendall(extended(2, bencode({"msg_type": 1, "piece":
 			    q[b"piece"], "total_size": size}) +
 			    block(q[b"piece"])))
+			said("block")
 	return what
 
 

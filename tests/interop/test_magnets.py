@@ -76,7 +76,10 @@ class Scene:
 		    "large": Torrent("large", sizes=(3000000,),
 			piece=16384)}
 		lab.watch = lab.host("monitor", 100)
-		self.true.slow[t["tracked"].wire] = 5
+		# Liars are asked first.
+		self.lies = set()
+		self.true.after[lab.watch.address, t["tracked"].wire] = \
+		    lambda: self.lies >= {"a block", "a size"}
 		self.targets = [
 		    t["tracked"].magnet(urls[::-1]),
 		    t["named"].magnet(peers=[("10.77.0.20", 6881)]),
@@ -159,7 +162,7 @@ class Scene:
 			p = self.peers[name] = hostile.Peer(name,
 			    lab.host(name, number), Content(t[swarm]), what)
 			p.faults = faults
-			if swarm == "tracked":	# liars are asked first
+			if swarm == "tracked":
 				self.inventor.name(t[swarm].wire,
 				    (p.address, p.port))
 			elif not sources:
@@ -167,9 +170,11 @@ class Scene:
 			self.add(name, swarm, (p.address, p.port), level,
 			    *(sources or ("tracker",)))
 		put("wrong", 80, "tracked", metadata_peer(size, lambda i:
-		    bytes(min(16384, size - 16384 * i))), 2, True)
+		    bytes(min(16384, size - 16384 * i)), lambda what:
+		    what == "block" and self.lies.add("a block")), 2, True)
 		put("huge", 81, "tracked", metadata_peer(2 << 30,
-		    lambda i: bytes(16384)), 2, True)
+		    lambda i: bytes(16384), lambda what: self.lies.add(
+		    "a size")), 2, True)
 		put("mute", 82, "tracked", metadata_peer(size,
 		    lambda i: b""), 2, False)
 		put("flood", 83, "tracked", magnets.gossip(
