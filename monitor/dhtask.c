@@ -14,6 +14,7 @@ struct dht_asks {
 	struct asked asked;
 	struct dht_ask *chain[CHAINS];
 	int64_t pace_ms[PACES];	/* when the next query may go there */
+	int64_t sent_ms[PACES];	/* when the last one went */
 	int64_t all_ms;
 	struct dht_asks_state state;
 };
@@ -48,10 +49,15 @@ static struct dht_ask **chain_of(struct dht_asks *a, const struct endpoint *at)
 	return &a->chain[mix(a, at, true) % CHAINS];
 }
 
+static size_t pace_of(const struct dht_asks *a, const struct endpoint *at)
+{
+	return mix(a, at, false) % PACES;
+}
+
 static int64_t due(struct dht_asks *a, const struct endpoint *at,
     int64_t now_ms)
 {
-	int64_t *pace = &a->pace_ms[mix(a, at, false) % PACES];
+	int64_t *pace = &a->pace_ms[pace_of(a, at)];
 	int64_t at_ms = now_ms;
 
 	if (at_ms < *pace)
@@ -98,9 +104,28 @@ static bool is_held(struct dht_asks *a, struct dht_ask *q, int64_t now_ms)
 	return true;
 }
 
-static void send_now(struct dht_asks *a, struct dht_ask *q)
+/* A step came late, and several are due there: one goes, each other waits for
+ * another turn. */
+static bool is_early(struct dht_asks *a, struct dht_ask *q, int64_t now_ms)
 {
+	if (now_ms >= a->sent_ms[pace_of(a, &q->at)] + DHTASK_LEAST_MS)
+		return false;
+	q->due_ms = due(a, &q->at, now_ms);
+	if (q->due_ms < 0)
+		unsent(a, q);
+	return true;
+}
+
+static void send_now(struct dht_asks *a, struct dht_ask *q, int64_t now_ms)
+{
+	size_t i = pace_of(a, &q->at);
+
 	q->sent = stamp_now();
+	a->sent_ms[i] = q->sent.mono_ns / NS_PER_MS;
+	if (a->sent_ms[i] < now_ms)
+		a->sent_ms[i] = now_ms;
+	if (a->pace_ms[i] < a->sent_ms[i] + DHTASK_GAP_MS)
+		a->pace_ms[i] = a->sent_ms[i] + DHTASK_GAP_MS;
 	if (a->conf.send(a->conf.ctx, &q->at, span_of(q->out, q->out_n)))
 		a->state.sent++;
 	else
@@ -158,9 +183,10 @@ static void step_one(struct dht_asks *a, struct dht_ask *q, int64_t now_ms)
 	if (q->gone)
 		return;
 	if (q->sent.utc_ns == 0) {
-		if (now_ms >= q->due_ms && !is_held(a, q, now_ms)) {
+		if (now_ms >= q->due_ms && !is_early(a, q, now_ms) &&
+		    !is_held(a, q, now_ms)) {
 			asked_put(&a->asked, who(a, &q->at), now_ms);
-			send_now(a, q);
+			send_now(a, q, now_ms);
 		}
 		return;
 	}

@@ -6,7 +6,8 @@
  * datagrams are read per query, from any other none.
  *
  * The rates: at most one query in 400 ms to one address (clients ban one that
- * sends 50 in 10 s), one in 10 ms in all, and one a minute to an address that
+ * sends 50 in 10 s; a step that comes late moves one, to no less than 200 ms
+ * behind the last), one in 10 ms in all, and one a minute to an address that
  * has not answered the last: what is to go there waits for that answer, a few
  * seconds at most. (Local addresses, which a lab's nodes may share, are spared
  * that.) A /64 of global IPv6 counts as one address.
@@ -24,6 +25,7 @@
 #define DHTASK_SENT_MAX 320u
 #define DHTASK_T 4u
 #define DHTASK_GAP_MS 400
+#define DHTASK_LEAST_MS 200
 #define DHTASK_ALL_GAP_MS 10
 #define DHTASK_PATIENCE_MS 4000		/* for an answer to another query */
 #define DHTASK_LOOK_MS 200

@@ -230,8 +230,34 @@ static void test_victim(void **state)
 		assert_non_null(dht_asks_put(asks, &at, &q, &owner, 1,
 		    (uint32_t)i, t + 300000));
 	}
-	dht_asks_step(asks, t + 301000);
+	for (int i = 0; i <= DHTASK_GAP_MS; i += DHTASK_GAP_MS)
+		dht_asks_step(asks, t + 301000 + i);
 	assert_int_equal(seen.sent, 5);
+}
+
+/* A step that comes late sends one of those that became due meanwhile; the
+ * others come behind those that are due later. */
+static void test_late(void **state)
+{
+	struct endpoint at = { .family = 4, .port = 6881, .addr = { 10 } };
+	struct krpc_ask q = { .method = KRPC_PING };
+	int64_t t = now(), last = 0;
+	unsigned before = 0, near = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < 20; i++)
+		assert_non_null(dht_asks_put(asks, &at, &q, &owner, 1, i, t));
+	for (int64_t ms = 5000; ms < 20000; ms += 50) {
+		dht_asks_step(asks, t + ms);
+		if (seen.sent == before)
+			continue;
+		assert_int_equal(seen.sent, ++before);
+		assert_true(ms - last >= DHTASK_LEAST_MS);
+		near += ms - last < DHTASK_GAP_MS;
+		last = ms;
+	}
+	assert_int_equal(seen.sent, 20);
+	assert_int_equal(near, 1);
 }
 
 /* All addresses of a /64 count as one, until somebody there answers. */
@@ -326,7 +352,7 @@ int main(void)
 #define T(f) cmocka_unit_test_setup_teardown(f, begin, finish)
 	const struct CMUnitTest tests[] = {
 		T(test_answers), T(test_error), T(test_silence),
-		T(test_rates), T(test_victim), T(test_network),
+		T(test_rates), T(test_victim), T(test_late), T(test_network),
 		T(test_refused), T(test_forgotten), T(test_floods),
 	};
 
