@@ -28,4 +28,10 @@ static inline void loop_run_ms(uv_loop_t *loop, uint64_t ms)
 	uv_run(loop, UV_RUN_NOWAIT);
 }
 
+/* Until that holds; a machine that is late has so many seconds. */
+#define loop_run_until(loop, held, seconds) do { \
+	for (unsigned tens_ = 0; tens_ < (seconds) * 10u && !(held); tens_++) \
+		loop_run_ms((loop), 100); \
+} while (0)
+
 #endif

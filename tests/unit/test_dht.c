@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "monitor/dht.h"
+#include "monitor/dhtask.h"
 #include "schema/now.h"
 #include "tests/loop_kit.h"
 #include "wire/krpc.h"
@@ -244,11 +245,19 @@ static unsigned asked(void)
 	return n;
 }
 
+static unsigned announced_in_all(void)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < NODES; i++)
+		n += node[i].announced;
+	return n;
+}
+
 static void test_lookup(void **state)
 {
 	struct dht_search *s;
 	struct dht_count c;
-	unsigned announced = 0;
 
 	(void)state;
 	open_dht(true);
@@ -259,16 +268,17 @@ static void test_lookup(void **state)
 	assert_true(dht_bootstrap(dht, span_str("127.0.1.1"), PORT));
 	assert_false(dht_bootstrap(dht, span_str(""), PORT));
 	assert_false(dht_bootstrap(dht, span_str("a b"), PORT));
-	loop_run_ms(&loop, 4000);
+	loop_run_until(&loop, strstr(log_text, "\"ended\":\"the nearest "
+	    "answered\"") != NULL && announced_in_all() == 8, 60);
 	assert_true(peers >= 2);
 	assert_true(all_read_only);
 	assert_true(saw_scrape);
-	for (unsigned i = 0; i < NODES; i++) {
-		announced += node[i].announced;
+	/* Of the time between two, less what sending took. */
+	for (unsigned i = 0; i < NODES; i++)
 		if (node[i].least_ns)
-			assert_true(node[i].least_ns > 300 * NS_PER_MS);
-	}
-	assert_int_equal(announced, 8);
+			assert_true(node[i].least_ns >
+			    (DHTASK_LEAST_MS - 50) * NS_PER_MS);
+	assert_int_equal(announced_in_all(), 8);
 	assert_true(node[NODES - 1].announced == 1);
 	assert_non_null(strstr(log_text, "{\"own_id\":"));
 	assert_non_null(strstr(log_text, "\"values\":2,"));
@@ -293,7 +303,7 @@ static void test_kept(void **state)
 	open_dht(false);
 	dht_bootstrap(dht, span_str("127.0.1.1"), PORT);
 	assert_non_null(dht_watch(dht, swarm, hash, 1, &owner));
-	loop_run_ms(&loop, 2500);
+	loop_run_until(&loop, peers >= 2, 60);
 	assert_true(peers >= 2);
 	close_dht();
 	loop_run_ms(&loop, 50);
@@ -301,7 +311,7 @@ static void test_kept(void **state)
 	peers = 0;
 	open_dht(false);
 	assert_non_null(dht_watch(dht, swarm, hash, 1, &owner));
-	loop_run_ms(&loop, 2500);
+	loop_run_until(&loop, peers >= 2, 60);
 	assert_true(peers >= 2);
 	for (unsigned i = 0; i < NODES; i++)
 		assert_int_equal(node[i].announced, 0);
@@ -322,8 +332,9 @@ static void test_heard(void **state)
 	dht_heard(dht, &never);
 	for (int i = 0; i < 100; i++)
 		dht_heard(dht, &at);
-	loop_run_ms(&loop, 1300);
-	assert_true(node[0].asked > 0);
+	/* A ping, and the lookup's question. */
+	loop_run_until(&loop, node[0].asked > 1, 60);
+	assert_true(node[0].asked > 1);
 	close_dht();
 	assert_non_null(strstr(log_text, "\"lookup\":\"get_peers\""));
 }
