@@ -17,7 +17,7 @@
 #include "schema/log.h"
 #include "schema/now.h"
 
-#define END_WAIT (60 * NS_PER_S)
+#define END_WAIT (RECORDER_END_S * NS_PER_S)
 #define WHY 256
 
 struct live {

@@ -21,7 +21,7 @@
 
 #define SNAPLEN 262144		/* no packet is cut */
 #define BLOCK_MS 100		/* the kernel hands over at least this often */
-#define DRAIN_MS 3000		/* at the end, for what lies in the ring */
+#define DRAIN_MS 60000		/* at the end, for what lies in the ring */
 #define WHY 256
 
 enum report_kind {
@@ -49,8 +49,9 @@ struct child {
 	struct settle *settle;	/* has those that were written */
 	int number;
 	int64_t opened_ms;
-	int64_t packets;
+	int64_t packets, newest_ns;
 	int64_t kernel, interface;	/* drops reported with files so far */
+	bool cut;		/* it left something in the ring */
 	atomic_bool failed;
 };
 
@@ -62,12 +63,17 @@ static void on_term(int sig)
 	terminated = 1;
 }
 
-static int64_t now_ms(void)
+static int64_t now_ns(clockid_t clock)
 {
 	struct timespec t;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+	clock_gettime(clock, &t);
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static int64_t now_ms(void)
+{
+	return now_ns(CLOCK_MONOTONIC) / 1000000;
 }
 
 /* Counts may be dropped when the parent is slow; nothing else may. */
@@ -120,8 +126,8 @@ static void close_file(struct child *c)
 	if (c->file == NULL)
 		return;
 	read_drops(c, &kernel, &interface);
-	settle_give(c->settle, c->file, kernel - c->kernel,
-	    interface - c->interface);
+	settle_give(c->settle, c->file, c->cut ? -1 : kernel - c->kernel,
+	    c->cut ? -1 : interface - c->interface);
 	c->kernel = kernel;
 	c->interface = interface;
 	c->file = NULL;
@@ -168,6 +174,8 @@ static void on_packet(unsigned char *ctx, const struct pcap_pkthdr *h,
 			return;
 	}
 	c->packets++;
+	/* As savefiles have it: nanoseconds in both. */
+	c->newest_ns = (int64_t)h->ts.tv_sec * 1000000000 + h->ts.tv_usec;
 	if (!savefile_add(c->file, h, bytes))
 		fail(c, "savefile", strerror(errno));
 }
@@ -288,18 +296,25 @@ static void record(struct child *c)
 		{ .fd = pcap_get_selectable_fd(c->live), .events = POLLIN },
 		{ .fd = c->line, .events = POLLIN }
 	};
-	int64_t ticked = now_ms(), stop = 0;
+	int64_t ticked = now_ms(), stop = 0, stop_ns = 0;
 	int n = 0;
 
 	for (;;) {
-		/* The parent says nothing: it hangs up. */
-		if (stop == 0 && (terminated || fds[1].revents != 0))
+		/* The parent says nothing: it hangs up. What came by then is
+		 * taken, however long that is; what still comes is not. */
+		if (stop == 0 && (terminated || fds[1].revents != 0)) {
 			stop = now_ms();
+			stop_ns = now_ns(CLOCK_REALTIME);
+		}
 		if (!take(c, &n))
 			return;
-		if (stop != 0 && (now_ms() - stop > DRAIN_MS ||
+		if (stop != 0 && (c->newest_ns > stop_ns ||
 		    (n == 0 && now_ms() - stop > 3 * BLOCK_MS)))
 			return;
+		if (stop != 0 && now_ms() - stop > DRAIN_MS) {
+			c->cut = true;
+			return;
+		}
 		if (now_ms() - ticked >= 1000) {
 			ticked = now_ms();
 			tick(c);

@@ -8,6 +8,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* What the child may take to end, once it is asked to: a full ring on a busy
+ * machine. What it then has not written it says that it does not know (-1). */
+#define RECORDER_END_S 70
+
 struct recorder;
 
 struct recorder_conf {
@@ -28,7 +32,8 @@ struct recorder_file {
 	char sha256[65];
 	int64_t bytes, packets;
 	int64_t first_utc_ns, last_utc_ns;	/* 0 if no packet */
-	int64_t dropped_kernel, dropped_interface;	/* since the one before */
+	int64_t dropped_kernel, dropped_interface;	/* since the one before;
+							 * -1: not known */
 };
 
 /*

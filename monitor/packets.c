@@ -7,7 +7,7 @@
 #include "schema/log.h"
 #include "schema/now.h"
 
-#define END_WAIT (10 * NS_PER_S)
+#define END_WAIT (RECORDER_END_S * NS_PER_S)
 #define LOOK_MS 10000
 
 /* --- what killed runs left ---------------------------------------------------- */

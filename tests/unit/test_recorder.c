@@ -203,10 +203,17 @@ static void rotates_by_size_without_a_loss(void **state)
 	r = start(&conf);
 	for (int i = 0; i < 10; i++)
 		send_some(40000, 50000, 50, 2000);
-	usleep(1300000);		/* a tick, and with it counts */
+	/* All but the last file, and a tick, and with it counts. */
+	n = collect(r, files, 10);
+	for (int i = 0; i < 300; i++) {
+		usleep(100000);
+		n += recorder_next(r, &files[n]) == 1;
+		recorder_counts(r, &counted, &dropped);
+		if (counted >= 500)
+			break;
+	}
 	recorder_stop(r);
-	n = collect(r, files, FILES);
-	recorder_counts(r, &counted, &dropped);
+	n += collect(r, files + n, FILES - n);
 	recorder_free(r);
 	assert_in_range(n, 11, 12);
 	for (size_t i = 0; i < n; i++) {
@@ -289,6 +296,7 @@ static void salvage(void **state)
 	    .filter = "udp" };
 	struct recorder_file f;
 	struct recorder *r;
+	struct stat st;
 	char path[128];
 	pid_t child;
 
@@ -300,13 +308,19 @@ static void salvage(void **state)
 	if (child <= 0)
 		skip();
 	send_some(40000, 50000, 7, 100);
-	usleep(1500000);		/* a tick, which flushes */
+	/* A tick flushes. */
+	snprintf(path, sizeof(path), "%s/.000001.pcap.part", folder);
+	for (int i = 0; i < 300; i++) {
+		usleep(100000);
+		if (stat(path, &st) == 0 &&
+		    st.st_size == 24 + 7 * (16 + 20 + 128))
+			break;
+	}
 	kill(child, SIGKILL);
 	assert_int_equal(collect(r, &f, 1), 0);
 	recorder_free(r);
 	assert_int_equal(recorder_number(folder), 2);
 	/* Cut within its last packet. */
-	snprintf(path, sizeof(path), "%s/.000001.pcap.part", folder);
 	assert_int_equal(truncate(path, 24 + 7 * (16 + 20 + 128) - 5), 0);
 	assert_int_equal(recorder_salvage(folder, &f), 1);
 	assert_string_equal(f.file, "packets/000001.pcap");
@@ -345,10 +359,51 @@ static void finishes_when_the_parent_is_gone(void **state)
 	assert_int_equal(waitpid(parent, &status, 0), parent);
 	assert_int_equal(WTERMSIG(status), SIGKILL);
 	snprintf(path, sizeof(path), "%s/000001.pcap", folder);
-	for (int i = 0; i < 100 && stat(path, &st) < 0; i++)
+	for (int i = 0; i < 600 && stat(path, &st) < 0; i++)
 		usleep(50000);
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_size, 24 + 7 * (16 + 20 + 128));
+}
+
+/* Who gets no time when it is to end takes what came all the same. */
+static void ends_late_without_a_loss(void **state)
+{
+	struct recorder_conf conf = { .folder = folder, .first = 1,
+	    .interface = "lo", .filter = "udp" };
+	struct recorder_file files[FILES];
+	struct recorder *r;
+	int64_t packets = 0;
+	struct stat st;
+	char path[128];
+	pid_t child;
+	size_t n;
+
+	(void)state;
+	if (!able)
+		skip();
+	r = start(&conf);
+	child = child_of_ours();
+	if (child <= 0)
+		skip();
+	kill(child, SIGSTOP);
+	send_some(40000, 50000, 20000, 1000);
+	recorder_stop(r);
+	kill(child, SIGCONT);
+	/* It has seen that it is to end, and is far from it. */
+	snprintf(path, sizeof(path), "%s/.000001.pcap.part", folder);
+	while (stat(path, &st) == 0 && st.st_size < 8000000)
+		usleep(200);
+	kill(child, SIGSTOP);
+	usleep(3500000);
+	kill(child, SIGCONT);
+	n = collect(r, files, FILES);
+	recorder_free(r);
+	for (size_t i = 0; i < n; i++) {
+		check_file(&files[i]);
+		packets += files[i].packets;
+		assert_true(files[i].dropped_kernel == 0);
+	}
+	assert_true(packets == 20000);
 }
 
 static void says_why_not(void **state)
@@ -385,6 +440,7 @@ int main(void)
 		TEST(child_has_no_privilege),
 		TEST(salvage),
 		TEST(finishes_when_the_parent_is_gone),
+		TEST(ends_late_without_a_loss),
 		TEST(says_why_not),
 	};
 
