@@ -300,11 +300,12 @@ static void record(struct child *c)
 	int n = 0;
 
 	for (;;) {
-		/* The parent says nothing: it hangs up. What came by then is
-		 * taken, however long that is; what still comes is not. */
+		/* The parent says nothing: it hangs up. What came by then, and
+		 * a little later, is taken, however long that takes. */
 		if (stop == 0 && (terminated || fds[1].revents != 0)) {
 			stop = now_ms();
-			stop_ns = now_ns(CLOCK_REALTIME);
+			stop_ns = now_ns(CLOCK_REALTIME) +
+			    3 * BLOCK_MS * 1000000LL;
 		}
 		if (!take(c, &n))
 			return;
