@@ -14,6 +14,12 @@
 #define IN_ROOM 262144u		/* read at once: a peer's share of a turn */
 #define EVENTS 512		/* before others have a turn */
 #define BROKEN (EPOLLERR | EPOLLHUP)
+/* Of one we dial: told once of whatever comes, so that its answer and its first
+ * words need not be asked for one after the other. */
+#define EDGES (EPOLLIN | EPOLLOUT | EPOLLPRI | EPOLLRDHUP | EPOLLET)
+/* A read that took less than it might has taken all, unless it stopped before
+ * one of these: an urgent byte, the end. */
+#define STOPS (EPOLLPRI | EPOLLRDHUP | BROKEN)
 
 struct tcpstream {
 	struct stream stream;
@@ -48,6 +54,8 @@ static void arm(struct tcpstream *t, uint32_t want)
 /* The set tells of it what there is to do. */
 static void watch(struct tcpstream *t)
 {
+	if (t->events == EDGES && t->read && !t->full)
+		return;		/* nothing is left undone */
 	/* Who does not take what we say is not heard either. */
 	arm(t, !t->connected || t->full ? EPOLLOUT : t->read ? EPOLLIN : 0);
 }
@@ -89,7 +97,10 @@ static void on_connect(struct tcpstream *t, uint32_t events, struct stamp at)
 		return;
 	}
 	t->connected = true;
-	watch(t);
+	if (t->read && events & EPOLLIN)	/* it spoke at once */
+		arm(t, EPOLLIN);
+	else
+		watch(t);
 	t->stream.hooks->opened(t->stream.ctx, at);
 }
 
@@ -105,9 +116,14 @@ static void on_readable(struct tcpstream *t, uint32_t events, struct stamp at)
 			arm(t, 0);
 		return;
 	}
-	n = recv(t->fd, in, may < sizeof(in) ? may : sizeof(in), 0);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	may = may < sizeof(in) ? may : sizeof(in);
+	n = recv(t->fd, in, may, 0);
+	if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+		arm(t, EPOLLIN);
 		return;
+	}
+	if (n == (ssize_t)may || (n > 0 && events & STOPS))
+		arm(t, EPOLLIN);
 	if (n < 0)
 		h->ended(t->stream.ctx, "error", errno == ECONNRESET ||
 		    errno == EPIPE ? "reset" : strerror(errno), at);
@@ -125,7 +141,7 @@ static void on_event(struct tcpstream *t, uint32_t events)
 		on_connect(t, events, at);
 	} else if (events & (EPOLLIN | BROKEN)) {
 		on_readable(t, events, at);
-	} else {
+	} else if (t->full) {
 		t->full = false;
 		watch(t);
 		t->stream.hooks->room(t->stream.ctx, at);
@@ -212,8 +228,10 @@ static void start(struct stream *s)
 	if (!t->connected && connect(t->fd, (struct sockaddr *)&ss,
 	    sock_addr(&t->at, &ss)) < 0 && errno != EINPROGRESS)
 		failed(t, errno, stamp_now());
-	else
+	else if (t->connected)
 		watch(t);
+	else
+		arm(t, EDGES);
 }
 
 static ssize_t put(struct stream *s, const uint8_t *bytes, size_t n)
