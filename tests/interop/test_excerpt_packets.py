@@ -6,6 +6,7 @@ came when the monitor had closed. No
 other peer's address may be in any byte of any file of the excerpt."""
 import ipaddress
 import os
+import signal
 import socket
 import sqlite3
 import struct
@@ -24,6 +25,8 @@ from content import Content, bdecode, bencode		# noqa: E402
 from holding import holds				# noqa: E402
 from hostile import handshake, http, message, read	# noqa: E402
 from tap import Tap					# noqa: E402
+from test_census import alone				# noqa: E402
+from watching import LIMIT_S				# noqa: E402
 
 tap = Tap()
 ME, PORT, LISTEN = "127.0.5.1", 6881, 16881
@@ -252,10 +255,15 @@ def run(folder, key, *options):
 	p = subprocess.Popen([laboratory.PROGRAM, "monitor", "--bind",
 	    "127.0.0.1", "--allow-local", "--no-dht", "--interface", "lo",
 	    "--encryption", "off", "--listen", str(LISTEN), "--sample", "2",
-	    "--key", key, "--duration", "14", *options, case, *torrents],
-	    stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-	    preexec_fn=laboratory.die_with_parent)
+	    "--key", key, "--duration", str(LIMIT_S), *options, case,
+	    *torrents], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+	    text=True, preexec_fn=laboratory.die_with_parent)
 	begin(dial, contents, all_of)
+	# What comes late comes when it ends.
+	while p.poll() is None and not all(said[w] for w in WAYS[:-1]):
+		time.sleep(0.1)
+	time.sleep(5)		# for what is said more than once
+	p.send_signal(signal.SIGINT)
 	_, err = p.communicate(timeout=120)
 	tap.equal(p.returncode, 0, "a run of two swarms")
 	if p.returncode:
@@ -299,6 +307,7 @@ def payloads(out):
 
 def main():
 	laboratory.as_root()
+	alone()
 	with tempfile.TemporaryDirectory(prefix="sw-excerpt-") as folder:
 		key = os.path.join(folder, "key")
 		case, swarms = run(folder, key)
