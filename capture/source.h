@@ -50,8 +50,8 @@ struct source_conf {
 	bool digest;		/* SHA-256 of all bytes ... */
 	struct digester *digester;	/* ... which this takes, lent until the
 				 * close; NULL: the reader does */
-	int copy;		/* a descriptor that gets all bytes, by a thread;
-				 * -1: none. It stays the caller's. */
+	int copy;		/* a descriptor that gets all bytes; -1: none.
+				 * It stays the caller's. */
 };
 
 struct source;
