@@ -30,15 +30,18 @@ def state(pid):
 
 
 def waits_at(pid, holds):
-	"""Until it stands where it is held up, or 60 s are over."""
-	end = time.monotonic() + 60
+	"""Until it stands where it is held up, or 60 s are over. It opens
+	libraries, too, and a slow disk may keep it there for a moment."""
+	end, stood = time.monotonic() + 60, 0
 	while time.monotonic() < end:
 		try:
 			with open("/proc/%d/syscall" % pid) as f:
-				if f.read().split()[0] in holds:
-					return True
+				stood = stood + 1 if f.read().split()[0] in \
+				    holds else 0
 		except (OSError, IndexError):
 			return False
+		if stood >= (10 if holds is OPENING else 1):
+			return True
 		time.sleep(0.02)
 	return False
 
