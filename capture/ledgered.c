@@ -110,7 +110,8 @@ static bool read_saved(struct ledgered *l)
 	    "json_extract(detail,'$.last_utc_ns'), "
 	    "coalesce(json_extract(detail,'$.dropped_kernel'),0) + "
 	    "coalesce(json_extract(detail,'$.dropped_interface'),0), "
-	    "json_extract(detail,'$.dropped_kernel') = -1 "
+	    "json_extract(detail,'$.dropped_kernel') = -1, "
+	    "CASE WHEN json_extract(detail,'$.salvaged') THEN 0 ELSE utc_ns END "
 	    "FROM record WHERE kind='packets' AND json_valid(detail) AND "
 	    "json_extract(detail,'$.imported') IS NULL ORDER BY 1");
 	sqlite3_stmt *n = query(l, "SELECT count(*), (SELECT count(*) FROM "
@@ -119,7 +120,8 @@ static bool read_saved(struct ledgered *l)
 	while (s && sqlite3_step(s) == SQLITE_ROW) {
 		struct saved f = { .first_utc_ns = sqlite3_column_int64(s, 1),
 			.last_utc_ns = sqlite3_column_int64(s, 2),
-			.dropped = sqlite3_column_int64(s, 3) };
+			.dropped = sqlite3_column_int64(s, 3),
+			.told_utc_ns = sqlite3_column_int64(s, 5) };
 		const char *name = text(s, 0);
 
 		if (!name || strncmp(name, "packets/", 8) != 0 ||
@@ -181,12 +183,28 @@ bool ledgered_covers(const struct ledgered *l, int64_t utc_ns)
 	return false;
 }
 
+/* Drops are counted when a file is closed. They may lie between its packets
+ * and those of the one before; and behind all of its packets, since the ring
+ * whose packets it holds was full by then. */
+static bool may_lack(const struct ledgered *l, size_t i, int64_t from_ns,
+    int64_t to_ns)
+{
+	const struct saved *f = &l->saved[i];
+	int64_t first = f->first_utc_ns, last = f->last_utc_ns;
+
+	if (i > 0 && l->saved[i - 1].last_utc_ns > 0 &&
+	    l->saved[i - 1].last_utc_ns < first)
+		first = l->saved[i - 1].last_utc_ns;
+	if (f->told_utc_ns > last)
+		last = f->told_utc_ns;
+	return f->dropped != 0 && from_ns <= last + SLACK_NS &&
+	    to_ns >= first - SLACK_NS;
+}
+
 bool ledgered_lossy(const struct ledgered *l, int64_t from_ns, int64_t to_ns)
 {
 	for (size_t i = 0; i < l->saves; i++)
-		if (l->saved[i].dropped != 0 &&
-		    from_ns <= l->saved[i].last_utc_ns + SLACK_NS &&
-		    to_ns >= l->saved[i].first_utc_ns - SLACK_NS)
+		if (may_lack(l, i, from_ns, to_ns))
 			return true;
 	return l->patchy || l->erased;
 }

@@ -38,6 +38,7 @@ struct talked {
 struct saved {
 	char file[64];
 	int64_t first_utc_ns, last_utc_ns, dropped;
+	int64_t told_utc_ns;	/* of its own run's record; 0: of the next */
 };
 
 struct answer;
