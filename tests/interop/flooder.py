@@ -307,6 +307,7 @@ class Utp(asyncio.DatagramProtocol):
 
 	def __init__(self, c):
 		self.live = None	# the connection id of that one
+		self.left = False	# for flooding
 		self.said = flood_of(c)
 		self.sent = self.acked = self.theirs = 0
 
@@ -333,6 +334,7 @@ class Utp(asyncio.DatagramProtocol):
 		if number != self.live:
 			return
 		if kind in (1, 3):	# it had enough
+			self.left |= self.sent > 100
 			self.live, self.sent, self.acked = None, 0, 0
 			return
 		if kind == 0 and seq == self.theirs + 1 & 65535:
@@ -478,7 +480,7 @@ class Flood:
 			await asyncio.sleep(0.005)
 
 	async def call_utp(self, me):
-		"""From ten ports, in turn."""
+		"""From ten ports, in turn; on until one was left."""
 		loop = asyncio.get_running_loop()
 		ends = [(await loop.create_datagram_endpoint(
 		    lambda: Utp(self.c), local_addr=(me, 20100 + i),
@@ -486,6 +488,11 @@ class Flood:
 		for i in range(TIMES_UTP):
 			ends[i % 10].syn()
 			await asyncio.sleep(0.005)
+		# One in a minute is taken up, and gives way to others unless it
+		# proves in time that it receives.
+		while not any(e.left for e in ends):
+			random.choice(ends).syn()
+			await asyncio.sleep(1)
 
 	async def run(self):
 		loop = asyncio.get_running_loop()

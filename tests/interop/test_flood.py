@@ -37,7 +37,7 @@ HONEST, CALLERS = 5, 2
 MEMORY, MEMORY_KB = "192M", 192 * 1024
 # Of one core. What is read before an attacker is left is a few MB in all.
 CPU_SHARE = 0.5
-PACKET_OUTGOING = 4
+PACKET_OUTGOING, SO_TIMESTAMPNS = 4, 35
 # way: (kinds of which it leaves one, highest level it may reach)
 FATES = {
 	"haves": (("have",), 3),
@@ -86,20 +86,24 @@ class Named:
 		# (when, to, port); who dials how, once each.
 		self.syns, self.datagrams, self.dials = [], [], {}
 		self.s = host.socket(socket.AF_PACKET, socket.SOCK_RAW)
+		self.s.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
 		self.s.bind((interface, 3))		# ETH_P_ALL
 		threading.Thread(target=self.read, daemon=True).start()
 
 	def read(self):
 		while True:
 			try:
-				data, who = self.s.recvfrom(65536)
+				data, notes, _, who = self.s.recvmsg(65536, 64)
 			except OSError:		# the host is gone
 				return
+			# When it came, not when this thread got to it.
+			when = sum(n * unit for n, unit in zip(struct.unpack(
+			    "qq", notes[0][2]), (1, 1e-9)))
 			if who[2] == PACKET_OUTGOING or data[12:14] != b"\x08\0":
 				continue
 			ip = data[14:]
 			rest = ip[(ip[0] & 15) * 4:]
-			at = (time.monotonic(), socket.inet_ntoa(ip[16:20]),
+			at = (when, socket.inet_ntoa(ip[16:20]),
 			    struct.unpack(">H", rest[2:4])[0])
 			if ip[9] == 6 and rest[13] & 0x12 == 2:
 				first = ("tcp", ip[12:20], rest[:8])
@@ -246,6 +250,8 @@ def proven(case, swarm):
 	    swarm.did.get("pex", 0) >= flooder.TIMES and \
 	    swarm.did.get("dht", 0) >= flooder.TIMES and \
 	    len({r.ip for r in case.records("closed")}) > HONEST and \
+	    all(any("flooding" in r.d["why"] for r in case.records("closed",
+	    ip=flooder.utp_of(first))) for first in (CROWD, CROWD6)) and \
 	    len(swarm.named.dialled(swarm.victim.address)) >= 3
 
 
