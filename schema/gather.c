@@ -13,7 +13,7 @@ struct spare {
 };
 
 struct gather {
-	struct lanes *lanes;
+	struct lanes *lanes;	/* the thread's own */
 	pthread_t thread;
 	pthread_mutex_t lock;
 	pthread_cond_t work, progress;
@@ -126,6 +126,8 @@ static void *work(void *arg)
 	struct gather *g = arg;
 	struct gathered *m[LANES];
 
+	/* Its trial takes some ms, in which messages come in already. */
+	g->lanes = lanes_new();
 	pthread_mutex_lock(&g->lock);
 	while (await(g)) {
 		unsigned n = take(g, m);
@@ -162,7 +164,7 @@ static void destroy(struct gather *g)
 
 struct gather *gather_new(int64_t patience_ns)
 {
-	struct gather *g = calloc(1, sizeof(*g));
+	struct gather *g = lanes_possible() ? calloc(1, sizeof(*g)) : NULL;
 	pthread_condattr_t attr;
 
 	if (!g)
@@ -175,8 +177,7 @@ struct gather *gather_new(int64_t patience_ns)
 	pthread_cond_init(&g->work, &attr);
 	pthread_condattr_destroy(&attr);
 	pthread_cond_init(&g->progress, NULL);
-	g->lanes = lanes_new();
-	if (g->lanes && thread_start(&g->thread, work, g) == 0)
+	if (thread_start(&g->thread, work, g) == 0)
 		return g;
 	destroy(g);
 	return NULL;

@@ -30,7 +30,8 @@ struct gathered {
 	bool given;
 };
 
-/* NULL where messages are not hashed faster so, or no thread can be had. */
+/* NULL where messages are not hashed faster so, or no thread can be had. Where
+ * lanes_new finds only later that they are not, they are hashed one by one. */
 struct gather *gather_new(int64_t patience_ns);
 /* No message may be left. NULL is allowed. */
 void gather_free(struct gather *g);

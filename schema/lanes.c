@@ -99,6 +99,15 @@ static bool trial(struct lanes *l)
 	return good;
 }
 
+bool lanes_possible(void)
+{
+	return __builtin_cpu_supports("avx512f") &&
+	    __builtin_cpu_supports("avx512dq") &&
+	    __builtin_cpu_supports("avx512cd") &&
+	    __builtin_cpu_supports("avx512bw") &&
+	    __builtin_cpu_supports("avx512vl");
+}
+
 struct lanes *lanes_new(void)
 {
 	struct lanes *l = malloc(sizeof(*l));
@@ -140,6 +149,11 @@ void lanes_take(struct lanes *l, struct lanes_one *lane, unsigned n)
 	(void)l;
 	for (unsigned i = 0; i < n; i++)
 		alone(&lane[i], lane[i].v1, true);
+}
+
+bool lanes_possible(void)
+{
+	return false;
 }
 
 struct lanes *lanes_new(void)

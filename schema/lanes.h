@@ -20,8 +20,11 @@ struct lanes_one {
 
 struct lanes;
 
+/* Whether there may be something faster than libcrypto: asks the processor. */
+bool lanes_possible(void);
+
 /* NULL where there is nothing faster than libcrypto, or where a trial beside it
- * gave another digest, which is logged. */
+ * gave another digest, which is logged. Takes some ms. */
 struct lanes *lanes_new(void);
 void lanes_free(struct lanes *l);	/* NULL is allowed */
 
