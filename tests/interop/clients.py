@@ -205,14 +205,19 @@ class Tracker:
 
 	def counts(self):
 		"""(seeders, others) as it scrapes."""
-		try:
-			r = self.host.http(self.port, "GET",
-			    "/scrape?info_hash=" + escape(self.info_hash),
-			    address=self.host.address)
-			f = bdecode(r)[0][b"files"][self.info_hash]
-			return f[b"complete"], f[b"incomplete"]
-		except (OSError, LookupError, ValueError, TypeError):
-			return 0, 0
+		for _ in range(5):
+			try:
+				r = self.host.http(self.port, "GET",
+				    "/scrape?info_hash=" +
+				    escape(self.info_hash),
+				    address=self.host.address)
+				f = bdecode(r)[0][b"files"][self.info_hash]
+				return f[b"complete"], f[b"incomplete"]
+			except TimeoutError:	# a busy machine
+				continue
+			except (OSError, LookupError, ValueError, TypeError):
+				break
+		return 0, 0
 
 
 class Tracker6(threading.Thread):
