@@ -511,10 +511,14 @@ def main():
 		    "root", "-w", DUMP, "tcp port %d" %
 		    urlsplit(m["secure"].url).port],
 		    stderr=subprocess.PIPE)
+		servers.processes.append(dump)
 		dump.stderr.readline()		# it listens
 		monitor(folder, place, "--allow-local", "--ntp", chrony,
 		    *(w for x in n.values() for w in ("--ntp", x.name)),
 		    torrents=[path, public, private, fallen, real], pause=True)
+		time.sleep(2)			# it writes what it has
+		dump.terminate()
+		dump.wait(60)
 		case = Case(place, 3)
 		check_http(case, m)
 		check_udp(case, m)
