@@ -57,26 +57,51 @@ bool sock_endpoint(const struct sockaddr *sa, struct endpoint *e)
 	return false;
 }
 
-/* One of many that the kernel was asked for at once. */
-static uint32_t any(void)
+/*
+ * Ports of [from, to] in an order of chance, each once before one comes again
+ * (a full period modulo a power of two; what lies beyond the range is passed
+ * over). Drawn one by one they would meet: sockets share a port, but two that
+ * share it cannot connect to one tracker, and connect() fails at once.
+ */
+static uint16_t next_port(uint16_t from, uint16_t to)
 {
-	static _Thread_local uint32_t drawn[64];
-	static _Thread_local unsigned left;
+	static _Thread_local struct {
+		uint16_t from, to;
+		uint32_t x, times, plus, mask;
+	} w;
+	uint32_t width = (uint32_t)to - from + 1, drawn[3];
 
-	if (left == 0) {
+	if (w.from != from || w.to != to) {
 		sock_random(drawn, sizeof(drawn));
-		left = sizeof(drawn) / sizeof(drawn[0]);
+		w.from = from;
+		w.to = to;
+		w.times = (drawn[0] & ~3u) | 1;
+		w.plus = drawn[1] | 1;
+		for (w.mask = 0; w.mask < width - 1; w.mask = 2 * w.mask + 1)
+			;
+		w.x = drawn[2] & w.mask;
 	}
-	return drawn[--left];
+	do {
+		w.x = (w.x * w.times + w.plus) & w.mask;
+	} while (w.x >= width);
+	return (uint16_t)(from + w.x);
 }
 
-static int bind_into(int fd, struct endpoint at, uint16_t from, uint16_t to)
+/* Ports that are not shared are drawn: whoever would forge an answer is not to
+ * know them. */
+static int bind_into(int fd, struct endpoint at, bool shared, uint16_t from,
+    uint16_t to)
 {
+	uint32_t width = (uint32_t)to - from + 1, start = 0;
 	struct sockaddr_storage ss;
-	uint32_t width = (uint32_t)to - from + 1, start = any() % width;
 
+	if (!shared)
+		sock_random(&start, sizeof(start));
+	start %= width;
 	for (uint32_t i = 0; i < width; i++) {
 		at.port = (uint16_t)(from + (start + i) % width);
+		if (shared)
+			at.port = next_port(from, to);
 		if (bind(fd, (struct sockaddr *)&ss, sock_addr(&at, &ss)) == 0)
 			return 0;
 		if (errno != EADDRINUSE)
@@ -117,7 +142,7 @@ int sock_open(int family, int type, const struct endpoint *bind_to,
 	if (type == SOCK_STREAM && sock_inline(fd) < 0)
 		goto fail;
 	if (from != 0 && from <= to) {
-		if (bind_into(fd, at, from, to) < 0)
+		if (bind_into(fd, at, type == SOCK_STREAM, from, to) < 0)
 			goto fail;
 	} else if (bind_to != NULL && bind_to->family == family) {
 		if (bind(fd, (struct sockaddr *)&ss, sock_addr(&at, &ss)) < 0)

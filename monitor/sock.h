@@ -11,9 +11,10 @@
 
 /*
  * A non-blocking, close-on-exec socket of family 4 or 6 (6: IPv6 only), bound
- * to bind_to's address (its family 0: any) and to a free port within
- * [from, to], tried from a random one on; from 0: the kernel's choice. -1 with
- * errno, EADDRINUSE if the whole range is taken.
+ * to bind_to's address (its family 0: any) and to a port within [from, to];
+ * from 0: the kernel's choice. Of datagrams a free one, from a random one on.
+ * Streams share ports, and take each of the range before they take one again.
+ * -1 with errno, EADDRINUSE if the whole range is taken.
  */
 int sock_open(int family, int type, const struct endpoint *bind_to,
     uint16_t from, uint16_t to);
