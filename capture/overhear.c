@@ -240,7 +240,8 @@ static void told(struct overhear *o, const struct pending *p,
 	a.swarm = known_text(d->conf.known, ask.infohash, hex);
 	d->counts.exchanges++;
 	if (p->what == WAIT_SCRAPE) {
-		for (; 16 + 20 * (size_t)a.nth < p->n; a.nth++) {
+		for (; 16 + 20 * (size_t)a.nth < p->n &&
+		    trackerlog_scrape_fits(&a, &x); a.nth++) {
 			memcpy(ask.infohash, p->bytes + 16 + 20 * a.nth, 20);
 			a.swarm = known_text(d->conf.known, ask.infohash,
 			    hex);
@@ -404,7 +405,7 @@ static bool lsd(struct overhear *o, const struct endpoint *from,
 	struct lsd_heard h = { .from = *from, .bytes = s,
 		.at = dissect_stamp(at),
 		.heard = d->conf.ours ? NULL : &heard };
-	struct wire_error err;
+	struct wire_error err = { "longer than 4 KiB", LSD_HEARD_MAX };
 	uint8_t hash[20];
 	struct lsd_msg m;
 	char hex[41];
@@ -415,7 +416,8 @@ static bool lsd(struct overhear *o, const struct endpoint *from,
 	if (is_ours(o, from))
 		return true;
 	d->counts.exchanges++;
-	if (lsd_read(s, &m, &err) != WIRE_OK) {
+	/* A record for each infohash, and each keeps the datagram. */
+	if (s.n > LSD_HEARD_MAX || lsd_read(s, &m, &err) != WIRE_OK) {
 		lsdlog_malformed(&d->lsd, &h, &err);
 		return true;
 	}

@@ -7,12 +7,17 @@
 #include "schema/log.h"
 
 #define BODY_MAX (1u << 20)	/* as in a live run, before and after decoding */
+/* Of those of strangers, which nobody asked for: so much, and so much for each
+ * byte that was sent. Addresses compress badly. */
+#define GROWTH_LEAST 16384u
+#define GROWTH 32u
 #define URL_MAX 1024u
 #define SCRAPES_MOST 74u	/* infohashes of one scrape */
 
 struct buffer {
 	uint8_t *p;
 	size_t n, room;
+	size_t looked;	/* so far there is no empty line */
 };
 
 /* A conversation of a client and an HTTP tracker, one question at a time. */
@@ -51,6 +56,20 @@ static void eat(struct buffer *b, size_t n)
 {
 	b->n -= n;
 	memmove(b->p, b->p + n, b->n);
+	b->looked = 0;
+}
+
+/* Whether a head may be whole, or too long: a head that comes in drops is not
+ * read anew for each. */
+static bool head_ends(struct buffer *b)
+{
+	const uint8_t *p = b->p;
+
+	for (size_t i = b->looked; i < b->n; b->looked = ++i)
+		if (p[i] == '\n' && ((i >= 1 && p[i - 1] == '\n') ||
+		    (i >= 2 && p[i - 1] == '\r' && p[i - 2] == '\n')))
+			return true;
+	return b->n >= HTTP_HEAD_MAX;
 }
 
 void webtalk_begin(struct conv *c)
@@ -206,15 +225,17 @@ static void told(struct conv *c, enum exchange_outcome outcome,
 		free(t.peers);
 		return;
 	}
-	for (unsigned i = 0; i < SCRAPES_MOST && http_param(r.target,
-	    "info_hash", i, ask.infohash, 20) == 20; i++) {
+	for (; a.nth < SCRAPES_MOST && trackerlog_scrape_fits(&a, &x) &&
+	    http_param(r.target, "info_hash", a.nth, ask.infohash, 20) == 20;
+	    a.nth++) {
 		a.swarm = known_text(d->conf.known, ask.infohash, hex);
 		trackerlog_scrape(&d->tracker, &a, &x);
 	}
 }
 
-/* Inflates body into out (BODY_MAX bytes): its length, or -1. */
-static long decode(enum http_coding coding, struct span body, uint8_t *out)
+/* Inflates body into out (most bytes): its length, or -1. */
+static long decode(enum http_coding coding, struct span body, uint8_t *out,
+    size_t most)
 {
 	z_stream z = { 0 };
 	long n = -1;
@@ -225,9 +246,9 @@ static long decode(enum http_coding coding, struct span body, uint8_t *out)
 	z.next_in = (Bytef *)(uintptr_t)body.p;
 	z.avail_in = (uInt)body.n;
 	z.next_out = out;
-	z.avail_out = BODY_MAX;
+	z.avail_out = (uInt)most;
 	if (inflate(&z, Z_FINISH) == Z_STREAM_END)
-		n = (long)(BODY_MAX - z.avail_out);
+		n = (long)(most - z.avail_out);
 	inflateEnd(&z);
 	return n;
 }
@@ -236,6 +257,7 @@ static void answered(struct conv *c, struct flow_at at)
 {
 	struct web *w = c->web;
 	struct span body = span_of(w->body.p, w->body.n);
+	size_t most = GROWTH_LEAST + GROWTH * body.n;
 	uint8_t *out = NULL;
 	long n;
 
@@ -246,9 +268,11 @@ static void answered(struct conv *c, struct flow_at at)
 	} else if (w->answer.coding == HTTP_IDENTITY) {
 		told(c, EXCHANGE_OK, body, NULL, at);
 	} else {
-		out = must(malloc(BODY_MAX));
+		if (c->us >= 0 || most > BODY_MAX)
+			most = BODY_MAX;
+		out = must(malloc(most));
 		n = w->answer.coding == HTTP_UNKNOWN ? -1 :
-		    decode(w->answer.coding, body, out);
+		    decode(w->answer.coding, body, out, most);
 		if (n >= 0)
 			told(c, EXCHANGE_OK, span_of(out, (size_t)n), NULL,
 			    at);
@@ -273,7 +297,7 @@ static bool ask(struct conv *c, struct flow_at at)
 	struct wire_error err;
 	struct asked a;
 
-	if (w->question.n || w->said.n == 0)
+	if (w->question.n || !head_ends(&w->said))
 		return true;
 	switch (http_request_next(&in, &r, &err)) {
 	case WIRE_MORE:
@@ -297,7 +321,7 @@ static bool answer_head(struct web *w)
 	struct cur in = cur_of(span_of(w->head.p, w->head.n));
 	struct wire_error err;
 
-	while (!w->answering) {
+	while (!w->answering && head_ends(&w->head)) {
 		switch (http_response_next(&in, &w->answer, &err)) {
 		case WIRE_MORE:
 			return true;

@@ -16,7 +16,6 @@
 #define MINUTE (60 * NS_PER_S)
 #define EVERY (5 * MINUTE)
 #define PER_DATAGRAM 20u	/* infohashes; they fit LSD_SENT_MAX */
-#define IN_MAX 4096u		/* longer is malformed */
 #define PER_TURN 32
 #define COOKIE 16u
 #define LINKS 16u
@@ -56,7 +55,7 @@ struct lsd {
 	uint64_t key;
 	struct lsdlog log;
 	bool stopped;
-	uint8_t in[IN_MAX];
+	uint8_t in[LSD_HEARD_MAX];
 };
 
 /* --- records --------------------------------------------------------------- */
@@ -128,7 +127,7 @@ static void hear(struct lsd *l, const struct sock_datagram *d)
 	struct lsd_heard heard = { .from = d->from, .bytes = d->bytes,
 		.at = { d->utc_ns, d->mono_ns } };
 	struct endpoint peer = d->from;
-	struct wire_error err = { "longer than 4 KiB", IN_MAX };
+	struct wire_error err = { "longer than 4 KiB", LSD_HEARD_MAX };
 	struct lsd_swarm *s;
 	struct lsd_msg m;
 	struct cur lines;

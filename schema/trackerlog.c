@@ -325,6 +325,12 @@ static enum wire_status read_scrape(const struct asked *a,
 	return WIRE_BAD;
 }
 
+bool trackerlog_scrape_fits(const struct asked *a, const struct exchange *x)
+{
+	return a->nth == 0 || x->body.n <= TRACKERLOG_SCRAPE_MOST /
+	    (a->nth + 1);
+}
+
 void trackerlog_scrape(struct trackerlog *l, const struct asked *a,
     const struct exchange *x)
 {

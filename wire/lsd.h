@@ -12,6 +12,7 @@
 #define LSD_GROUP6 "ff15::efc0:988f"
 #define LSD_PORT 6771u
 #define LSD_SENT_MAX 1400u		/* BEP 14 */
+#define LSD_HEARD_MAX 4096u		/* longer is malformed */
 
 enum lsd_odd {
 	LSD_ODD_LINES = 1,	/* ended by a lone LF, not terminated by an

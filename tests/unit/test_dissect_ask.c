@@ -5,6 +5,7 @@
 #include <zlib.h>
 
 #include "tests/dissect_kit.h"
+#include "wire/lsd.h"
 #include "wire/tracker.h"
 
 #define HASH20 "%01%02%03%04%05%06%07%08%09%0a%0B%0c%0d%0e%0f%10%11%12%13%14"
@@ -101,6 +102,66 @@ static void http(void **state)
 	struct say page[] = { { 0, span_str("GET / HTTP/1.1\r\n\r\n") } };
 	every_cut(&b, NULL, true, page, 1, 5, 1);
 	assert_int_equal(b.records, 0);
+	bench_close(&b);
+}
+
+/* A reply that grows out of little, and one asked for by many hashes at once. */
+static void bloated(void **state)
+{
+	static char ask[74 * 40], reply[70000];
+	static uint8_t body[65536], gz[2000];
+	static const struct {
+		size_t bytes;
+		unsigned records;
+	} rows[] = { { 100, 74 }, { 7000, 74 }, { 60000, 8 } };
+	z_stream z = { 0 };
+	struct bench b;
+	size_t n, k;
+
+	(void)state;
+	k = (size_t)snprintf(ask, sizeof(ask), "GET /scrape?");
+	for (int i = 0; i < 74; i++)
+		k += (size_t)snprintf(ask + k, sizeof(ask) - k,
+		    "info_hash=ABCDEFGHIJKLMNOPQR%02d&", i);
+	k += (size_t)snprintf(ask + k, sizeof(ask) - k, " HTTP/1.1\r\n\r\n");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		/* It goes on to the close. */
+		n = (size_t)snprintf(reply, sizeof(reply), "HTTP/1.1 200 OK"
+		    "\r\n\r\nd5:filesd1:x%zu:", rows[i].bytes);
+		memset(reply + n, 'x', rows[i].bytes);
+		memcpy(reply + n + rows[i].bytes, "ee", 2);
+		n += rows[i].bytes + 2;
+
+		struct say said[] = { { 0, span_of(ask, k) },
+			{ 1, span_of(reply, n) } };
+
+		bench_open(&b, NULL);
+		talk(&b, true, said, 2, 0);
+		assert_int_equal(count(b.text, "scrape 192.0.2.2:1002"),
+		    rows[i].records);
+		bench_close(&b);
+	}
+	/* 64 KiB of one byte. */
+	memset(body, 'x', sizeof(body));
+	deflateInit2(&z, 9, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
+	z.next_in = body;
+	z.avail_in = sizeof(body);
+	z.next_out = gz;
+	z.avail_out = sizeof(gz);
+	assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+	deflateEnd(&z);
+	n = (size_t)snprintf(reply, sizeof(reply), "HTTP/1.0 200 OK\r\n"
+	    "Content-Encoding: gzip\r\n\r\n");
+	memcpy(reply + n, gz, sizeof(gz) - z.avail_out);
+	n += sizeof(gz) - z.avail_out;
+
+	struct say said[] = { { 0, span_str(GET) }, { 1, span_of(reply, n) } };
+
+	bench_open(&b, NULL);
+	talk(&b, true, said, 2, 0);
+	assert_int_equal(count(b.text, "\"reason\":\"its content coding cannot "
+	    "be undone\""), 1);
+	assert_int_equal(count(b.text, "listed "), 0);
 	bench_close(&b);
 }
 
@@ -214,6 +275,7 @@ static void lsd(void **state)
 	static const char said[] = "BT-SEARCH * HTTP/1.1\r\nHost: 239.192.152."
 	    "143:6771\r\nPort: 6881\r\nInfohash: "
 	    "0102030405060708090a0b0c0d0e0f1011121314\r\n\r\n\r\n";
+	static char longest[LSD_HEARD_MAX + 1];
 	struct bench b;
 
 	(void)state;
@@ -221,6 +283,16 @@ static void lsd(void **state)
 	give(&b, 1, 2, span_str(said));
 	give(&b, 1, 2, span_str("BT-SEARCH * nonsense"));
 	assert_int_equal(b.records, 2);
+	/* As in a live run: each infohash would have a record of all of it. */
+	memset(longest, 'x', sizeof(longest));
+	memcpy(longest, said, sizeof(said) - 5);
+	give(&b, 3, 2, span_of(longest, LSD_HEARD_MAX));
+	give(&b, 4, 2, span_of(longest, LSD_HEARD_MAX + 1));
+	assert_int_equal(b.records, 4);
+	assert_int_equal(count(b.text, "listed 192.0.2.3:1003 0102"), 1);
+	assert_int_equal(count(b.text, "listed 192.0.2.4"), 0);
+	assert_int_equal(count(b.text, "\"reason\":\"longer than 4 KiB\""),
+	    1);
 	assert_int_equal(count(b.text, "listed 192.0.2.1:1001 0102"), 1);
 	assert_int_equal(count(b.text, " 192.0.2.1:6881\n"), 1);
 	assert_int_equal(count(b.text, "malformed 192.0.2.1:1001"), 1);
@@ -231,6 +303,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(http),
+		cmocka_unit_test(bloated),
 		cmocka_unit_test(udp_tracker),
 		cmocka_unit_test(dht),
 		cmocka_unit_test(lsd),
