@@ -314,8 +314,14 @@ static void settle(struct dissect *d, struct flow_at at)
 		log_die("a torrent's record is too long");
 	d->conf.add(d->conf.ctx, &r);
 	json_fini(&j);
-	for (struct conv *c = s->users; c; c = c->mate)
+	/* What they claimed so far may take more from here on: the oldest end
+	 * for it, never the one at hand, which is the newest. */
+	for (struct conv *c = s->users, *next; c; c = next) {
 		witness_metadata(c->w, dissect_stamp(at));
+		weigh(c);
+		make_room(d, c);
+		next = c->mate;
+	}
 	if (d->conf.learnt)
 		d->conf.learnt(d->conf.ctx, &s->ref);
 }

@@ -43,11 +43,19 @@ static uint32_t ones(const uint8_t *p)
 	return (uint32_t)(x * 0x0101010101010101u >> 56);
 }
 
+static bool is_claimed(const struct sample_offer *o, uint32_t i)
+{
+	return o->claimed ? bit(o->claimed, i) :
+	    o->claimed_count == o->pieces;
+}
+
 /* The n-th piece claimed, from 0; pieces if there are not so many. */
 static uint32_t nth_claimed(const struct sample_offer *o, uint32_t n)
 {
 	uint32_t i = 0;
 
+	if (!o->claimed)
+		return is_claimed(o, n) && n < o->pieces ? n : o->pieces;
 	for (; i + 64 <= o->pieces; i += 64) {
 		uint32_t here = ones(o->claimed + i / 8);
 
@@ -79,7 +87,7 @@ static bool is_chosen(const struct sample *s, uint32_t piece)
 static bool usable(const struct sample *s, const struct sample_offer *o,
     uint32_t piece)
 {
-	return piece < o->pieces && bit(o->claimed, piece) &&
+	return piece < o->pieces && is_claimed(o, piece) &&
 	    !is_chosen(s, piece) && o->piece_bytes(o->ctx, piece) > 0;
 }
 
@@ -92,13 +100,13 @@ static bool open(const struct sample *s, const struct sample_offer *o)
 {
 	uint32_t taken = 0;
 
-	if (!o->claimed || o->claimed_count == 0 || sample_complete(s) ||
+	if (o->claimed_count == 0 || sample_complete(s) ||
 	    (sample_is_large(s->want) && !s->map))
 		return false;
 	/* A peer that claims no more than we chose is not looked through. */
 	for (uint32_t i = 0; !sample_is_large(s->want) && i < s->count; i++)
-		taken += s->chosen[i] < o->pieces && bit(o->claimed,
-		    s->chosen[i]);
+		taken += s->chosen[i] < o->pieces &&
+		    is_claimed(o, s->chosen[i]);
 	return taken < o->claimed_count;
 }
 

@@ -26,7 +26,7 @@ struct sample {
 
 /* What there is to choose from. */
 struct sample_offer {
-	const uint8_t *claimed;	/* bits, high first; NULL: none */
+	const uint8_t *claimed;	/* bits, high first; NULL: none, or all */
 	uint32_t claimed_count;
 	uint32_t pieces;	/* of the torrent */
 	const void *ctx;

@@ -114,7 +114,7 @@ struct session_in {
 	/* The swarm; for an incoming connection the one whose infohash its
 	 * handshake bears, NULL before and if there is none. */
 	const struct session_swarm *swarm;
-	const uint8_t *claimed;		/* bits, high first; NULL: none */
+	const uint8_t *claimed;		/* bits, high first; NULL: none, or all */
 	uint32_t claimed_count;
 };
 

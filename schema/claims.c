@@ -14,10 +14,17 @@ static bool allocate(struct claims *c)
 {
 	if (c->pieces == 0)
 		return false;
-	if (!c->bits)
-		c->bits = calloc(1, room(c));
+	if (c->bits)
+		return true;
+	c->bits = calloc(1, room(c));
 	if (!c->bits)
 		log_die("out of memory for what a peer claims");
+	if (c->count) {
+		memset(c->bits, 0xff, room(c));
+		if (c->pieces % 8)
+			c->bits[room(c) - 1] =
+			    (uint8_t)(0xff00u >> c->pieces % 8);
+	}
 	return true;
 }
 
@@ -100,9 +107,14 @@ static void grown_set(struct grown *g, uint32_t piece, bool on)
 		g->bits[at] &= (uint8_t)~(0x80u >> piece % 8);
 }
 
-static bool grown_has(const struct grown *g, uint32_t piece)
+/* Most of what grew is empty: it is passed over by bytes. */
+static void early_each(struct claims *c, const struct grown *g,
+    void (*f)(struct claims *c, uint32_t piece))
 {
-	return piece / 8 < g->n && (g->bits[piece / 8] & 0x80u >> piece % 8);
+	for (size_t i = 0; i < g->n; i++)
+		for (uint32_t k = 0; g->bits[i] && k < 8; k++)
+			if (g->bits[i] & 0x80u >> k)
+				f(c, (uint32_t)i * 8 + k);
 }
 
 static void early_say(struct claims *c, uint32_t piece, bool holds)
@@ -142,12 +154,8 @@ static const char *early_settle(struct claims *c, struct claims_early *e)
 		claims_all(c);
 	else if (e->bitfield && !fault)
 		claims_bitfield(c, span_of(e->field.bits, e->field.n));
-	for (uint32_t i = 0; i < c->pieces && i < CLAIMS_EARLY_PIECES; i++) {
-		if (grown_has(&e->plus, i))
-			claims_add(c, i);
-		if (grown_has(&e->minus, i))
-			claims_remove(c, i);
-	}
+	early_each(c, &e->plus, claims_add);
+	early_each(c, &e->minus, claims_remove);
 	return fault;
 }
 
@@ -176,13 +184,12 @@ const char *claims_pieces(struct claims *c, uint32_t pieces)
 
 void claims_all(struct claims *c)
 {
-	if (!allocate(c)) {
+	if (c->pieces == 0) {
 		early_anew(c)->all = true;
 		return;
 	}
-	memset(c->bits, 0xff, room(c));
-	if (c->pieces % 8)
-		c->bits[room(c) - 1] = (uint8_t)(0xff00u >> c->pieces % 8);
+	free(c->bits);
+	c->bits = NULL;
 	c->count = c->pieces;
 }
 
@@ -223,7 +230,7 @@ void claims_remove(struct claims *c, uint32_t piece)
 {
 	if (c->pieces == 0)
 		early_say(c, piece, false);
-	if (!claims_has(c, piece))
+	if (!claims_has(c, piece) || !allocate(c))
 		return;
 	c->bits[piece / 8] &= (uint8_t)~(0x80u >> piece % 8);
 	c->count--;

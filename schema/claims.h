@@ -14,8 +14,9 @@
 struct claims_early;
 
 struct claims {
-	uint8_t *bits;		/* high bit first, as on the wire; NULL while
-				 * no piece is claimed */
+	uint8_t *bits;		/* high bit first, as on the wire; NULL: none
+				 * is claimed, or all are, as count says: what
+				 * have_all says takes no memory */
 	uint32_t pieces;	/* of the torrent; 0 while not known */
 	uint32_t count;
 	struct claims_early *early;	/* claimed before pieces is known */
@@ -23,8 +24,9 @@ struct claims {
 
 static inline bool claims_has(const struct claims *c, uint32_t piece)
 {
-	return c->bits && piece < c->pieces &&
-	    (c->bits[piece / 8] & 0x80u >> piece % 8) != 0;
+	return piece < c->pieces && (c->bits ?
+	    (c->bits[piece / 8] & 0x80u >> piece % 8) != 0 :
+	    c->count == c->pieces);
 }
 
 /* Something is claimed, or was before it could be counted. */

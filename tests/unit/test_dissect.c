@@ -2,6 +2,8 @@
  * The dissector on conversations of peers: plain, encrypted, begun in the
  * middle, our own, and more of them at once than it keeps.
  */
+#include <openssl/sha.h>
+
 #include "tests/dissect_kit.h"
 #include "wire/peerwire.h"
 
@@ -410,6 +412,68 @@ static void of_our_own(void **state)
 	kit_free(&kit);
 }
 
+#define CROWD 100u
+
+/* A crowd said this before one of it gave the metadata, of 16 million pieces:
+ * how many ended for want of memory. */
+static uint64_t displaced(struct span claim)
+{
+	char info[200];
+	uint8_t a[68], z[68], ext[200], data[400], hash[32];
+	static const char dict[] = "d1:md11:ut_metadatai3eee";
+	void *flow[CROWD];
+	struct bench b;
+	uint64_t gone;
+	size_t n, m;
+
+	n = (size_t)snprintf(info, sizeof(info), "d9:file treed1:ad0:d6:length"
+	    "i274877906944e11:pieces root32:%32seee12:meta versioni2e4:name"
+	    "1:a12:piece lengthi16384ee", "");
+	SHA256((uint8_t *)info, n, hash);
+	hello(a, hash, 'a');
+	hello(z, hash, 'z');
+	m = (size_t)snprintf((char *)data + 6, sizeof(data) - 6,
+	    "d8:msg_typei1e5:piecei0e10:total_sizei%zuee%s", n, info) + 6;
+	put_u32(data, (uint32_t)m - 4);
+	data[4] = PW_EXTENDED;
+	data[5] = 3;
+	n = pw_put_extended(ext, sizeof(ext), 0, span_str(dict));
+	struct say said[] = { { 0, span_of(a, 68) }, { 1, span_of(z, 68) },
+		{ 0, span_of(ext, n) }, { 1, span_of(data, m) } };
+
+	bench_open(&b, NULL);
+	for (size_t i = 0; i < CROWD; i++) {
+		struct flow_open o = { .transport = FLOW_TCP,
+			.end = { end(1), end(2) }, .opened = true,
+			.at = b.at };
+
+		flow[i] = b.sink.open(b.sink.ctx, &o);
+		assert_true(b.sink.bytes(b.sink.ctx, flow[i], 0,
+		    span_of(a, 68), b.at));
+		assert_true(b.sink.bytes(b.sink.ctx, flow[i], 0, claim, b.at));
+	}
+	talk(&b, true, said, 4, 0);
+	assert_int_equal(count(b.text, "\ntorrent - "), 1);
+	gone = dissect_counts(b.d).displaced;
+	assert_true(count(b.text, "\nclaims ") + gone >= CROWD);
+	assert_true(dissect_memory_most(b.d) < DISSECT_MEMORY + (8u << 20));
+	for (size_t i = 0; i < CROWD; i++)
+		b.sink.closed(b.sink.ctx, flow[i], FLOW_CAPTURE_END, 0, b.at);
+	bench_close(&b);
+	return gone;
+}
+
+static void crowd(void **state)
+{
+	static const uint8_t all[] = { 0, 0, 0, 1, 14 };
+	static const uint8_t have[] = { 0, 0, 0, 5, 4, 0, 0, 0, 1 };
+
+	(void)state;
+	assert_int_equal(displaced(span_of(all, sizeof(all))), 0);
+	assert_in_range(displaced(span_of(have, sizeof(have))), CROWD - 25,
+	    CROWD);
+}
+
 /* However many conversations there are at once, memory is bounded. */
 static void many(void **state)
 {
@@ -454,6 +518,7 @@ int main(void)
 		cmocka_unit_test(encrypted),
 		cmocka_unit_test(sealed),
 		cmocka_unit_test(of_our_own),
+		cmocka_unit_test(crowd),
 		cmocka_unit_test(many),
 	};
 

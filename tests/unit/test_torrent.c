@@ -219,8 +219,11 @@ static void claiming(void **state)
 	assert_false(claims_has(&c, 0));
 	claims_pieces(&c, 11);		/* have_all before it was known */
 	assert_int_equal(c.count, 11);
-	assert_int_equal(c.bits[1], 0xe0);
+	assert_true(claims_has(&c, 10) && !claims_has(&c, 11));
+	assert_int_equal(claims_memory(&c), 0);
 	claims_remove(&c, 10);
+	assert_int_equal(c.bits[0], 0xff);
+	assert_int_equal(c.bits[1], 0xc0);
 	claims_remove(&c, 10);
 	claims_remove(&c, 11);
 	assert_int_equal(c.count, 10);
@@ -241,8 +244,22 @@ static void claiming(void **state)
 	assert_int_equal(c.count, 1);
 	claims_fini(&c);
 	claims_pieces(&c, 16);
+	claims_remove(&c, 15);
+	assert_null(c.bits);
 	claims_all(&c);
-	assert_int_equal(c.bits[1], 0xff);
+	claims_add(&c, 3);
+	assert_int_equal(claims_memory(&c), 0);
+	assert_int_equal(c.count, 16);
+	claims_none(&c);
+	assert_false(claims_has(&c, 15));
+	claims_fini(&c);
+	/* Said before it was known: both ends of the range, and one taken back. */
+	claims_all(&c);
+	claims_remove(&c, 9);
+	claims_add(&c, CLAIMS_EARLY_PIECES - 1);
+	claims_pieces(&c, 16);
+	assert_int_equal(c.count, 15);
+	assert_false(claims_has(&c, 9));
 	claims_fini(&c);
 }
 
