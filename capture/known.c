@@ -3,13 +3,14 @@
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
 
 #include "schema/log.h"
 #include "wire/metadata.h"
+#include "wire/mix.h"
 #include "wire/mse.h"
 
 #define BUCKETS 4096u
-#define HASHES 2
 #define TRIES_MOST 16u		/* metadata that proved wrong, of one swarm */
 
 /* Metadata under way. */
@@ -23,20 +24,21 @@ struct draft {
 struct entry {
 	struct known_swarm swarm;	/* first */
 	struct torrent *torrent;	/* owned; NULL: not known */
-	uint8_t req2[HASHES][20];
 	unsigned holds, tries;
 	struct draft *draft;
 };
 
-/* An entry stands in the chain of each of its hashes. */
+/* An entry stands in the chain of each of its hashes, and in that of what an
+ * encrypted handshake says for it. */
 struct link {
-	struct link *next;
+	struct link *next, *next_meant;
 	struct entry *entry;
-	uint8_t hash[20];
+	uint8_t hash[20], req2[20];
 };
 
 struct known {
-	struct link *chain[BUCKETS];
+	struct link *chain[BUCKETS], *meant[BUCKETS];
+	uint64_t key[MIX_KEYS(20)];	/* of the hash: nobody can aim */
 	size_t heap, drafts, learnt;
 };
 
@@ -52,16 +54,15 @@ static struct entry *entry_of(struct known_swarm *s)
 	return (struct entry *)s;
 }
 
-/* Infohashes are digests: their bytes are spread already. Whoever makes them
- * collide makes a chain of as many entries as conversations are open. */
-static unsigned bucket(const uint8_t hash[20])
+/* Infohashes are digests, but handshakes and questions may bear any bytes. */
+static unsigned bucket(const struct known *k, const uint8_t hash[20])
 {
-	return ((unsigned)hash[18] << 8 | hash[19]) % BUCKETS;
+	return (unsigned)(mix_bytes(k->key, hash, 20) >> 32) % BUCKETS;
 }
 
 static struct link *find(const struct known *k, const uint8_t hash[20])
 {
-	struct link *l = k->chain[bucket(hash)];
+	struct link *l = k->chain[bucket(k, hash)];
 
 	while (l && memcmp(l->hash, hash, 20) != 0)
 		l = l->next;
@@ -72,20 +73,32 @@ static void enter(struct known *k, struct entry *e, int i)
 {
 	const uint8_t *hash = e->swarm.ref.wire_hash[i];
 	struct link *l = must(malloc(sizeof(*l)));
-	struct link **at = &k->chain[bucket(hash)];
+	struct link **at = &k->chain[bucket(k, hash)];
 
 	*l = (struct link){ .next = *at, .entry = e };
 	memcpy(l->hash, hash, 20);
 	*at = l;
-	mse_req2(hash, e->req2[i]);
+	mse_req2(hash, l->req2);
+	at = &k->meant[bucket(k, l->req2)];
+	l->next_meant = *at;
+	*at = l;
 	k->heap += sizeof(*l);
+}
+
+static void unmean(struct known *k, const struct link *l)
+{
+	struct link **at = &k->meant[bucket(k, l->req2)];
+
+	while (*at != l)
+		at = &(*at)->next_meant;
+	*at = l->next_meant;
 }
 
 static void leave(struct known *k, struct entry *e)
 {
 	for (int i = 0; i < e->swarm.ref.wire_hashes; i++) {
 		struct link **at =
-		    &k->chain[bucket(e->swarm.ref.wire_hash[i])];
+		    &k->chain[bucket(k, e->swarm.ref.wire_hash[i])];
 
 		for (struct link *l; (l = *at);) {
 			if (l->entry != e) {
@@ -93,6 +106,7 @@ static void leave(struct known *k, struct entry *e)
 				continue;
 			}
 			*at = l->next;
+			unmean(k, l);
 			k->heap -= sizeof(*l);
 			free(l);
 		}
@@ -120,7 +134,11 @@ static void drop_entry(struct known *k, struct entry *e)
 
 struct known *known_new(void)
 {
-	return must(calloc(1, sizeof(struct known)));
+	struct known *k = must(calloc(1, sizeof(*k)));
+
+	if (getrandom(k->key, sizeof(k->key), 0) != (ssize_t)sizeof(k->key))
+		log_die("no random bytes");
+	return k;
 }
 
 void known_free(struct known *k)
@@ -195,17 +213,13 @@ void known_drop(struct known *k, struct known_swarm *s)
 bool known_skey(const struct known *k, const uint8_t req2[20],
     uint8_t skey[20])
 {
-	for (unsigned i = 0; i < BUCKETS; i++)
-		for (const struct link *l = k->chain[i]; l; l = l->next)
-			for (int h = 0; h < l->entry->swarm.ref.wire_hashes;
-			    h++) {
-				if (memcmp(l->entry->req2[h], req2, 20) != 0)
-					continue;
-				memcpy(skey, l->entry->swarm.ref.wire_hash[h],
-				    20);
-				return true;
-			}
-	return false;
+	const struct link *l = k->meant[bucket(k, req2)];
+
+	while (l && memcmp(l->req2, req2, 20) != 0)
+		l = l->next_meant;
+	if (l)
+		memcpy(skey, l->hash, 20);
+	return l != NULL;
 }
 
 const char *known_text(const struct known *k, const uint8_t hash[20],

@@ -3,9 +3,11 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
 
 #include "schema/json.h"
 #include "schema/log.h"
+#include "wire/mix.h"
 
 #define BUCKETS 4096u
 #define LINE_MAX_BYTES 1024
@@ -18,6 +20,7 @@ struct entry {
 
 struct secrets {
 	struct entry *bucket[BUCKETS];
+	uint64_t key[MIX_KEYS(MSE_KEY)];	/* of the hash */
 };
 
 static void *must(void *p)
@@ -27,15 +30,19 @@ static void *must(void *p)
 	return p;
 }
 
-/* Public keys are as good as random. */
+/* Public keys are as good as random, if those who draw them like. */
 static struct entry **chain(struct secrets *s, const uint8_t key[MSE_KEY])
 {
-	return &s->bucket[((unsigned)key[40] << 8 | key[41]) % BUCKETS];
+	return &s->bucket[(mix_bytes(s->key, key, MSE_KEY) >> 32) % BUCKETS];
 }
 
 struct secrets *secrets_new(void)
 {
-	return must(calloc(1, sizeof(struct secrets)));
+	struct secrets *s = must(calloc(1, sizeof(*s)));
+
+	if (getrandom(s->key, sizeof(s->key), 0) != (ssize_t)sizeof(s->key))
+		log_die("no random bytes");
+	return s;
 }
 
 void secrets_free(struct secrets *s)

@@ -3,14 +3,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "monitor/sock.h"
+
 #define LEAST 16u
 
 /* Where a hash is, or where it would be put. */
 static uint32_t place(const struct hashindex *t, const uint8_t hash[20])
 {
-	uint32_t i;
+	uint32_t i = (uint32_t)(mix_bytes(t->key, hash, 20) >> 32);
 
-	memcpy(&i, hash, sizeof(i));
 	for (i &= t->room - 1; t->row[i].value; i = (i + 1) & (t->room - 1))
 		if (memcmp(t->row[i].hash, hash, 20) == 0)
 			break;
@@ -19,15 +20,17 @@ static uint32_t place(const struct hashindex *t, const uint8_t hash[20])
 
 static int grow(struct hashindex *t)
 {
-	struct hashindex more = { .room = t->room ? t->room * 2 : LEAST };
+	struct hashindex more = *t;
 
+	more.room = t->room ? t->room * 2 : LEAST;
 	more.row = calloc(more.room, sizeof(*more.row));
 	if (!more.row)
 		return -1;
+	if (!t->room)
+		sock_random(more.key, sizeof(more.key));
 	for (uint32_t i = 0; i < t->room; i++)
 		if (t->row[i].value)
 			more.row[place(&more, t->row[i].hash)] = t->row[i];
-	more.count = t->count;
 	free(t->row);
 	*t = more;
 	return 0;

@@ -1,26 +1,22 @@
 #include "schema/gossip.h"
 
+#include <sys/random.h>
+
+#include "schema/log.h"
+
 #define SLOTS 2048u		/* a power of two over GOSSIP_NAMES_MAX */
 
 /* Names already given, by their hash; 0: free, else index + 1. */
 struct seen {
 	uint16_t slot[SLOTS];
+	uint64_t key[ENDPOINT_KEYS];	/* of the hash: nobody can aim */
 };
-
-static uint32_t hash_of(const struct endpoint *e)
-{
-	uint32_t h = 2166136261u ^ e->port;
-
-	for (size_t i = 0; i < sizeof(e->addr); i++)
-		h = (h ^ e->addr[i]) * 16777619u;
-	return h ^ h >> 15;
-}
 
 /* False if names has e already. n: how many there are. */
 static bool add(struct seen *s, struct named *names, size_t n,
     const struct endpoint *e)
 {
-	uint32_t at = hash_of(e) % SLOTS;
+	uint32_t at = (uint32_t)(endpoint_mix(s->key, e) >> 32) % SLOTS;
 
 	for (; s->slot[at]; at = (at + 1) % SLOTS)
 		if (endpoint_cmp(&names[s->slot[at] - 1].at, e) == 0)
@@ -54,11 +50,14 @@ size_t gossip_pex(const struct pex_msg *m, const char *by, struct json *j,
 {
 	uint8_t flags[GOSSIP_NAMES_MAX];
 	struct pex_peers it = { 0 };
-	struct seen seen = { { 0 } };
+	struct seen seen = { .slot = { 0 } };
 	size_t n = 0, added = 0, skipped = 0;
 	bool any = false;
 	struct pex_peer p;
 
+	if (getrandom(seen.key, sizeof(seen.key), 0) !=
+	    (ssize_t)sizeof(seen.key))
+		log_die("no random bytes");
 	while (pex_peer(m, &it, &p)) {
 		if (n == GOSSIP_NAMES_MAX) {
 			skipped++;

@@ -1,4 +1,5 @@
 #include "wire/endpoint.h"
+#include "wire/mix.h"
 
 #include <arpa/inet.h>
 #include <setjmp.h>
@@ -351,6 +352,38 @@ static void test_mix(void **state)
 	}
 }
 
+/* Of 4096 strings of bytes, alike but for two, how many fall into the bucket
+ * of the first, of 1024, with some key. */
+static unsigned bytes_with_first(uint64_t seed, size_t n, size_t from)
+{
+	uint64_t key[MIX_KEYS(96)], first = 0;
+	uint8_t bytes[96] = { 0 };
+	unsigned with = 0;
+
+	for (size_t i = 0; i < MIX_KEYS(96); i++)
+		key[i] = seed = seed * 6364136223846793005u + 1;
+	for (uint16_t i = 0; i < 4096; i++) {
+		uint64_t b;
+
+		put_u16(bytes + from, i);
+		b = mix_bytes(key, bytes, n) >> 54;
+		if (i == 0)
+			first = b;
+		with += b == first;
+	}
+	return with;
+}
+
+static void test_mix_bytes(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 64; seed++) {
+		assert_in_range(bytes_with_first(seed, 20, 0), 1, 64);
+		assert_in_range(bytes_with_first(seed, 20, 18), 1, 64);
+		assert_in_range(bytes_with_first(seed, 96, 50), 1, 64);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -362,6 +395,7 @@ int main(void)
 		cmocka_unit_test(test_special),
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_mix),
+		cmocka_unit_test(test_mix_bytes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
