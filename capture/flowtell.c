@@ -324,6 +324,10 @@ static void hold(struct flows *f, struct flow *w, unsigned side,
 			if (n >= s.units)
 				break;
 			trim(&s, n);
+			/* None of the rest was captured: it stays a hole, or
+			 * few bytes would be laid around many that are held. */
+			if (s.s.n == 0)
+				break;
 			place++;
 			continue;
 		}

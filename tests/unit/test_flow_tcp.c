@@ -120,6 +120,9 @@ static const struct ear_case cases[] = {
 	    TOLD "0:abc@4 0:gap 5 0:defgh@5 0:gap 3 0:i@6 " ENDS "6 " },
 	{ "wholly cut", OPEN "x A 1 1;a A 9 1 i",
 	    TOLD "0:gap 8 0:i@5 " ENDS "5 " },
+	{ "cut, over what is held", OPEN "a A 4 1 d;a A 6 1 f;x A 1 1 ab;"
+	    "b A 1 7;b A 1 9;b A 1 9;+50;b A 1 9",
+	    TOLD "0:ab@6 0:gap 1 0:d@4 0:gap 1 0:f@5 0:gap 1 " ENDS "10 " },
 	{ "overlap of what is held", OPEN "a A 3 1 cd;a A 2 1 bcde;a A 1 1 a",
 	    TOLD "0:a@6 0:b@5 0:cd@4 0:e@5 " ENDS "6 " },
 	{ "and differs", OPEN "a A 3 1 cd;a A 2 1 bXde;a A 1 1 a",
