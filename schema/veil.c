@@ -121,11 +121,12 @@ size_t veil_open(struct veil *v, enum side by, struct span bytes,
 	return n;
 }
 
-bool veil_gap(struct veil *v, enum side by, uint64_t n)
+bool veil_gap(struct veil *v, enum side by, uint64_t n, bool read_on)
 {
 	struct veil_half *h = &v->half[by];
 
-	if (h->used == h->n && mse_gap(&v->mse, end_of(v, by), n))
+	if (h->used == h->n && (read_on ? mse_gap : mse_pass)(&v->mse,
+	    end_of(v, by), n))
 		return true;
 	mse_refuse(&v->mse, end_of(v, by), "bytes missing");
 	return false;

@@ -34,8 +34,9 @@ size_t veil_room(const struct veil *v, enum side by, size_t n);
  * payload bytes written to out. */
 size_t veil_open(struct veil *v, enum side by, struct span bytes,
     uint8_t *out);
-/* A side's bytes are missing. False: it is unreadable from here. */
-bool veil_gap(struct veil *v, enum side by, uint64_t n);
+/* A side's bytes are missing; read_on: what follows can be made sense of once
+ * it is in the clear. False: both sides are unreadable from here. */
+bool veil_gap(struct veil *v, enum side by, uint64_t n, bool read_on);
 
 /* Both heads were read, or something in them was illegal: time to record. */
 bool veil_due(const struct veil *v);

@@ -256,7 +256,7 @@ void witness_gap(struct witness *w, enum side by, uint64_t n, struct stamp at)
 	if (w->between)
 		w->between->missing[by] += n;
 	if (w->veil) {
-		veil_gap(w->veil, by, n);
+		veil_gap(w->veil, by, n, talk_outlives(&w->talk, by, n));
 		if (veil_due(w->veil))
 			record_veil(w, NULL, at);
 	}

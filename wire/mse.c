@@ -349,6 +349,16 @@ bool mse_gap(struct mse *m, enum mse_end by, uint64_t n)
 	return true;
 }
 
+bool mse_pass(struct mse *m, enum mse_end by, uint64_t n)
+{
+	struct mse_flow *f = &m->flow[by];
+
+	if (f->state != MSE_AT_PAYLOAD || chosen(m) == 0 || n == 0)
+		return false;
+	f->offset += n;
+	return true;
+}
+
 bool mse_settled(const struct mse *m)
 {
 	return m->flow[MSE_A].state == MSE_AT_PAYLOAD &&

@@ -113,6 +113,9 @@ void mse_refuse(struct mse *m, enum mse_end by, const char *reason);
  * keeps the key stream in step. False: it cannot be done, the end is unreadable
  * from here. */
 bool mse_gap(struct mse *m, enum mse_end by, uint64_t n);
+/* The same where nothing behind the gap will be made sense of: the key stream,
+ * which costs time, stays where it is. */
+bool mse_pass(struct mse *m, enum mse_end by, uint64_t n);
 
 /* Both heads were read, and A's IA is at its end. */
 bool mse_settled(const struct mse *m);

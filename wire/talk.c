@@ -311,6 +311,13 @@ enum wire_status talk_next(struct talk *t, enum side by, struct cur *in,
 	return frame(t, by, in, ev);
 }
 
+bool talk_outlives(const struct talk *t, enum side by, uint64_t n)
+{
+	const struct talk_side *s = &t->side[by];
+
+	return !s->opaque && s->in_block && n && n <= s->bytes - s->done;
+}
+
 void talk_gap(struct talk *t, enum side by, uint64_t n, struct event *ev)
 {
 	struct talk_side *s = &t->side[by];
@@ -318,7 +325,7 @@ void talk_gap(struct talk *t, enum side by, uint64_t n, struct event *ev)
 	*ev = (struct event){ .kind = EV_GAP, .by = by, .offset = s->offset,
 		.at = n };
 	s->offset += n;
-	if (!s->opaque && s->in_block && n && n <= s->bytes - s->done) {
+	if (talk_outlives(t, by, n)) {
 		s->done += (uint32_t)n;
 		s->in_block = s->done < s->bytes;
 		return;

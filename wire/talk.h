@@ -121,6 +121,8 @@ enum wire_status talk_next(struct talk *t, enum side by, struct cur *in,
  * are missing, so it may reach anywhere. Bytes kept from before a gap may still
  * be offered: they are swallowed. */
 void talk_gap(struct talk *t, enum side by, uint64_t n, struct event *ev);
+/* Whether it would leave the framing sound. */
+bool talk_outlives(const struct talk *t, enum side by, uint64_t n);
 
 /* The most bytes a caller may have to keep of one side. */
 size_t talk_keep_max(const struct talk *t);

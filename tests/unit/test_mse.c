@@ -228,8 +228,12 @@ static void gaps(void **state)
 	assert_memory_equal(p->tap[MSE_A].clear, "\0\0\0\0\0\0\0\0\0", 10);
 	assert_false(mse_gap(&p->reader, MSE_A, UINT64_MAX));
 	assert_false(mse_gap(&p->reader, MSE_A, 0));
+	assert_true(mse_pass(&p->reader, MSE_A, UINT64_C(1) << 40));
+	assert_false(mse_pass(&p->reader, MSE_A, 0));
+	assert_false(p->reader.fault.reason);
 	mse_init(&p->reader, find, NULL);
 	assert_false(mse_gap(&p->reader, MSE_B, 1));
+	assert_false(mse_pass(&p->reader, MSE_B, 1));
 	free(p);
 }
 

@@ -346,6 +346,21 @@ static void gaps(void **state)
 	    "piece 1 closed at 0 of 2 blocks; >closed");
 	wit_shut(&v.t);
 
+	/* More than the rest of a block: whatever follows has no beginning, and
+	 * is not worth its key stream. The other side goes on. */
+	open_veiled(&v, true, 1);
+	v.conf[SIDE_US].ia_n = (uint16_t)wit_message(&v.t, SIDE_US, "greet",
+	    v.conf[SIDE_US].ia);
+	shake(&v);
+	say_all(&v, "< greet; < all");
+	witness_gap(v.t.w, SIDE_PEER, UINT64_C(1) << 40, wit_now(&v.t));
+	say_all(&v, "< have 2; > req 1 0");
+	wit_say(&v.t, "close x");
+	assert_string_equal(wit_story(&v.t), ">greeted; >encrypted; handshake; "
+	    "have_all 4/4; gap 1099511627776; >request[[1,0,16384]]; "
+	    "piece 1 closed, choked at 0 of 2 blocks; >closed");
+	wit_shut(&v.t);
+
 	open_veiled(&v, true, 1);
 	witness_gap(v.t.w, SIDE_PEER, 10, wit_now(&v.t));
 	shake(&v);
