@@ -235,7 +235,7 @@ bool swarm_url(void *urls, struct span *url, unsigned *tier)
 	if (!u->swarm->is_magnet)
 		return mi_tracker(&u->swarm->torrent->mi, &u->it, url, tier);
 	do {
-		n = magnet_param(&u->swarm->magnet, "tr", u->n, u->text,
+		n = magnet_next(&u->swarm->magnet, &u->values, "tr", u->text,
 		    sizeof(u->text));
 		*tier = u->n++;		/* all of them (BEP 9 has no tiers) */
 	} while (n > (long)sizeof(u->text));

@@ -82,6 +82,7 @@ bool swarm_named(const struct swarm *s, unsigned i, struct endpoint *at);
 struct swarm_urls {
 	const struct swarm *swarm;
 	struct mi_trackers it;
+	struct magnet_values values;
 	unsigned n;
 	char text[2048];
 };

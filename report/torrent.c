@@ -116,11 +116,11 @@ static bool json_torrent(struct json *j, const char *path,
 	return flush(j);
 }
 
-/* The i-th value of a key, cut to buf; false if there is none. */
-static bool param(const struct magnet *m, const char *key, unsigned i,
-    char buf[PATH_CUT], struct span *value)
+/* The next value of a key, cut to buf; false if there is none. */
+static bool param(const struct magnet *m, struct magnet_values *it,
+    const char *key, char buf[PATH_CUT], struct span *value)
 {
-	long n = magnet_param(m, key, i, buf, PATH_CUT);
+	long n = magnet_next(m, it, key, buf, PATH_CUT);
 
 	if (n < 0)
 		return false;
@@ -133,12 +133,13 @@ static bool json_magnet(struct json *j, const char *link,
 {
 	static const char *const unknown[] = { "total_bytes", "piece_bytes",
 	    "pieces", "private", "files" };
+	struct magnet_values name = { .begun = false }, trackers = name;
 	char buf[PATH_CUT];
 	struct span v;
 
 	json_open(j, NULL, '{');
 	json_str(j, "path", link);
-	if (param(m, "dn", 0, buf, &v))
+	if (param(m, &name, "dn", buf, &v))
 		json_text(j, "name", v);
 	else
 		json_null(j, "name");
@@ -148,7 +149,7 @@ static bool json_magnet(struct json *j, const char *link,
 	for (size_t i = 0; i < sizeof(unknown) / sizeof(*unknown); i++)
 		json_null(j, unknown[i]);
 	json_open(j, "trackers", '[');
-	for (unsigned i = 0; param(m, "tr", i, buf, &v); i++)
+	while (param(m, &trackers, "tr", buf, &v))
 		json_text(j, NULL, v);
 	json_close(j, ']');
 	json_open(j, "notes", '[');
@@ -250,18 +251,20 @@ static void say_torrent(const char *path, const struct torrent *t)
 
 static void say_magnet(const char *link, const struct magnet *m)
 {
+	struct magnet_values name = { .begun = false }, trackers = name,
+	    peers = name;
 	char buf[PATH_CUT], safe[4 * PATH_CUT + 1];
 	struct span v;
 
 	printf("%s\n", log_safe(span_str(link), safe, sizeof(safe)));
-	if (param(m, "dn", 0, buf, &v))
+	if (param(m, &name, "dn", buf, &v))
 		say("name", v);
 	printf("  %-12s %s\n", "version", version(m->v1, m->v2));
 	say_hash("infohash v1", m->v1, m->hash_v1, 20);
 	say_hash("infohash v2", m->v2, m->hash_v2, 32);
-	for (unsigned i = 0; param(m, "tr", i, buf, &v); i++)
+	while (param(m, &trackers, "tr", buf, &v))
 		say("tracker", v);
-	for (unsigned i = 0; param(m, "x.pe", i, buf, &v); i++)
+	while (param(m, &peers, "x.pe", buf, &v))
 		say("peer", v);
 	if (m->unsupported)
 		say("note", span_str("parameters that are not read"));

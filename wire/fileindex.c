@@ -177,8 +177,8 @@ static enum wire_status give_layer(struct metainfo *mi, struct mi_file *x,
 		mi->notes |= MI_STRAY_LAYER;
 		return WIRE_OK;
 	}
-	if (x[x[i].order].layer.n)
-		return WIRE_OK;		/* a key repeated */
+	if (x[x[i].order].layer.p)
+		return WIRE_OK;		/* a key repeated: the first counts */
 	for (uint32_t j = i; j < n && span_eq(x[x[j].order].root, root); j++)
 		if (layer->text.n != 32 * pieces_of(mi, &x[x[j].order]))
 			return refuse(mi, err, "a piece layer's size does not "
@@ -186,6 +186,7 @@ static enum wire_status give_layer(struct metainfo *mi, struct mi_file *x,
 	mi_merkle_root(layer->text.p, layer->text.n / 32, pad, got);
 	if (memcmp(got, root.p, 32) != 0) {
 		mi->notes |= MI_BAD_LAYER;
+		x[x[i].order].layer = span_of(layer->text.p, 0);
 		return WIRE_OK;
 	}
 	for (uint32_t j = i; j < n && span_eq(x[x[j].order].root, root); j++)

@@ -214,13 +214,25 @@ enum wire_status magnet_read(struct span link, struct magnet *m,
 long magnet_param(const struct magnet *m, const char *key, unsigned i,
     char *buf, size_t n)
 {
-	struct span k, value;
-	struct cur c;
+	struct magnet_values it = { .begun = false };
+	long got;
 
-	if (!inside(m, &c))
+	do
+		got = magnet_next(m, &it, key, buf, n);
+	while (got >= 0 && i-- > 0);
+	return got;
+}
+
+long magnet_next(const struct magnet *m, struct magnet_values *it,
+    const char *key, char *buf, size_t n)
+{
+	struct span k, value;
+
+	if (!it->begun && !inside(m, &it->c))
 		return -1;
-	while (next_param(&c, &k, &value))
-		if (span_is(k, key) && i-- == 0)
+	it->begun = true;
+	while (next_param(&it->c, &k, &value))
+		if (span_is(k, key))
 			return (long)decode(value, span_is(k, "dn"), buf, n);
 	return -1;
 }

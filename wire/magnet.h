@@ -28,4 +28,13 @@ enum wire_status magnet_read(struct span link, struct magnet *m,
 long magnet_param(const struct magnet *m, const char *key, unsigned i,
     char *buf, size_t n);
 
+/* The values of a key one after the other, from a zeroed *it on; else alike.
+ * A link may have thousands. */
+struct magnet_values {
+	bool begun;
+	struct cur c;
+};
+long magnet_next(const struct magnet *m, struct magnet_values *it,
+    const char *key, char *buf, size_t n);
+
 #endif

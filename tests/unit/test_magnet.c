@@ -136,6 +136,12 @@ static void test_params(void **state)
 			free(buf);
 		}
 	}
+	struct magnet_values it = { .begun = false };
+
+	for (size_t i = 2; i <= 5; i++)
+		assert_int_equal(magnet_next(&m, &it, "tr", NULL, 0),
+		    params[i].want ? (long)strlen(params[i].want) : -1);
+	assert_int_equal(magnet_next(&m, &it, "tr", NULL, 0), -1);
 	assert_int_equal(magnet_read(span_str(V1), &bare, &err), WIRE_OK);
 	assert_int_equal(magnet_param(&bare, "dn", 0, NULL, 0), -1);
 }

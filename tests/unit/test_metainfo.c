@@ -408,6 +408,7 @@ static void test_merkle(void **state)
 static void test_layer(void **state)
 {
 	uint8_t layer[96], zero[64] = { 0 }, pad[32], root[32], file[512];
+	uint8_t twice[sizeof(file) + 134];
 	struct metainfo mi;
 	struct wire_error err;
 	struct mi_file *x;
@@ -439,6 +440,17 @@ static void test_layer(void **state)
 	x = open_torrent(span_of(file, n), &mi, &err);
 	assert_non_null(x);
 	assert_int_equal(mi.notes, MI_BAD_LAYER | MI_NO_LAYERS);
+	assert_int_equal(x[0].layer.n, 0);
+	free(x);
+	/* Given again, right this time: the first counts, so that no layer is
+	 * held against all files of its root more than once. */
+	memcpy(twice, file, n - 2);
+	memcpy(twice + n - 2, file + n - 2 - 134, 134);
+	twice[n - 2 + 134 - 2] ^= 1;
+	memcpy(twice + n - 2 + 134, "ee", 2);
+	x = open_torrent(span_of(twice, n + 134), &mi, &err);
+	assert_non_null(x);
+	assert_int_equal(mi.notes, MI_BAD_LAYER | MI_NO_LAYERS | MI_REPEATED);
 	assert_int_equal(x[0].layer.n, 0);
 	free(x);
 }
