@@ -14,6 +14,7 @@
 struct answer {
 	char key[80];
 	int64_t seq;
+	size_t heards;		/* of those with this key, in the first */
 	bool heard;
 	bool cut;		/* a datagram that may have come in fragments */
 };
@@ -407,19 +408,25 @@ static void take_row(struct ledgered *l, struct tally *t, sqlite3_stmt *s)
 	}
 }
 
+/* Then by time: with one peer there may be very many. */
 static int by_peer(const void *a, const void *b)
 {
 	const struct talked *x = *(struct talked *const *)a;
 	const struct talked *y = *(struct talked *const *)b;
-
-	return x->utp != y->utp ? (x->utp ? 1 : -1) :
+	int r = x->utp != y->utp ? (x->utp ? 1 : -1) :
 	    endpoint_cmp(&x->peer, &y->peer);
+
+	if (r == 0 && x->utc_ns != y->utc_ns)
+		r = x->utc_ns < y->utc_ns ? -1 : 1;
+	return r ? r : (x->seq > y->seq) - (x->seq < y->seq);
 }
 
 static int by_key(const void *a, const void *b)
 {
-	return strcmp(((const struct answer *)a)->key,
-	    ((const struct answer *)b)->key);
+	const struct answer *x = a, *y = b;
+	int r = strcmp(x->key, y->key);
+
+	return r ? r : (x->seq > y->seq) - (x->seq < y->seq);
 }
 
 /* A conversation whose swarm had no torrent yet when it began. */
@@ -485,9 +492,10 @@ int ledgered_read(struct ledgered *l, struct tally *t)
 }
 
 struct talked **ledgered_find(const struct ledgered *l, bool utp,
-    const struct endpoint *peer, size_t *n)
+    const struct endpoint *peer, int64_t from_ns, int64_t to_ns, size_t *n)
 {
-	struct talked want = { .utp = utp, .peer = *peer }, *key = &want;
+	struct talked want = { .utp = utp, .peer = *peer, .utc_ns = from_ns,
+		.seq = -1 }, *key = &want;
 	size_t low = 0, high = l->talks;
 
 	while (low < high) {
@@ -498,8 +506,10 @@ struct talked **ledgered_find(const struct ledgered *l, bool utp,
 		else
 			high = mid;
 	}
+	want.utc_ns = to_ns;
+	want.seq = INT64_MAX;
 	for (*n = 0; low + *n < l->talks &&
-	    by_peer(&l->by_peer[low + *n], &key) == 0; ++*n)
+	    by_peer(&l->by_peer[low + *n], &key) <= 0; ++*n)
 		;
 	return l->by_peer + low;
 }
@@ -538,13 +548,13 @@ void ledgered_answer(struct ledgered *l, const char *kind,
 		else
 			high = mid;
 	}
-	for (; low < l->answers && strcmp(l->answer[low].key, want.key) == 0;
-	    low++)
-		if (!l->answer[low].heard) {
-			l->answer[low].heard = true;
-			return;
-		}
-	l->extra++;	/* too late for the run that asked, or told twice */
+	high = low < l->answers ? low + l->answer[low].heards : low;
+	if (high < l->answers && strcmp(l->answer[high].key, want.key) == 0) {
+		l->answer[high].heard = true;
+		l->answer[low].heards++;
+	} else {
+		l->extra++;	/* too late for who asked, or told twice */
+	}
 }
 
 void ledgered_settle(struct ledgered *l, struct replay *r)

@@ -78,9 +78,9 @@ void ledgered_free(struct ledgered *l);	/* NULL is allowed */
 /* Every infohash that a conversation was dialled for. */
 void ledgered_swarms(struct ledgered *l, struct known *k);
 bool ledgered_is_ours(const struct ledgered *l, const struct endpoint *e);
-/* Conversations with this endpoint; how many. */
+/* Conversations with this endpoint that began within this time; how many. */
 struct talked **ledgered_find(const struct ledgered *l, bool utp,
-    const struct endpoint *peer, size_t *n);
+    const struct endpoint *peer, int64_t from_ns, int64_t to_ns, size_t *n);
 /* Savefiles cover this time. */
 bool ledgered_covers(const struct ledgered *l, int64_t utc_ns);
 /* Packets were dropped, or none kept of some address, meanwhile; or an erasure

@@ -82,7 +82,7 @@ static struct talked *find(const struct hear *h, const struct dissect_met *m)
 	struct talked *best = NULL;
 	size_t n;
 	struct talked **t = ledgered_find(h->l, m->transport == FLOW_UTP,
-	    &m->peer, &n);
+	    &m->peer, m->utc_ns - MATCH_NS, m->utc_ns + MATCH_NS, &n);
 
 	for (size_t i = 0; i < n; i++) {
 		if (t[i]->heard || t[i]->dialled != m->dialled ||
