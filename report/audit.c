@@ -173,17 +173,34 @@ static const char *last_part(const char *path)
 	return slash && slash[1] ? slash + 1 : path;
 }
 
+static int by_address(const void *a, const void *b)
+{
+	const struct claim *x = *(const struct claim *const *)a;
+	const struct claim *y = *(const struct claim *const *)b;
+	int r = strcmp(x->ip, y->ip);
+
+	if (r == 0)
+		r = x->port - y->port;
+	if (r == 0)
+		r = strcmp(x->infohash, y->infohash);
+	return r ? r : (x > y) - (x < y);
+}
+
 static int judge_all(struct audit *a)
 {
 	struct sights s;
 	int r;
 
 	a->judged = calloc(a->claims.n + 1, sizeof(*a->judged));
-	if (a->judged == NULL)
+	a->order = calloc(a->claims.n + 1, sizeof(*a->order));
+	if (a->judged == NULL || a->order == NULL)
 		log_die("out of memory");
+	for (size_t i = 0; i < a->claims.n; i++)
+		a->order[i] = &a->claims.at[i];
+	qsort(a->order, a->claims.n, sizeof(*a->order), by_address);
 	r = sights_open(&s, a->subject.cases, a->require);
 	for (size_t i = 0; i < a->claims.n && r == 0; i++)
-		r = audit_judge(a, &s, i);
+		r = audit_judge(a, &s, (size_t)(a->order[i] - a->claims.at));
 	if (r == 0)
 		r = audit_shift(a, &s);
 	sights_close(&s);

@@ -54,6 +54,8 @@ struct audit {
 	struct subject subject;	/* the one case */
 	struct claimlist claims;
 	struct judged *judged;	/* one for each claim */
+	const struct claim **order;	/* all, those of one address together:
+					 * see sights_of */
 	int require;
 	int64_t within_ns;
 	const char *zone;	/* as given, or NULL: UTC */

@@ -385,7 +385,7 @@ int audit_shift(struct audit *a, struct sights *s)
 	struct shift_in *in = NULL;
 
 	for (size_t i = 0; i < a->claims.n && n < SHIFTS_MOST; i++) {
-		const struct claim *c = &a->claims.at[i];
+		const struct claim *c = a->order[i];
 		int64_t bound;
 		struct verdict_of v;
 		struct beside b;
@@ -404,7 +404,8 @@ int audit_shift(struct audit *a, struct sights *s)
 			if (in == NULL)
 				log_die("out of memory");
 		}
-		n += add_shifts(a, &v, i, a->within_ns + bound, in + n);
+		n += add_shifts(a, &v, (size_t)(c - a->claims.at),
+		    a->within_ns + bound, in + n);
 	}
 	shift_find(in, n, &a->shift);
 	if (a->shift.found)
@@ -422,5 +423,7 @@ void audit_free(struct audit *a)
 	}
 	free(a->judged);
 	a->judged = NULL;
+	free(a->order);
+	a->order = NULL;
 	claimlist_fini(&a->claims);
 }

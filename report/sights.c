@@ -413,15 +413,15 @@ static int watched(struct sights *s, const struct claim *k, int64_t bound,
 	return q.failed ? -1 : 0;
 }
 
-int sights_of(struct sights *s, const struct claim *c, int64_t bound_ns,
-    struct verdict_of *v, struct beside *b)
+/* What the case has of its address, port and torrent, at whatever time. */
+static int read_case(struct sights *s, const struct claim *c)
 {
 	struct rows q = { .st = s->resolve };
+	struct beside *b = &s->beside;
 
+	s->whose = false;
 	*b = (struct beside){ .others = -1, .spoke_seq = -1 };
-	*v = (struct verdict_of){ .from_ns = c->from_utc_ns, .to_ns =
-	    c->to_utc_ns, .claimed_bytes = c->bytes, .claimed_pieces =
-	    c->pieces };
+	s->held = (struct verdict_of){ .held_bytes = 0 };
 	s->n = 0;
 	s->cut = false;
 	sqlite3_reset(s->resolve);
@@ -429,13 +429,37 @@ int sights_of(struct sights *s, const struct claim *c, int64_t bound_ns,
 	snprintf(b->swarm, sizeof(b->swarm), "%s", rows_next(&q) ?
 	    rows_text(&q, 0) : c->infohash);
 	sqlite3_reset(s->resolve);
-	if (q.failed || add_contacts(s, c, v, b) || add_listed(s, c, b) ||
-	    watched(s, c, bound_ns, v, b))
+	if (q.failed || add_contacts(s, c, &s->held, b) ||
+	    add_listed(s, c, b))
 		return -1;
 	b->own = facts_own(s->facts, c->ip);
-	v->sight = s->at;
-	v->n = s->n;
+	s->held.sight = s->at;
+	s->held.n = s->n;
+	s->whose = true;
+	s->port = c->port;
+	snprintf(s->ip, sizeof(s->ip), "%s", c->ip);
+	snprintf(s->infohash, sizeof(s->infohash), "%s", c->infohash);
 	return 0;
+}
+
+static bool is_whose(const struct sights *s, const struct claim *c)
+{
+	return s->whose && s->port == c->port && strcmp(s->ip, c->ip) == 0 &&
+	    strcmp(s->infohash, c->infohash) == 0;
+}
+
+int sights_of(struct sights *s, const struct claim *c, int64_t bound_ns,
+    struct verdict_of *v, struct beside *b)
+{
+	if (!is_whose(s, c) && read_case(s, c))
+		return -1;
+	*b = s->beside;
+	*v = s->held;
+	v->from_ns = c->from_utc_ns;
+	v->to_ns = c->to_utc_ns;
+	v->claimed_bytes = c->bytes;
+	v->claimed_pieces = c->pieces;
+	return watched(s, c, bound_ns, v, b);
 }
 
 int sights_others(struct sights *s, const struct claim *c, int64_t reach_ns,

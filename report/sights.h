@@ -17,18 +17,6 @@ struct watch {
 	bool import;		/* a savefile of somebody else's */
 };
 
-struct sights {
-	const struct facts *facts;
-	sqlite3_stmt *resolve, *contacts, *pieces, *spoke, *hash, *listed,
-	    *known, *live, *others;
-	struct watch *import;
-	size_t imports;
-	int64_t first_ns, last_ns;	/* of all that was watched */
-	struct sight *at;
-	size_t n, room;
-	bool cut;		/* there were more than SIGHTS_MOST */
-};
-
 /* Beside the sights. */
 struct beside {
 	char swarm[65];			/* the case's name for the infohash */
@@ -51,12 +39,32 @@ struct beside {
 					 * said it listens on */
 };
 
+struct sights {
+	const struct facts *facts;
+	sqlite3_stmt *resolve, *contacts, *pieces, *spoke, *hash, *listed,
+	    *known, *live, *others;
+	struct watch *import;
+	size_t imports;
+	int64_t first_ns, last_ns;	/* of all that was watched */
+	struct sight *at;
+	size_t n, room;
+	bool cut;		/* there were more than SIGHTS_MOST */
+	/* Whose they are, and what else is alike for one of another time. */
+	bool whose;
+	char ip[ENDPOINT_IP_MAX], infohash[65];
+	int port;
+	struct verdict_of held;
+	struct beside beside;
+};
+
 /* require: the level other addresses are looked for at. -1 logged. */
 int sights_open(struct sights *s, const struct facts *f, int require);
 void sights_close(struct sights *s);
 
 /* Fills v (all but within, bound, require) and b; the sights are lent until
- * the next. -1 logged. */
+ * the next. Cheap where the claim before was of the same address, port and
+ * infohash: a table may have very many of one address, and the case very much
+ * of it. -1 logged. */
 int sights_of(struct sights *s, const struct claim *c, int64_t bound_ns,
     struct verdict_of *v, struct beside *b);
 
