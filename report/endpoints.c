@@ -54,6 +54,12 @@ int endpoints_prepare(const struct facts *c, const struct endpoints_of *of,
 	    "mine WHERE swarm IS NOT NULL AND peer_id IS NOT NULL;"
 	    "CREATE TEMP TABLE id_of (swarm TEXT, peer_id TEXT, ips INTEGER, "
 	    "PRIMARY KEY (swarm, peer_id)) WITHOUT ROWID;"
+	    /* One address may have spoken in very many swarms. */
+	    "CREATE TEMP TABLE talk_of (swarm TEXT, ip TEXT, port INTEGER, "
+	    "conn INTEGER, PRIMARY KEY (swarm, ip, port, conn)) "
+	    "WITHOUT ROWID;"
+	    "INSERT INTO talk_of SELECT swarm, ip, port, conn FROM mine "
+	    "WHERE swarm IS NOT NULL ORDER BY swarm, ip, port, conn;"
 	    "CREATE TEMP TABLE lack (conn INTEGER, ip TEXT, port INTEGER, "
 	    "day_ns INTEGER, n INTEGER, PRIMARY KEY (conn, ip, port, day_ns)) "
 	    "WITHOUT ROWID;";
@@ -187,12 +193,14 @@ void endpoints_open(struct endpoints *e, const struct facts *c,
 	    "c.closed_utc_ns, c.outcome, c.peer_id, c.client, "
 	    "c.pieces_claimed, coalesce(c.pieces_total, (SELECT pieces FROM "
 	    "swarm WHERE swarm = c.swarm)), c.level, coalesce(k.n, 0) "
-	    "FROM contact AS c LEFT JOIN lack AS k ON k.conn = c.conn AND "
-	    "k.ip = c.ip AND k.port = c.port AND k.day_ns = ?4 "
-	    "WHERE c.swarm = ?1 AND c.ip = ?2 AND c.port = ?3 AND "
+	    "FROM talk_of AS o CROSS JOIN contact AS c ON c.conn = o.conn AND "
+	    "c.ip = o.ip AND c.port = o.port LEFT JOIN lack AS k ON "
+	    "k.conn = c.conn AND k.ip = c.ip AND k.port = c.port AND "
+	    "k.day_ns = ?4 "
+	    "WHERE o.swarm = ?1 AND o.ip = ?2 AND o.port = ?3 AND "
 	    "c.opened_utc_ns < ?4 + 86400000000000 AND "
 	    "(c.closed_utc_ns IS NULL OR c.closed_utc_ns >= ?4) "
-	    "ORDER BY c.conn", -1, &e->talks, NULL) != SQLITE_OK ||
+	    "ORDER BY o.conn", -1, &e->talks, NULL) != SQLITE_OK ||
 	    sqlite3_prepare_v2(c->db, "SELECT count(*), max(o.ips) FROM id_at "
 	    "AS a CROSS JOIN id_of AS o ON o.swarm = a.swarm AND o.peer_id = "
 	    "a.peer_id WHERE a.swarm = ?1 AND a.ip = ?2", -1, &e->ids, NULL)
