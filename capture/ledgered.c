@@ -64,6 +64,7 @@ static void open_run(struct ledgered *l, sqlite3_stmt *s)
 	l->run = grown(l->run, l->runs, sizeof(*l->run));
 	l->run[l->runs++] = (struct ledgered_run){
 		.seq = sqlite3_column_int64(s, 0), .end_seq = INT64_MAX,
+		.utc_ns = sqlite3_column_int64(s, 6), .crashed = l->crashed,
 		.listen = (uint16_t)sqlite3_column_int(s, 3),
 		.from = (uint16_t)sqlite3_column_int(s, 4),
 		.to = (uint16_t)sqlite3_column_int(s, 5) };
@@ -75,7 +76,7 @@ static bool read_runs(struct ledgered *l)
 	    "json_extract(detail,'$.config.import'), "
 	    "json_extract(detail,'$.config.listen'), "
 	    "json_extract(detail,'$.config.ports_from'), "
-	    "json_extract(detail,'$.config.ports_to') FROM record "
+	    "json_extract(detail,'$.config.ports_to'), utc_ns FROM record "
 	    "WHERE kind IN ('run','end') AND json_valid(detail) ORDER BY seq");
 	sqlite3_stmt *v = query(l, "SELECT DISTINCT value FROM record, "
 	    "json_each(detail,'$.vantage') WHERE kind='run' "
@@ -228,13 +229,30 @@ static struct talked *find_seq(const struct ledgered *l, int64_t seq)
 	    NULL;
 }
 
-static bool run_ended(const struct ledgered *l, int64_t seq)
+static const struct ledgered_run *run_of(const struct ledgered *l, int64_t seq)
 {
 	for (size_t i = l->runs; i-- > 0;)
 		if (l->run[i].seq < seq)
-			return seq < l->run[i].end_seq &&
-			    l->run[i].end_seq != INT64_MAX;
-	return false;
+			return &l->run[i];
+	return NULL;
+}
+
+static bool run_ended(const struct ledgered *l, int64_t seq)
+{
+	const struct ledgered_run *r = run_of(l, seq);
+
+	return r && seq < r->end_seq && r->end_seq != INT64_MAX;
+}
+
+/* The packets of a killed run hold dials that its ledger has lost. Those of the
+ * next run go to the same peers, perhaps from the same ports: but they came
+ * later, unless the clock was set back since that run began. */
+static int64_t not_before(const struct ledgered *l, const struct talked *t)
+{
+	const struct ledgered_run *r = run_of(l, t->seq);
+
+	return r && r->crashed && t->dialled && t->utc_ns >= r->utc_ns ?
+	    r->utc_ns : INT64_MIN;
 }
 
 /* Columns of the walk. */
@@ -262,6 +280,7 @@ static void open_talk(struct ledgered *l, sqlite3_stmt *s)
 	t->dialled = strcmp(text(s, KIND), "dial") == 0;
 	t->veiled = text(s, SECRET) && strcmp(text(s, SECRET), "mse") == 0;
 	t->run_ended = run_ended(l, t->seq);
+	t->not_before_ns = not_before(l, t);
 	if (ip && endpoint_parse_ip(span_str(ip), &t->peer))
 		t->peer.port = (uint16_t)sqlite3_column_int(s, PORT);
 	read_local(t, s);

@@ -24,6 +24,7 @@ struct talked {
 	bool spoken;		/* some event of the wire is recorded */
 	bool early;		/* the metadata was not known when it began */
 	bool run_ended;
+	int64_t not_before_ns;	/* no packet of it is older */
 	uint64_t *order;	/* `heard` of our messages, in order: see
 				 * dissect_did */
 	size_t orders;
@@ -45,6 +46,8 @@ struct answer;
 
 struct ledgered_run {
 	int64_t seq, end_seq;	/* end_seq INT64_MAX: it did not end */
+	int64_t utc_ns;
+	bool crashed;		/* some run before it did not end */
 	uint16_t listen, from, to;
 };
 

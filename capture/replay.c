@@ -86,6 +86,7 @@ static struct talked *find(const struct hear *h, const struct dissect_met *m)
 
 	for (size_t i = 0; i < n; i++) {
 		if (t[i]->heard || t[i]->dialled != m->dialled ||
+		    m->utc_ns < t[i]->not_before_ns ||
 		    distance(t[i], m->utc_ns) > MATCH_NS ||
 		    (t[i]->local.family &&
 		    endpoint_cmp(&t[i]->local, &m->us) != 0))

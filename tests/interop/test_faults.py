@@ -251,6 +251,27 @@ def kill_rounds(swarm, folder, count, lane):
 			    "'$.salvaged')")[0][0]
 
 
+def dialled_again(swarm, folder, count):
+	"""Dials that a kill took from the ledger are in its packets, and the next
+	run makes them again, many from the same port: each has its own."""
+	key, again = os.path.join(folder, "again.key"), ("--ports",
+	    "30000-30003")
+	for n in range(2):
+		case = os.path.join(folder, "again%d" % n)
+		p = start(case, key, swarm, *again)
+		until(lambda: seen(case)[0] > 100)
+		time.sleep(0.3)
+		p.kill()
+		p.communicate()
+		size = seen(case)[0]
+		p = start(case, key, swarm, *again)
+		until(lambda: seen(case)[0] > size + 300)
+		p.send_signal(signal.SIGINT)
+		p.communicate(timeout=120)
+		count.one("what a killed run dialled is dialled again", wrong(
+		    case))
+
+
 def others_killed(swarm, folder, count):
 	"""`stamp` while an authority is silent; an import."""
 	case, key = os.path.join(folder, "others"), os.path.join(folder, "k")
@@ -618,6 +639,7 @@ def main():
 				done.result()
 		case, key = others_killed(swarm, folder, count)
 		half_made(case, key, folder, count)
+		dialled_again(swarm, folder, count)
 		torn(swarm, folder, count)
 		lost(swarm, folder, count)
 		busy(swarm, case, key, count)
