@@ -11,7 +11,7 @@ WITH RECURSIVE s (swarm) AS (	-- swarms are few: the index is stepped over
 ),
 -- A conversation's records lie in [conn, last]; one without an end goes on to
 -- the next run.
-chosen AS (
+chosen AS MATERIALIZED (
 	SELECT c.conn, iif(c.outcome = 'open',
 	    coalesce((SELECT min(seq) - 1 FROM about
 		WHERE kind = 'run' AND seq > c.conn),
@@ -24,6 +24,17 @@ chosen AS (
 	    AND (?5 IS NULL
 		OR date(c.opened_utc_ns / 1000000000, 'unixepoch') <= ?5)
 ),
+-- Very many of them may go on at once: what their records lie in is passed
+-- through once.
+stretch AS (
+	SELECT min(conn) AS a, max(last) AS z FROM (
+	    SELECT conn, last, sum(apart) OVER (ORDER BY conn, last) AS nth
+	    FROM (SELECT conn, last, conn > coalesce(max(last) OVER (
+		    ORDER BY conn, last
+		    ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), -1)
+		AS apart FROM chosen))
+	GROUP BY nth
+),
 -- An imported conversation has no observer at either end.
 part AS (
 	SELECT r.*, r.detail AS d,
@@ -34,9 +45,9 @@ part AS (
 		AS claims,
 	    (r.detail ->> 'count') AS n,
 	    iif(r.detail ->> 'count' = 1, '', 's') AS s
-	FROM chosen CROSS JOIN evidence.record AS r
-	    ON r.seq BETWEEN chosen.conn AND chosen.last
-	    AND r.conn = chosen.conn
+	FROM stretch CROSS JOIN evidence.record AS r
+	    ON r.seq BETWEEN stretch.a AND stretch.z
+	CROSS JOIN chosen ON chosen.conn = r.conn AND r.seq <= chosen.last
 )
 SELECT seq, utc_ns, kind, swarm, conn, ip, port, d ->> 'by', CASE kind
 	WHEN 'dial' THEN 'The observer dialled it by ' ||
