@@ -30,7 +30,7 @@ struct crowd {
 	struct memory *memory;		/* lent; NULL: no bound */
 	enum memory_state memory_said;	/* by the last `memory`, and when */
 	int64_t memory_said_ns, memory_told;
-	int64_t rx_seen, squeeze_ns, over_ns;
+	int64_t rx_seen, squeeze_ns, over_ns, trim_ns;
 	int64_t squeezed;		/* ended for want of memory, */
 	int64_t gave_way;		/* of a place */
 	int64_t refused_tight;		/* incoming, for want of memory */

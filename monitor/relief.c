@@ -9,6 +9,7 @@
 #define SQUEEZE (250 * NS_PER_MS)	/* between two rounds of making room */
 #define IN_VAIN (5 * NS_PER_S)	/* ... that nobody could make */
 #define A_ROUND 64
+#define TRIM (60 * NS_PER_S)	/* between two looks for holes in the heap */
 #define ENOUGH (1 * NS_PER_S)	/* not over for so long: tight no more */
 #define SAY_STATE (10 * NS_PER_S)
 #define SAY_AGAIN (60 * NS_PER_S)
@@ -152,9 +153,21 @@ bool relief_heard(struct crowd *c)
 	return relief_full(c);
 }
 
+/* What many conversations at once took is given back: without, each crowd
+ * larger than those before would stay in the heap, as holes. */
+static void trim(struct crowd *c, struct stamp at)
+{
+	if (at.mono_ns < c->trim_ns)
+		return;
+	if (c->trim_ns != 0)
+		malloc_trim(0);
+	c->trim_ns = at.mono_ns + TRIM;
+}
+
 void relief_beat(struct crowd *c, struct stamp at)
 {
 	look_at_book(c, at, false);
+	trim(c, at);
 	if (!c->memory)
 		return;
 	memory_look(c->memory);

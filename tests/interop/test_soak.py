@@ -191,7 +191,7 @@ def soak(folder):
 
 
 def weigh(weight):
-	kb, fds, other = (weight.halves(i) for i in range(3))
+	kb, fds, other, whole = (weight.halves(i) for i in range(4))
 	most = max(weight.halves(3, max))
 	print("# of %d samples, %d of them when swarm and book were full, the "
 	    "most in each tenth of these: memory %s kB; descriptors %s; the "
@@ -201,8 +201,9 @@ def weigh(weight):
 	tap.claim(0 < kb[1] <= kb[0] + GROWTH_KB, "memory is flat: at most %d "
 	    "kB for three quarters of the second half, %d of the first" %
 	    (kb[1], kb[0]))
-	tap.claim(0 < most <= kb[0] + QUEUE_KB, "and never more than records "
-	    "on their way to the disk account for: %d kB" % most)
+	tap.claim(0 < most <= whole[0] + QUEUE_KB, "and with mapped files never "
+	    "more than records on their way to the disk account for: %d kB, "
+	    "usually %d" % (most, whole[0]))
 	tap.claim(0 < other[1] <= other[0] + GROWTH_KB, "the recorder's too: "
 	    "%d kB, %d" % (other[1], other[0]))
 	tap.claim(0 < fds[1] <= fds[0] + max(64, WAVER * fds[0]), "so are "
