@@ -319,16 +319,30 @@ static bool is_earlier(struct check_tree *t, struct span note)
 	return is;
 }
 
+/* What wrote last was cut short before it sealed the case, if only by the moment
+ * between its last commit and checkpoint.txt; or it still writes. */
+static bool is_open(struct check_tree *t)
+{
+	sqlite3_stmt *s = check_query(t->c, t->db, "PRAGMA journal_mode");
+	bool is = check_step(t->c, s) && strcmp((const char *)
+	    sqlite3_column_text(s, 0), "wal") == 0;
+
+	sqlite3_finalize(s);
+	return is;
+}
+
 /* checkpoint.txt against the newest note of the ledger. */
 static void check_last(struct check_tree *t, struct span newest, bool unended)
 {
+	const char *cut = unended ? "the last run did not end" : is_open(t) ?
+	    "the case was not sealed" : NULL;
 	const struct lasthead *h = &t->last;
 	struct span now = span_of(h->note, h->n);
 	struct check *c = t->c;
 
 	if (!h->there)
-		check_tell(c, !unended, "checkpoint.txt: not there%s", unended ?
-		    "; the last run did not end" : ", or no regular file");
+		check_tell(c, !cut, "checkpoint.txt: not there%s%s", cut ?
+		    "; " : ", or no regular file", cut ? cut : "");
 	else if (lasthead_lost(h, c->case_id, (int64_t)t->tiles.size))
 		check_tell(c, true, "checkpoint.txt is signed for %" PRIu64
 		    " records%s, evidence.db holds %" PRIu64 ": records were "
@@ -340,9 +354,9 @@ static void check_last(struct check_tree *t, struct span newest, bool unended)
 		    "the first %" PRIu64, h->is.size);
 	else if (span_eq(now, newest))
 		return;
-	else if (unended)
+	else if (cut)
 		check_tell(c, false, "checkpoint.txt is of an earlier moment; "
-		    "the last run did not end");
+		    "%s", cut);
 	else if (is_earlier(t, now))
 		check_tell(c, false, "checkpoint.txt is of an earlier moment; "
 		    "what was added behind the end was cut short");

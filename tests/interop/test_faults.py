@@ -373,6 +373,25 @@ def half_made(case, key, folder, count):
 		    ("sealing" in r.stderr and r.stderr[-300:]) or
 		    wrong(path, note) or (seen(path)[0] < size and "lost"))
 		shutil.rmtree(path)
+	# Between the commit of the `end` and its checkpoint.txt.
+	for what in "not there", "of the run before":
+		shutil.copytree(case, path)
+		db = sqlite3.connect(path + "/evidence.db")
+		db.execute("PRAGMA journal_mode = wal")
+		db.close()
+		last = path + "/checkpoint.txt"
+		os.remove(last)
+		if what != "not there":
+			with open(last, "w") as f:
+				f.write(ask(path, "SELECT note FROM checkpoint "
+				    "ORDER BY size")[0][0])
+		count.one("an end without its checkpoint.txt, %s" % what,
+		    wrong(path) or subprocess.run([*PAGE, path],
+		    stdout=subprocess.DEVNULL).returncode)
+		r = short(path, key)
+		count.one("and the next run goes on", "lost" in r.stderr and
+		    r.stderr[-300:] or wrong(path) or told(path)[1])
+		shutil.rmtree(path)
 
 
 # --- torn files ---------------------------------------------------------------------
