@@ -1,8 +1,8 @@
 #include "capture/flow_impl.h"
 
 #include <stdlib.h>
-#include <sys/random.h>
 
+#include "schema/draw.h"
 #include "schema/log.h"
 
 #define BUCKETS 65536u
@@ -18,8 +18,8 @@ int flowtable_init(struct flows *f)
 	f->bucket = calloc(BUCKETS, sizeof(struct flow *));
 	if (f->bucket == NULL)
 		return -1;
-	return getrandom(f->key, sizeof(f->key), 0) ==
-	    (ssize_t)sizeof(f->key) ? 0 : -1;
+	draw_bits(f->key, sizeof(f->key));
+	return 0;
 }
 
 void flowtable_fini(struct flows *f)

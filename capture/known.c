@@ -3,8 +3,8 @@
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
 
+#include "schema/draw.h"
 #include "schema/log.h"
 #include "wire/metadata.h"
 #include "wire/mix.h"
@@ -136,8 +136,7 @@ struct known *known_new(void)
 {
 	struct known *k = must(calloc(1, sizeof(*k)));
 
-	if (getrandom(k->key, sizeof(k->key), 0) != (ssize_t)sizeof(k->key))
-		log_die("no random bytes");
+	draw_bits(k->key, sizeof(k->key));
 	return k;
 }
 

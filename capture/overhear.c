@@ -1,8 +1,8 @@
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
 
 #include "capture/dissect_impl.h"
+#include "schema/draw.h"
 #include "schema/log.h"
 
 /*
@@ -56,8 +56,7 @@ struct overhear *overhear_new(struct dissect *d)
 
 	if (!o)
 		log_die("out of memory for a capture");
-	if (getrandom(o->key, sizeof(o->key), 0) != (ssize_t)sizeof(o->key))
-		log_die("no random bytes");
+	draw_bits(o->key, sizeof(o->key));
 	o->d = d;
 	return o;
 }

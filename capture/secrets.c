@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
 
+#include "schema/draw.h"
 #include "schema/json.h"
 #include "schema/log.h"
 #include "wire/mix.h"
@@ -40,8 +40,7 @@ struct secrets *secrets_new(void)
 {
 	struct secrets *s = must(calloc(1, sizeof(*s)));
 
-	if (getrandom(s->key, sizeof(s->key), 0) != (ssize_t)sizeof(s->key))
-		log_die("no random bytes");
+	draw_bits(s->key, sizeof(s->key));
 	return s;
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "monitor/sock.h"
+#include "schema/draw.h"
 #include "schema/dh.h"
 
 struct cipher {
@@ -16,7 +17,7 @@ static void random_bytes(uint8_t *p, size_t n)
 {
 	for (size_t now; n > 0; p += now, n -= now) {
 		now = n < 256 ? n : 256;
-		sock_random(p, now);
+		draw_bits(p, now);
 	}
 }
 
@@ -24,7 +25,7 @@ static uint16_t pad_size(void)
 {
 	uint16_t n;
 
-	sock_random(&n, sizeof(n));
+	draw_bits(&n, sizeof(n));
 	return n % (MSE_PAD_MAX + 1);
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "monitor/sock.h"
+#include "schema/draw.h"
 #include "schema/json.h"
 #include "schema/log.h"
 #include "schema/now.h"
@@ -48,7 +49,7 @@ static void draw(struct decoys *d, unsigned number, const char *use,
 	struct record r = { .at = stamp_now(), .conn = CONN_NONE };
 	struct json j;
 
-	sock_random(out->hash[0], sizeof(out->hash[0]));
+	draw_bits(out->hash[0], sizeof(out->hash[0]));
 	hex_of(out->hash[0], sizeof(out->hash[0]), out->text);
 	json_init(&j, JSON_MOST);
 	json_open(&j, NULL, '{');

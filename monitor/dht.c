@@ -7,6 +7,7 @@
 #include "monitor/dhtboot.h"
 #include "monitor/dhthunt.h"
 #include "monitor/vote.h"
+#include "schema/draw.h"
 #include "schema/log.h"
 #include "schema/now.h"
 #include "wire/dhtnode.h"
@@ -88,7 +89,7 @@ static void choose_id(struct dht *d, int i, bool first)
 	struct side *s = &d->side[i];
 	uint8_t random[NODEID_BYTES], was[NODEID_BYTES];
 
-	sock_random(random, sizeof(random));
+	draw_bits(random, sizeof(random));
 	memcpy(was, d->env.id[i], sizeof(was));
 	nodeid_make(d->env.id[i], &s->external, random);
 	dhtlog_id(&d->env.log, s->family, d->env.id[i], first ? NULL : was,
@@ -167,7 +168,7 @@ static bool ping(struct dht *d, const struct endpoint *at, int64_t now)
 	struct krpc_ask ask = hunt_ask(&d->env, KRPC_PING, at->family, none);
 	uint32_t random;
 
-	sock_random(&random, sizeof(random));
+	draw_bits(&random, sizeof(random));
 	return dht_asks_put(d->env.asks, at, &ask, NULL, 0, random, now) !=
 	    NULL;
 }
@@ -384,7 +385,7 @@ static void tend(struct dht *d, int i, int64_t now)
 	}
 	if (s->refresh == NULL && now >= s->refresh_ms && knows(d, s)) {
 		s->refresh_ms = now + REFRESH_MS;
-		sock_random(random, sizeof(random));
+		draw_bits(random, sizeof(random));
 		if (dht_refresh(&s->table, now / 1000, random, target))
 			s->refresh = begin(d, i, NULL, NULL, target, now);
 	}
@@ -438,7 +439,7 @@ struct dht *dht_new(const struct dht_conf *conf)
 	if (d == NULL)
 		return NULL;
 	d->conf = *conf;
-	sock_random(asks.key, sizeof(asks.key));
+	draw_bits(asks.key, sizeof(asks.key));
 	d->boots = dht_boots_new(conf->loop);
 	d->env = (struct hunt_env){ .asks = dht_asks_new(&asks),
 	    .allow_local = conf->allow_local, .announce = conf->announce,

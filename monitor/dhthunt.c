@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "schema/draw.h"
 #include "schema/now.h"
 
 #define CLOSING_SCRAPE 1000u	/* slots beyond those of the lookup */
@@ -25,7 +26,7 @@ static const struct dht_ask *put(struct hunt *h, struct krpc_ask *ask,
 {
 	uint32_t random;
 
-	sock_random(&random, sizeof(random));
+	draw_bits(&random, sizeof(random));
 	return dht_asks_put(h->env->asks, at, ask, h, slot, random, now_ms);
 }
 

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "monitor/sock.h"
+#include "schema/draw.h"
 
 #define LEAST 16u
 
@@ -27,7 +27,7 @@ static int grow(struct hashindex *t)
 	if (!more.row)
 		return -1;
 	if (!t->room)
-		sock_random(more.key, sizeof(more.key));
+		draw_bits(more.key, sizeof(more.key));
 	for (uint32_t i = 0; i < t->room; i++)
 		if (t->row[i].value)
 			more.row[place(&more, t->row[i].hash)] = t->row[i];

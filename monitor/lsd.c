@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "schema/draw.h"
 #include "schema/log.h"
 #include "schema/lsdlog.h"
 #include "schema/now.h"
@@ -350,8 +351,8 @@ struct lsd *lsd_new(const struct lsd_conf *conf)
 		return NULL;
 	}
 	l->conf = *conf;
-	sock_random(cookie, sizeof(cookie));
-	sock_random(&l->key, sizeof(l->key));
+	draw_bits(cookie, sizeof(cookie));
+	draw_bits(&l->key, sizeof(l->key));
 	hex_of(cookie, sizeof(cookie), l->cookie);
 	for (int side = 0; side < 2; side++) {
 		l->fd[side] = -1;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "monitor/sock.h"
+#include "schema/draw.h"
 #include "schema/now.h"
 
 #define TRIES 2
@@ -182,7 +183,7 @@ static void send_question(struct server *s)
 {
 	uint8_t out[SNTP_BYTES];
 
-	sock_random(s->token, sizeof(s->token));
+	draw_bits(s->token, sizeof(s->token));
 	sntp_ask(out, s->token);
 	s->sent = stamp_now();
 	if (!sock_send(s->watch->fd, &s->at, span_of(out, sizeof(out)))) {

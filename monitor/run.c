@@ -14,6 +14,7 @@
 #include "monitor/tsa.h"
 #include "monitor/upkeep.h"
 #include "monitor/watched.h"
+#include "schema/draw.h"
 #include "schema/derive.h"
 #include "schema/log.h"
 #include "schema/publish.h"
@@ -180,8 +181,8 @@ static void make_policy(struct run *r)
 	struct session_conf *p = &r->policy;
 	size_t prefix = strlen(r->opt.peer_id_prefix);
 
-	sock_random(p->seed, sizeof(p->seed));
-	sock_random(p->peer_id, sizeof(p->peer_id));
+	draw_bits(p->seed, sizeof(p->seed));
+	draw_bits(p->peer_id, sizeof(p->peer_id));
 	for (size_t i = prefix; i < sizeof(p->peer_id); i++)
 		p->peer_id[i] = (uint8_t)digits[p->peer_id[i] %
 		    (sizeof(digits) - 1)];
@@ -193,7 +194,7 @@ static void make_policy(struct run *r)
 	p->outstanding = r->opt.outstanding;
 	p->no_pex = r->opt.no_pex;
 	p->dht = !r->opt.no_dht;
-	sock_random(&r->account.tracker_key, sizeof(r->account.tracker_key));
+	draw_bits(&r->account.tracker_key, sizeof(r->account.tracker_key));
 }
 
 static int check_owner(const struct run *r)
@@ -330,7 +331,7 @@ static int open_crowd(struct run *r)
 		.ctx = r, .node = on_node, .found = on_found,
 		.learnt = on_learnt };
 
-	sock_random(conf.book.key, sizeof(conf.book.key));
+	draw_bits(conf.book.key, sizeof(conf.book.key));
 	return crowd_open(&r->crowd, &conf);
 }
 

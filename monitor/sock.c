@@ -3,18 +3,10 @@
 #include <errno.h>
 #include <linux/errqueue.h>
 #include <netinet/in.h>
-#include <sys/random.h>
 #include <unistd.h>
 
-#include "schema/log.h"
+#include "schema/draw.h"
 #include "schema/now.h"
-
-void sock_random(void *p, size_t n)
-{
-	/* Up to 256 bytes come whole or not at all: getrandom(2). */
-	if (n > 256 || getrandom(p, n, 0) != (ssize_t)n)
-		log_die("no random numbers from the kernel");
-}
 
 socklen_t sock_addr(const struct endpoint *e, struct sockaddr_storage *ss)
 {
@@ -72,7 +64,7 @@ static uint16_t next_port(uint16_t from, uint16_t to)
 	uint32_t width = (uint32_t)to - from + 1, drawn[3];
 
 	if (w.from != from || w.to != to) {
-		sock_random(drawn, sizeof(drawn));
+		draw_bits(drawn, sizeof(drawn));
 		w.from = from;
 		w.to = to;
 		w.times = (drawn[0] & ~3u) | 1;
@@ -96,7 +88,7 @@ static int bind_into(int fd, struct endpoint at, bool shared, uint16_t from,
 	struct sockaddr_storage ss;
 
 	if (!shared)
-		sock_random(&start, sizeof(start));
+		draw_bits(&start, sizeof(start));
 	start %= width;
 	for (uint32_t i = 0; i < width; i++) {
 		at.port = (uint16_t)(from + (start + i) % width);
@@ -178,7 +170,7 @@ uint16_t sock_free_port(uint16_t from, uint16_t to)
 	uint16_t port;
 
 	do {
-		sock_random(&port, sizeof(port));
+		draw_bits(&port, sizeof(port));
 		port = (uint16_t)(1024 + port % (32768 - 1024));
 	} while ((port >= from && port <= to) || taken(port));
 	return port;

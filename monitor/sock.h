@@ -31,9 +31,6 @@ uint16_t sock_free_port(uint16_t from, uint16_t to);
 socklen_t sock_addr(const struct endpoint *e, struct sockaddr_storage *ss);
 bool sock_endpoint(const struct sockaddr *sa, struct endpoint *e);
 
-/* Unpredictable bits from the kernel. */
-void sock_random(void *p, size_t n);
-
 /* A received datagram, with the kernel's time of arrival. */
 struct sock_datagram {
 	struct span bytes;		/* in the caller's buffer */

@@ -9,6 +9,7 @@
 #include "monitor/tier.h"
 #include "monitor/trackerurl.h"
 #include "monitor/udptrack.h"
+#include "schema/draw.h"
 #include "schema/log.h"
 #include "schema/now.h"
 #include "schema/trackerlog.h"
@@ -154,7 +155,7 @@ static void make_walks(struct tracker_list *l, int hash, int family)
 		    .tracker = (unsigned)i, .hash = hash, .family = family };
 		l->slots[id] = (struct tier_slot){ .id = id,
 		    .tier = l->trackers[i].tier };
-		sock_random(&rnd[id - first], sizeof(rnd[0]));
+		draw_bits(&rnd[id - first], sizeof(rnd[0]));
 		l->target_count++;
 	}
 	for (size_t i = first + 1; i <= l->target_count; i++) {

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "monitor/sock.h"
+#include "schema/draw.h"
 #include "schema/now.h"
 
 #define IDS 64		/* connection ids remembered */
@@ -156,7 +157,7 @@ static void send_now(struct udp_ask *a)
 	want = c == NULL ? UDP_ACT_CONNECT : a->announce ? UDP_ACT_ANNOUNCE :
 	    UDP_ACT_SCRAPE;
 	if (want != a->want || a->out_bytes == 0 || a->addr_count > 1)
-		sock_random(&a->transaction, sizeof(a->transaction));
+		draw_bits(&a->transaction, sizeof(a->transaction));
 	if (want != a->want || a->out_bytes == 0)
 		a->x.sent = now;
 	a->want = want;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "monitor/utptable.h"
+#include "schema/draw.h"
 #include "schema/now.h"
 #include "wire/utp.h"
 
@@ -273,7 +274,7 @@ static void start(struct stream *s)
 
 	c->started = c->read = true;
 	if (!c->u.accepted) {
-		sock_random(&seq, sizeof(seq));
+		draw_bits(&seq, sizeof(seq));
 		utp_connect(&c->u, &conf, &memory, c->row.id, seq,
 		    now_us(c->mux));
 	}
@@ -389,7 +390,7 @@ struct stream *utpmux_dial(struct utpmux *m, const struct endpoint *at)
 		return NULL;
 	}
 	do {
-		sock_random(&id, sizeof(id));
+		draw_bits(&id, sizeof(id));
 	} while (utptable_find(&m->table, at, id));
 	c = make(m, at, id);
 	return c ? &c->stream : NULL;
@@ -435,7 +436,7 @@ static void accept_syn(struct utpmux *m, const struct utp_packet *p,
 	if (!c)
 		return;
 	memory = memory_of(c);
-	sock_random(&seq, sizeof(seq));
+	draw_bits(&seq, sizeof(seq));
 	utp_accept(&c->u, &conf, &memory, p, seq, now);
 	c->began_us = now;
 	TAILQ_INSERT_TAIL(&m->unproven, c, unproven);
@@ -460,7 +461,7 @@ static void refuse(struct utpmux *m, const struct utp_packet *p,
 	if (m->refusals >= REFUSALS_MOST)
 		return;
 	m->refusals++;
-	sock_random(&seq, sizeof(seq));
+	draw_bits(&seq, sizeof(seq));
 	n = utp_packet_refuse(out, p, seq, now);
 	if (n)
 		datagrams_send(m->conf.udp, to, span_of(out, n));
@@ -510,7 +511,7 @@ struct utpmux *utpmux_open(const struct utpmux_conf *conf)
 	m->conf = *conf;
 	TAILQ_INIT(&m->dirty);
 	TAILQ_INIT(&m->unproven);
-	sock_random(m->table.key, sizeof(m->table.key));
+	draw_bits(m->table.key, sizeof(m->table.key));
 	m->armed_us = UINT64_MAX;
 	uv_prepare_init(conf->loop, &m->before);
 	uv_check_init(conf->loop, &m->after);

@@ -1,8 +1,6 @@
 #include "schema/gossip.h"
 
-#include <sys/random.h>
-
-#include "schema/log.h"
+#include "schema/draw.h"
 
 #define SLOTS 2048u		/* a power of two over GOSSIP_NAMES_MAX */
 
@@ -55,9 +53,7 @@ size_t gossip_pex(const struct pex_msg *m, const char *by, struct json *j,
 	bool any = false;
 	struct pex_peer p;
 
-	if (getrandom(seen.key, sizeof(seen.key), 0) !=
-	    (ssize_t)sizeof(seen.key))
-		log_die("no random bytes");
+	draw_bits(seen.key, sizeof(seen.key));
 	while (pex_peer(m, &it, &p)) {
 		if (n == GOSSIP_NAMES_MAX) {
 			skipped++;

@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "mix.h"
+
 /* ::ffff:0:0/96, RFC 4291 section 2.5.5.2. */
 static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
 
@@ -283,22 +285,10 @@ int endpoint_cmp(const struct endpoint *a, const struct endpoint *b)
 	return c ? c : (a->port > b->port) - (a->port < b->port);
 }
 
-static uint64_t word(const uint8_t *p)
-{
-	uint64_t v;
-
-	memcpy(&v, p, sizeof(v));
-	return v;
-}
-
 uint64_t endpoint_mix(const uint64_t key[ENDPOINT_KEYS],
     const struct endpoint *e)
 {
-	uint64_t a = word(e->addr), b = word(e->addr + 8);
-
-	return (a & UINT32_MAX) * key[0] + (a >> 32) * key[1] +
-	    (b & UINT32_MAX) * key[2] + (b >> 32) * key[3] +
-	    e->port * key[4];
+	return mix_bytes(key, e->addr, sizeof(e->addr)) + e->port * key[4];
 }
 
 bool endpoint_same_ip(const struct endpoint *a, const struct endpoint *b)

@@ -41,9 +41,7 @@ bool endpoint_parse(struct span text, struct endpoint *e);
 int endpoint_cmp(const struct endpoint *a, const struct endpoint *b);
 bool endpoint_same_ip(const struct endpoint *a, const struct endpoint *b);
 
-/* A part of a keyed hash: a sum of products with secret factors, of which the
- * upper bits count. Who does not know them cannot choose endpoints that collide
- * (Dietzfelbinger's multiply-shift for vectors). */
+/* A part of a keyed hash, of address and port: see wire/mix.h. */
 #define ENDPOINT_KEYS 5u
 uint64_t endpoint_mix(const uint64_t key[ENDPOINT_KEYS],
     const struct endpoint *e);

@@ -1,6 +1,7 @@
 /*
- * A part of a keyed hash, of bytes: see endpoint_mix, of endpoints. The upper
- * bits of the sum count.
+ * A part of a keyed hash: a sum of products with secret factors, of which the
+ * upper bits count. Who does not know them cannot choose bytes that collide
+ * (Dietzfelbinger's multiply-shift for vectors).
  */
 #ifndef WIRE_MIX_H
 #define WIRE_MIX_H

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "schema/draw.h"
 #include "schema/now.h"
 #include "wire/utp.h"
 
@@ -191,7 +192,7 @@ static void open_end(struct end *e)
 
 	*e = (struct end){ 0 };
 	for (int i = 0; i < 100 && !e->udp; i++) {
-		sock_random(&net.port, sizeof(net.port));
+		draw_bits(&net.port, sizeof(net.port));
 		net.port = (uint16_t)(10000 + net.port % 20000);
 		e->udp = datagrams_open(&net);
 	}
