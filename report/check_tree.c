@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "schema/casedir.h"
 #include "schema/json.h"
 #include "schema/log.h"
 #include "schema/note.h"
@@ -328,7 +329,7 @@ static bool is_open(struct check_tree *t)
 	    sqlite3_column_text(s, 0), "wal") == 0;
 
 	sqlite3_finalize(s);
-	return is;
+	return is || !casedir_sealed(sqlite3_db_filename(t->db, NULL));
 }
 
 /* checkpoint.txt against the newest note of the ledger. */

@@ -8,6 +8,7 @@
 #include "report/passkey.h"
 #include "report/rows.h"
 #include "report/when.h"
+#include "schema/casedir.h"
 #include "schema/lasthead.h"
 #include "schema/derive.h"
 #include "schema/log.h"
@@ -316,18 +317,15 @@ static int read_ledger(struct facts *c, bool whole)
 	return rows_close(&q);
 }
 
-/* Sealed: not in WAL mode (bytes 18 and 19 of the header), so that the file's
- * digest says what a reader holds. */
+/* Sealed, the file's digest says what a reader holds. */
 static int read_seal(struct facts *c, bool whole)
 {
 	char *file;
-	unsigned char head[20] = { 0 };
 	int r = 0;
 
 	if (asprintf(&file, "%s/evidence.db", c->path) < 0)
 		log_die("out of memory");
-	if (casedir_slurp(file, head, sizeof(head)) == sizeof(head))
-		c->sealed = head[18] == 1;
+	c->sealed = casedir_sealed(file);
 	if (c->sealed && whole)
 		r = casedir_digest(file, c->digest, NULL);
 	free(file);

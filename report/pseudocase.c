@@ -158,15 +158,6 @@ done:
 	return r;
 }
 
-/* Whether the file is in journal mode DELETE, as a sealed case's is. */
-static bool sealed(const char *file)
-{
-	unsigned char head[20] = { 0 };
-
-	return casedir_slurp(file, head, sizeof(head)) == sizeof(head) &&
-	    head[18] == 1;
-}
-
 static char *beside(const char *folder, const char *name)
 {
 	char *s;
@@ -199,7 +190,7 @@ int pseudonym_case(const struct pseudonym *p, const char *path, char **into,
 		ours = beside(*into, "evidence.db");
 		r = copy(p, path, ours);
 	}
-	if (r == 0 && sealed(theirs))
+	if (r == 0 && casedir_sealed(theirs))
 		r = casedir_digest(theirs, digest, NULL);
 	sqlite3_close(db);
 	free(theirs);

@@ -402,8 +402,8 @@ int casedir_digest(const char *file, char hex[65], int64_t *bytes)
 enum state {
 	CASE_NONE,	/* no SQLite file; logged */
 	CASE_WRITTEN,	/* a run has it open */
-	CASE_SEALED,
-	CASE_CRASHED	/* nobody has it open, and it was not sealed */
+	CASE_WHOLE,	/* nobody has it open, and all of it is in the file */
+	CASE_CRASHED	/* nobody has it open, and a log or journal is beside */
 };
 
 static bool beside(const char *db, const char *end)
@@ -434,12 +434,10 @@ static bool locked(const char *path)
 	return held;
 }
 
-/* SQLite's file format, section 1.3: bytes 18 and 19 are 1 for a rollback
- * journal and 2 for WAL. */
 static enum state state_of(const char *path, const char *db)
 {
 	int fd = casedir_fd(db);
-	uint8_t head[20];
+	char head[16];
 	ssize_t n;
 
 	if (fd < 0) {
@@ -456,10 +454,18 @@ static enum state state_of(const char *path, const char *db)
 	}
 	if (locked(path))
 		return CASE_WRITTEN;
-	if (head[18] == 1 && head[19] == 1 && !beside(db, "-wal") &&
-	    !beside(db, "-journal"))
-		return CASE_SEALED;
-	return CASE_CRASHED;
+	return beside(db, "-wal") || beside(db, "-journal") ? CASE_CRASHED :
+	    CASE_WHOLE;
+}
+
+/* SQLite's file format, section 1.3: bytes 18 and 19 are 1 for a rollback
+ * journal and 2 for WAL. */
+bool casedir_sealed(const char *evidence)
+{
+	uint8_t head[20];
+
+	return casedir_slurp(evidence, head, sizeof(head)) == sizeof(head) &&
+	    head[18] == 1;
 }
 
 /* "file:" URI of a path, its reserved characters escaped. */
@@ -502,17 +508,18 @@ static bool pragma_is(sqlite3 *db, const char *sql, int64_t want)
 
 /*
  * While a run writes, its -wal and -shm exist and readers share them: a plain
- * read-only open. A sealed case is opened immutable. What a crashed run left
- * lies partly in the -wal; a plain open would write an -shm beside it, and so
- * would change the folder that is to be examined. As nobody holds the case's
- * lock, no locking is needed (vfs unix-none), and in exclusive mode SQLite
- * keeps the WAL's index on the heap: no byte is changed.
+ * read-only open. A case with nothing beside it, sealed or copied without its
+ * -wal, is opened immutable: SQLite would make a -wal for the latter. What a
+ * crashed run left lies partly in the -wal; a plain open would write an -shm
+ * beside it, and so would change the folder that is to be examined. As nobody
+ * holds the case's lock, no locking is needed (vfs unix-none), and in exclusive
+ * mode SQLite keeps the WAL's index on the heap: no byte is changed.
  */
 static sqlite3 *open_as(const char *file, enum state state)
 {
 	static const char *const query[] = {
 		[CASE_WRITTEN] = "?mode=ro",
-		[CASE_SEALED] = "?mode=ro&immutable=1",
+		[CASE_WHOLE] = "?mode=ro&immutable=1",
 		[CASE_CRASHED] = "?mode=ro&vfs=unix-none"
 	};
 	char *name = uri(file, query[state]);

@@ -45,13 +45,17 @@ int casedir_put_all(const struct casedir *c, const char *folder, size_t n,
     void *ctx);
 
 /*
- * Opens CASE/evidence.db for reading only; immutable if the case is sealed
- * (journal mode DELETE and no writer), so that reading changes no byte; nor
- * does reading what a crashed run left. NULL with the reason logged if it is no
+ * Opens CASE/evidence.db for reading only; immutable if nobody writes it and no
+ * log or journal lies beside it (a sealed case, or one copied without them), so
+ * that reading changes no byte; nor does reading what a crashed run left. NULL with the reason logged if it is no
  * case of ours (application_id, user_version). A run must not begin on a case
- * that is being read as sealed. For one thread at a time.
+ * that is being read so. For one thread at a time.
  */
 sqlite3 *casedir_read(const char *path);
+
+/* Whether that file is in journal mode DELETE, as a sealed case's is, and not in
+ * WAL mode, by its header; immutable, SQLite itself does not say. */
+bool casedir_sealed(const char *evidence);
 
 /*
  * Whoever made a case may have put anything into it: a pipe that never ends, a

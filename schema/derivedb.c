@@ -137,28 +137,35 @@ bool derivedb_empty(const char *file)
 	return stat(file, &st) < 0 || st.st_size == 0;
 }
 
-/* Where a case that a writer left in WAL mode lies on a medium that cannot be
- * written, nobody changes it either; but then its WAL must hold nothing. */
-static int evidence_of(sqlite3 *db, const char *file)
+/* Where a case that a writer left in WAL mode cannot be written, nobody changes
+ * it either; but then its WAL and journal must hold nothing. */
+static int attach_case(sqlite3 *db, const char *file)
 {
 	char *wal = derivedb_text("%s-wal", file);
-	int64_t version;
-	int r;
+	char *journal = derivedb_text("%s-journal", file);
+	int r = attach_evidence(db, file, "?mode=ro");
 
-	if (access(file, R_OK) < 0 || !casedir_plain(file)) {
-		log_warn("%s: %s", file, casedir_plain(file) ?
-		    strerror(errno) : "not a regular file");
-		free(wal);
-		return -1;
-	}
-	r = attach_evidence(db, file, "?mode=ro");
-	if (r == SQLITE_CANTOPEN && derivedb_empty(wal)) {
+	if ((r == SQLITE_CANTOPEN || r == SQLITE_READONLY) &&
+	    derivedb_empty(wal) && derivedb_empty(journal)) {
 		sqlite3_exec(db, "DETACH evidence", NULL, NULL, NULL);
 		r = attach_evidence(db, file, "?mode=ro&immutable=1");
 	}
 	free(wal);
-	if (r != SQLITE_OK)
-		return fail(db, file);
+	free(journal);
+	return r == SQLITE_OK ? 0 : fail(db, file);
+}
+
+static int evidence_of(sqlite3 *db, const char *file)
+{
+	int64_t version;
+
+	if (access(file, R_OK) < 0 || !casedir_plain(file)) {
+		log_warn("%s: %s", file, casedir_plain(file) ?
+		    strerror(errno) : "not a regular file");
+		return -1;
+	}
+	if (attach_case(db, file))
+		return -1;
 	if (derivedb_number(db, "PRAGMA evidence.application_id", 0) !=
 	    EVIDENCE_APPLICATION_ID) {
 		log_warn("%s: not an evidence database", file);
