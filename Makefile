@@ -48,7 +48,8 @@ SAN := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
 	-fno-sanitize-recover=all -DSW_SANITIZED
 FUZZF := -O1 -g -fsanitize=fuzzer-no-link,address,undefined \
 	-fno-sanitize-recover=all -DSW_SANITIZED
-LINK_RELEASE := -pie -Wl,-z,relro,-z,now -Wl,-z,noexecstack
+LINK_RELEASE := -pie -Wl,-z,relro,-z,now -Wl,-z,noexecstack \
+	-Wl,--compress-debug-sections=zlib
 
 CC := gcc
 CLANG := clang

@@ -13,7 +13,7 @@
  * cache; and there are enough blocks for reading to go on while the digests'
  * thread does not run. */
 #define BLOCK 131072u
-#define BLOCKS 64u
+#define BLOCKS 96u
 /* To and from blocks that begin elsewhere the kernel copies at two thirds of the
  * rate. */
 #define ALIGNED 4096u

@@ -2,16 +2,18 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "schema/copy.h"
 #include "schema/gather.h"
 #include "schema/log.h"
+#include "schema/now.h"
 #include "schema/pair.h"
 #include "schema/thread.h"
 
 #define CHUNK (256u << 10)
 #define CHUNKS (DIGESTER_MEMORY / CHUNK)
-#define JOBS 1024u		/* of one thread */
+#define JOBS 4096u		/* of one thread */
 
 struct digester_chunk {
 	struct digester_chunk *next;	/* of those that are free */
@@ -34,6 +36,8 @@ struct worker {
 	struct job job[JOBS];
 	uint64_t given;		/* the feeder's own */
 	uint64_t published, done;	/* under the lock */
+	bool helps;		/* with what is gathered, when it has no jobs */
+	struct gather_hand hand;
 };
 
 struct digester {
@@ -56,6 +60,8 @@ struct digester {
 	bool pairs;		/* SHA-256 alone: all on the first thread */
 	bool stop;
 	struct gather *gather;	/* NULL: none */
+	struct worker *helper;	/* the one that helps, or NULL */
+	bool roused;		/* it is to look at what is gathered */
 	struct worker worker[DIGESTER_THREADS];
 };
 
@@ -136,18 +142,53 @@ static void move_on(struct worker *w)
 		pthread_cond_signal(&g->progress);
 }
 
+/* Under the lock: until there may be something to do. What is gathered is taken
+ * when there are no jobs, for whoever reads waits for those first; and if they
+ * never end, that one comes to wait, and takes it. */
+static void idle(struct worker *w)
+{
+	struct digester *g = w->digester;
+	struct timespec until;
+	int64_t due_ns;
+
+	if (!w->helps) {
+		pthread_cond_wait(&w->work, &g->lock);
+		return;
+	}
+	g->roused = false;
+	pthread_mutex_unlock(&g->lock);
+	if (gather_help(g->gather, &w->hand)) {
+		pthread_mutex_lock(&g->lock);
+		return;
+	}
+	due_ns = gather_due_ns(g->gather);
+	pthread_mutex_lock(&g->lock);
+	if (w->done != w->published || g->roused || g->stop)
+		return;
+	if (due_ns == INT64_MAX) {
+		pthread_cond_wait(&w->work, &g->lock);
+		return;
+	}
+	until = (struct timespec){ .tv_sec = due_ns / NS_PER_S,
+		.tv_nsec = due_ns % NS_PER_S };
+	pthread_cond_timedwait(&w->work, &g->lock, &until);
+}
+
 static void *work(void *arg)
 {
 	struct worker *w = arg;
 	struct digester *g = w->digester;
 
+	/* Takes some ms, in which jobs come in already. */
+	if (w->helps)
+		gather_ready(&w->hand);
 	pthread_mutex_lock(&g->lock);
 	for (;;) {
 		struct job *j, *k;
 		uint64_t to;
 
 		while (w->done == w->published && !g->stop)
-			pthread_cond_wait(&w->work, &g->lock);
+			idle(w);
 		if (w->done == w->published)
 			break;
 		j = job_at(w, w->done);
@@ -162,14 +203,31 @@ static void *work(void *arg)
 		move_on(w);
 	}
 	pthread_mutex_unlock(&g->lock);
+	gather_rest(&w->hand);
 	return NULL;
+}
+
+/* By whoever gathers. */
+static void rouse(void *ctx)
+{
+	struct digester *g = ctx;
+
+	pthread_mutex_lock(&g->lock);
+	g->roused = true;
+	if (g->helper)
+		pthread_cond_signal(&g->helper->work);
+	pthread_mutex_unlock(&g->lock);
 }
 
 static bool start(struct worker *w)
 {
+	pthread_condattr_t attr;
 	bool good;
 
-	pthread_cond_init(&w->work, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&w->work, &attr);
+	pthread_condattr_destroy(&attr);
 	good = thread_start(&w->thread, work, w) == 0;
 	if (!good)
 		pthread_cond_destroy(&w->work);
@@ -179,22 +237,32 @@ static bool start(struct worker *w)
 struct digester *digester_new(unsigned threads, int64_t patience_ns)
 {
 	struct digester *g = calloc(1, sizeof(*g));
+	unsigned helper;
 
 	if (!g)
 		return NULL;
+	if (threads > DIGESTER_THREADS)
+		threads = DIGESTER_THREADS;
 	g->pairs = pair_faster();
 	pthread_mutex_init(&g->lock, NULL);
 	pthread_cond_init(&g->progress, NULL);
-	while (g->workers < threads && g->workers < DIGESTER_THREADS) {
-		g->worker[g->workers].digester = g;
-		if (!start(&g->worker[g->workers]))
+	g->gather = gather_new(patience_ns, rouse, g);
+	/* Of two processors the feeder has one, and all else goes on one thread:
+	 * of three, one would often wait for a processor that is taken. */
+	helper = sysconf(_SC_NPROCESSORS_ONLN) > 2 ? threads - 1 : 0;
+	for (unsigned i = 0; i < threads; i++) {
+		struct worker *w = &g->worker[i];
+
+		w->digester = g;
+		w->helps = g->gather && i == helper;
+		if (!start(w))
 			break;
+		if (w->helps)
+			g->helper = w;
 		g->workers++;
 	}
-	if (g->workers) {
-		g->gather = gather_new(patience_ns);
+	if (g->workers)
 		return g;
-	}
 	digester_free(g);
 	return NULL;
 }
@@ -256,11 +324,18 @@ static void publish(struct digester *g)
 /* Under the lock. */
 static void wait_for(struct digester *g, bool (*over)(const struct digester *g))
 {
+	bool helped;
+
 	publish_locked(g);
-	g->awaited = over;
-	while (!over(g))
-		pthread_cond_wait(&g->progress, &g->lock);
-	g->awaited = NULL;
+	while (!over(g)) {
+		pthread_mutex_unlock(&g->lock);
+		helped = gather_help(g->gather, NULL);
+		pthread_mutex_lock(&g->lock);
+		g->awaited = over;
+		if (!helped && !over(g))
+			pthread_cond_wait(&g->progress, &g->lock);
+		g->awaited = NULL;
+	}
 }
 
 static bool half_is_done(const struct digester *g)

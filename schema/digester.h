@@ -18,7 +18,7 @@
 
 #include "wire/cur.h"
 
-#define DIGESTER_MEMORY (8u << 20)
+#define DIGESTER_MEMORY (12u << 20)
 #define DIGESTER_THREADS 4u
 #define DIGESTER_BATCH (1u << 20)
 

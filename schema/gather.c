@@ -4,7 +4,6 @@
 #include <stdlib.h>
 
 #include "schema/now.h"
-#include "schema/thread.h"
 
 #define LINE 64u	/* a block of either digest is one line of the cache then */
 
@@ -13,22 +12,22 @@ struct spare {
 };
 
 struct gather {
-	struct lanes *lanes;	/* the thread's own */
-	pthread_t thread;
 	pthread_mutex_t lock;
-	pthread_cond_t work, progress;
+	pthread_cond_t progress;
 	struct gathered *first, **end;	/* given, in order */
 	unsigned count;
 	int64_t patience_ns, due_ns;	/* due: the first */
 	unsigned waiting;	/* somebody does */
 	size_t held;		/* bytes of memory */
 	unsigned under_way;	/* being hashed now */
+	struct gather_hand own;	/* of whoever gathers */
+	void (*rouse)(void *ctx);	/* NULL: nobody else helps */
+	void *ctx;
 	/* At most LANES buffers that were freed, for messages as long as the
 	 * last: the kernel need not clear their pages anew each time. */
 	struct spare *spare;
 	unsigned spares;
 	size_t spare_bytes;	/* of each */
-	bool stop;
 };
 
 /* --- buffers (under the lock) ----------------------------------------------------- */
@@ -73,24 +72,14 @@ static void keep_spare(struct gather *g, void *bytes, size_t n)
 	g->spares++;
 }
 
-/* --- the thread ------------------------------------------------------------------ */
+/* --- digests ---------------------------------------------------------------------- */
 
-/* Under the lock. False when it is to end. */
-static bool await(struct gather *g)
+/* Under the lock. Who waits does not take few while many are being taken: what
+ * comes of those may be what it waits for. */
+static bool is_due(const struct gather *g)
 {
-	while (g->count < LANES && !(g->count && g->waiting)) {
-		struct timespec due = { .tv_sec = g->due_ns / NS_PER_S,
-			.tv_nsec = g->due_ns % NS_PER_S };
-
-		if (g->count == 0 && g->stop)
-			return false;
-		if (g->count == 0)
-			pthread_cond_wait(&g->work, &g->lock);
-		else if (g->stop || pthread_cond_timedwait(&g->work, &g->lock,
-		    &due) != 0)
-			break;
-	}
-	return true;
+	return g->count >= LANES || (g->count && ((g->waiting &&
+	    g->under_way == 0) || clock_ns(CLOCK_MONOTONIC) >= g->due_ns));
 }
 
 static unsigned take(struct gather *g, struct gathered *m[LANES])
@@ -105,94 +94,117 @@ static unsigned take(struct gather *g, struct gathered *m[LANES])
 		g->end = &g->first;
 	g->count -= n;
 	g->due_ns = clock_ns(CLOCK_MONOTONIC) + g->patience_ns;
-	g->under_way = n;
+	g->under_way += n;
 	return n;
 }
 
 /* Without the lock. */
-static void hash(struct gather *g, struct gathered *const m[LANES], unsigned n)
+static void hash(struct gather_hand *hand, struct gathered *const m[LANES],
+    unsigned n)
 {
 	struct lanes_one lane[LANES];
 
 	for (unsigned i = 0; i < n; i++)
 		lane[i] = m[i]->lane;
-	lanes_take(g->lanes, lane, n);
+	lanes_take(hand->lanes, lane, n);
 	for (unsigned i = 0; i < n; i++)
 		m[i]->lane = lane[i];
 }
 
-static void *work(void *arg)
+/* Under the lock, which it gives up in between. */
+static bool help(struct gather *g, struct gather_hand *hand)
 {
-	struct gather *g = arg;
 	struct gathered *m[LANES];
+	unsigned n;
 
-	/* Its trial takes some ms, in which messages come in already. */
-	g->lanes = lanes_new();
-	pthread_mutex_lock(&g->lock);
-	while (await(g)) {
-		unsigned n = take(g, m);
-
-		if (n == 0)
-			continue;
-		pthread_mutex_unlock(&g->lock);
-		hash(g, m, n);
-		pthread_mutex_lock(&g->lock);
-		g->under_way = 0;
-		for (unsigned i = 0; i < n; i++) {
-			g->held -= m[i]->n;
-			keep_spare(g, m[i]->bytes, m[i]->n);
-			m[i]->bytes = NULL;
-			/* Then it is its owner's, who may free it. */
-			atomic_store_explicit(&m[i]->taken, true,
-			    memory_order_release);
-		}
-		pthread_cond_broadcast(&g->progress);
-	}
+	if (!is_due(g))
+		return false;
+	n = take(g, m);
 	pthread_mutex_unlock(&g->lock);
-	return NULL;
+	gather_ready(hand);
+	hash(hand, m, n);
+	pthread_mutex_lock(&g->lock);
+	g->under_way -= n;
+	for (unsigned i = 0; i < n; i++) {
+		g->held -= m[i]->n;
+		keep_spare(g, m[i]->bytes, m[i]->n);
+		m[i]->bytes = NULL;
+		/* Then it is its owner's, who may free it. */
+		atomic_store_explicit(&m[i]->taken, true,
+		    memory_order_release);
+	}
+	pthread_cond_broadcast(&g->progress);
+	return true;
 }
 
-static void destroy(struct gather *g)
+/* Under the lock. */
+static void help_or_wait(struct gather *g)
 {
-	lanes_free(g->lanes);
-	drop_spares(g);
-	pthread_cond_destroy(&g->work);
-	pthread_cond_destroy(&g->progress);
-	pthread_mutex_destroy(&g->lock);
-	free(g);
+	if (!help(g, &g->own))
+		pthread_cond_wait(&g->progress, &g->lock);
 }
 
-struct gather *gather_new(int64_t patience_ns)
+void gather_ready(struct gather_hand *hand)
+{
+	if (hand->ready)
+		return;
+	hand->ready = true;
+	hand->lanes = lanes_new();
+}
+
+void gather_rest(struct gather_hand *hand)
+{
+	lanes_free(hand->lanes);
+	*hand = (struct gather_hand){ .ready = false };
+}
+
+bool gather_help(struct gather *g, struct gather_hand *hand)
+{
+	bool helped;
+
+	if (!g)
+		return false;
+	pthread_mutex_lock(&g->lock);
+	helped = help(g, hand ? hand : &g->own);
+	pthread_mutex_unlock(&g->lock);
+	return helped;
+}
+
+int64_t gather_due_ns(struct gather *g)
+{
+	int64_t due_ns;
+
+	pthread_mutex_lock(&g->lock);
+	due_ns = g->count ? g->due_ns : INT64_MAX;
+	pthread_mutex_unlock(&g->lock);
+	return due_ns;
+}
+
+struct gather *gather_new(int64_t patience_ns, void (*rouse)(void *ctx),
+    void *ctx)
 {
 	struct gather *g = lanes_possible() ? calloc(1, sizeof(*g)) : NULL;
-	pthread_condattr_t attr;
 
 	if (!g)
 		return NULL;
 	g->end = &g->first;
 	g->patience_ns = patience_ns;
+	g->rouse = rouse;
+	g->ctx = ctx;
 	pthread_mutex_init(&g->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&g->work, &attr);
-	pthread_condattr_destroy(&attr);
 	pthread_cond_init(&g->progress, NULL);
-	if (thread_start(&g->thread, work, g) == 0)
-		return g;
-	destroy(g);
-	return NULL;
+	return g;
 }
 
 void gather_free(struct gather *g)
 {
 	if (!g)
 		return;
-	pthread_mutex_lock(&g->lock);
-	g->stop = true;
-	pthread_cond_signal(&g->work);
-	pthread_mutex_unlock(&g->lock);
-	pthread_join(g->thread, NULL);
-	destroy(g);
+	gather_rest(&g->own);
+	drop_spares(g);
+	pthread_cond_destroy(&g->progress);
+	pthread_mutex_destroy(&g->lock);
+	free(g);
 }
 
 /* --- who gathers ------------------------------------------------------------------ */
@@ -209,10 +221,8 @@ bool gathered_begin(struct gathered *m, struct gather *g, size_t n)
 	g->waiting++;
 	/* Else most of it is being filled, which may take long. */
 	while (g->held + n > GATHER_MEMORY &&
-	    g->count + g->under_way >= LANES / 2) {
-		pthread_cond_signal(&g->work);
-		pthread_cond_wait(&g->progress, &g->lock);
-	}
+	    g->count + g->under_way >= LANES / 2)
+		help_or_wait(g);
 	g->waiting--;
 	room = g->held + n <= GATHER_MEMORY;
 	if (room) {
@@ -234,6 +244,7 @@ bool gathered_begin(struct gathered *m, struct gather *g, size_t n)
 void gathered_give(struct gathered *m, bool v1)
 {
 	struct gather *g = m->gather;
+	bool news;
 
 	m->lane = (struct lanes_one){ .bytes = span_of(m->bytes, m->n), .v1 = v1 };
 	m->given = true;
@@ -242,9 +253,10 @@ void gathered_give(struct gathered *m, bool v1)
 	g->end = &m->next;
 	if (g->count++ == 0)
 		g->due_ns = clock_ns(CLOCK_MONOTONIC) + g->patience_ns;
-	if (g->count == 1 || g->count == LANES)
-		pthread_cond_signal(&g->work);
+	news = g->count == 1 || g->count == LANES;
 	pthread_mutex_unlock(&g->lock);
+	if (news && g->rouse)
+		g->rouse(g->ctx);
 }
 
 bool gathered_done(struct gathered *m)
@@ -260,9 +272,8 @@ void gathered_wait(struct gathered *m)
 		return;
 	pthread_mutex_lock(&g->lock);
 	g->waiting++;
-	pthread_cond_signal(&g->work);
 	while (!gathered_done(m))
-		pthread_cond_wait(&g->progress, &g->lock);
+		help_or_wait(g);
 	g->waiting--;
 	pthread_mutex_unlock(&g->lock);
 }

@@ -1,8 +1,9 @@
 /*
  * Messages gathered whole in memory, their digests taken many at once
- * (schema/lanes.h) on a thread. It begins when there is one for every lane,
- * when one has waited for long enough, or when somebody waits for a digest or for
- * room. One thread gathers; memory is bounded by GATHER_MEMORY.
+ * (schema/lanes.h), by threads that have nothing else to do and by whoever waits for
+ * a digest or for room. It begins when there is one for every lane, when one has
+ * waited for long enough, or when somebody waits. One thread gathers; memory is
+ * bounded by GATHER_MEMORY.
  */
 #ifndef SCHEMA_GATHER_H
 #define SCHEMA_GATHER_H
@@ -11,7 +12,7 @@
 
 #include "schema/lanes.h"
 
-#define GATHER_MEMORY (36u << 20)	/* two for every lane, and some */
+#define GATHER_MEMORY (44u << 20)	/* two for every lane, and some */
 #define GATHER_EACH (1u << 20)		/* the longest message */
 /* What a message may wait for others where somebody watches, and where nobody
  * does: lanes that stay empty cost as much as full ones. */
@@ -30,11 +31,29 @@ struct gathered {
 	bool given;
 };
 
-/* NULL where messages are not hashed faster so, or no thread can be had. Where
- * lanes_new finds only later that they are not, they are hashed one by one. */
-struct gather *gather_new(int64_t patience_ns);
+/* A thread's lanes; all zero at first. Where lanes_new finds none, messages are
+ * hashed one by one. */
+struct gather_hand {
+	bool ready;
+	struct lanes *lanes;
+};
+
+/* NULL where messages are not hashed faster so. rouse, by whoever gathers: it is
+ * time for gather_help, or to ask gather_due_ns anew. NULL: nobody helps. */
+struct gather *gather_new(int64_t patience_ns, void (*rouse)(void *ctx),
+    void *ctx);
 /* No message may be left. NULL is allowed. */
 void gather_free(struct gather *g);
+
+/* Takes what is due, if anything is. hand: the thread's; NULL: of the one that
+ * gathers. g NULL: nothing is. */
+bool gather_help(struct gather *g, struct gather_hand *hand);
+/* When what was given is due at the latest (CLOCK_MONOTONIC); INT64_MAX: there is
+ * nothing. */
+int64_t gather_due_ns(struct gather *g);
+/* Makes a hand's lanes beforehand, which takes some ms; and frees them. */
+void gather_ready(struct gather_hand *hand);
+void gather_rest(struct gather_hand *hand);
 
 /* Room for a message of n bytes, after those under way if need be. False: it is
  * too long, or too many are being filled (g NULL: always). */

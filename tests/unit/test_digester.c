@@ -6,6 +6,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 #include <openssl/sha.h>
@@ -165,6 +167,57 @@ static void threads(void **state)
 	run(3);
 }
 
+/* Fewer messages than go at once, for which nobody asks, are taken when they have
+ * had patience, while the thread that helps has jobs as well as without. */
+static void gather(bool busy)
+{
+	struct digester *g = digester_new(1, GATHER_NS);
+	struct gathered m[3];
+	struct one o;
+	uint8_t *src = bytes(), want[32];
+	time_t end = time(NULL) + 60;
+	bool all = false;
+
+	assert_non_null(g);
+	SHA256_Init(&o.got);
+	SHA256_Init(&o.want);
+	hashing_init(&o.h, g, take, &o.got);
+	for (unsigned i = 0; i < 3 && digester_gather(g); i++) {
+		assert_true(gathered_begin(&m[i], digester_gather(g), MOST));
+		memcpy(m[i].bytes, src, MOST);
+		gathered_give(&m[i], false);
+	}
+	while (digester_gather(g) && !all && time(NULL) < end) {
+		if (busy) {
+			hashing_add(&o.h, src, 5000);
+			SHA256_Update(&o.want, src, 5000);
+		}
+		all = gathered_done(&m[0]) && gathered_done(&m[1]) &&
+		    gathered_done(&m[2]);
+	}
+	assert_int_equal(all, digester_gather(g) != NULL);
+	for (unsigned i = 0; i < 3 && all; i++) {
+		assert_memory_equal(m[i].lane.sha256, SHA256(src, MOST, want),
+		    32);
+		gathered_end(&m[i]);
+	}
+	check(&o);
+	digester_free(g);
+	free(src);
+}
+
+static void gathered_idle(void **state)
+{
+	(void)state;
+	gather(false);
+}
+
+static void gathered_busy(void **state)
+{
+	(void)state;
+	gather(true);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -172,6 +225,8 @@ int main(void)
 		cmocka_unit_test(one_thread),
 		cmocka_unit_test(threads),
 		cmocka_unit_test(lent),
+		cmocka_unit_test(gathered_idle),
+		cmocka_unit_test(gathered_busy),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

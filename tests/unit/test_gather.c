@@ -132,7 +132,7 @@ static void fill(struct one *o)
 /* Some are given up half-way; some wait at once, some at the end. */
 static void gathered(void **state)
 {
-	struct gather *g = gather_new(GATHER_NS);
+	struct gather *g = gather_new(GATHER_NS, NULL, NULL);
 	struct one *all = calloc(MANY, sizeof(*all));
 	struct gathered no;
 
@@ -171,7 +171,7 @@ static void gathered(void **state)
 /* Messages that nobody completes take no more than the bound. */
 static void bounded(void **state)
 {
-	struct gather *g = gather_new(GATHER_NS);
+	struct gather *g = gather_new(GATHER_NS, NULL, NULL);
 	struct gathered m[2 + GATHER_MEMORY / GATHER_EACH], more;
 	unsigned n = 0;
 
