@@ -12,7 +12,8 @@
 
 #include "schema/lanes.h"
 
-#define GATHER_MEMORY (44u << 20)	/* two for every lane, and some */
+/* What lanes take, what waits for them, and what is being filled. */
+#define GATHER_MEMORY (44u << 20)
 #define GATHER_EACH (1u << 20)		/* the longest message */
 /* What a message may wait for others where somebody watches, and where nobody
  * does: lanes that stay empty cost as much as full ones. */

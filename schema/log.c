@@ -50,34 +50,58 @@ static bool moves(uint32_t v)
 	    (v >= 0xfff9 && v <= 0xfffb) || v >= 0xe0000;
 }
 
-static void put_text(struct span s)
+static void put_text(FILE *f, struct span s)
 {
 	for (size_t i = 0, n; i < s.n; i += n) {
 		uint32_t v;
 
 		n = utf8_next(span_of(s.p + i, s.n - i), &v);
 		if (n && !moves(v)) {
-			fwrite(s.p + i, 1, n, stderr);
+			fwrite(s.p + i, 1, n, f);
 			continue;
 		}
 		n = n ? n : 1;
 		for (size_t k = 0; k < n; k++)
-			fprintf(stderr, "\\x%02x", s.p[i + k]);
+			fprintf(f, "\\x%02x", s.p[i + k]);
 	}
 }
 
+/* With its newline; NULL: out of memory. */
+__attribute__((format(printf, 1, 0)))
+static char *line_of(const char *fmt, va_list ap, size_t *n)
+{
+	char *text = NULL, *out = NULL;
+	int length = vasprintf(&text, fmt, ap);
+	FILE *f = length < 0 ? NULL : open_memstream(&out, n);
+
+	if (f) {
+		fputs("swarmwitness: ", f);
+		put_text(f, span_of(text, (size_t)length));
+		fputc('\n', f);
+		if (fclose(f) != 0) {
+			free(out);
+			out = NULL;
+		}
+	}
+	if (length >= 0)
+		free(text);
+	return out;
+}
+
+/* In one write, or lines of several processes would mingle. */
 __attribute__((format(printf, 1, 0)))
 static void line(const char *fmt, va_list ap)
 {
-	char *text = NULL;
-	int n = vasprintf(&text, fmt, ap);
+	size_t n;
+	char *text = line_of(fmt, ap, &n);
 
 	flockfile(stderr);
 	wipe();
-	fputs("swarmwitness: ", stderr);
-	put_text(n < 0 ? span_str("out of memory") : span_of(text, (size_t)n));
+	if (text)
+		fwrite(text, 1, n, stderr);
+	else
+		fputs("swarmwitness: out of memory\n", stderr);
 	free(text);
-	fputc('\n', stderr);
 	fflush(stderr);
 	funlockfile(stderr);
 }

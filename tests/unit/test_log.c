@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <fcntl.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #include "schema/log.h"
@@ -56,9 +58,34 @@ static void one_line(void **state)
 	}
 }
 
+/* A pipe of packets gives what one write wrote. */
+static void one_write(void **state)
+{
+	int was = dup(STDERR_FILENO), end[2];
+	char got[200];
+	ssize_t n;
+
+	(void)state;
+	assert_int_equal(pipe2(end, O_DIRECT | O_NONBLOCK), 0);
+	assert_true(was >= 0 && dup2(end[1], STDERR_FILENO) >= 0);
+	log_warn("%s", "a line\nwith a control in it");
+	assert_true(dup2(was, STDERR_FILENO) >= 0);
+	n = read(end[0], got, sizeof(got) - 1);
+	assert_true(n > 0);
+	got[n] = '\0';
+	assert_string_equal(got,
+	    "swarmwitness: a line\\x0awith a control in it\n");
+	close(end[0]);
+	close(end[1]);
+	close(was);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(one_line) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(one_line),
+		cmocka_unit_test(one_write),
+	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
