@@ -1,6 +1,5 @@
 #include "report/pseudonym.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -103,23 +102,13 @@ static const char addresses[] =
     "INSERT OR IGNORE INTO temp.known SELECT v.value FROM theirs.record AS r, "
     "json_each(r.detail, '$.vantage') AS v WHERE r.kind = 'run';";
 
-/* The case's ledger, read-only: a URI, so that a path can hold anything. */
-static char *attaching(const char *path)
+static char *beside(const char *folder, const char *name)
 {
-	char *sql = NULL;
-	size_t n = 0;
-	FILE *f = open_memstream(&sql, &n);
+	char *s;
 
-	if (f == NULL)
+	if (asprintf(&s, "%s/%s", folder, name) < 0)
 		log_die("out of memory");
-	fputs("ATTACH 'file:", f);
-	for (; *path; path++)
-		fprintf(f, isalnum((unsigned char)*path) || strchr("/._-",
-		    *path) ? "%c" : "%%%02x", (unsigned char)*path);
-	fputs("/evidence.db?mode=ro' AS theirs", f);
-	if (fclose(f) != 0)
-		log_die("out of memory");
-	return sql;
+	return s;
 }
 
 static int copy(const struct pseudonym *p, const char *path,
@@ -127,9 +116,15 @@ static int copy(const struct pseudonym *p, const char *path,
 {
 	struct copying k = { .text = { p, known, &k } };
 	sqlite3 *db = NULL;
-	char *attach = attaching(path);
+	char *theirs = beside(path, "evidence.db");
+	char *uri = casedir_uri(theirs, "?mode=ro");
+	char *attach = sqlite3_mprintf("ATTACH %Q AS theirs", uri);
 	int r = -1;
 
+	free(theirs);
+	free(uri);
+	if (attach == NULL)
+		log_die("out of memory");
 	if (sqlite3_open_v2(evidence, &db, SQLITE_OPEN_READWRITE |
 	    SQLITE_OPEN_CREATE | SQLITE_OPEN_URI, NULL) != SQLITE_OK) {
 		log_warn("report: --pseudonymise: %s: %s", evidence,
@@ -152,19 +147,10 @@ static int copy(const struct pseudonym *p, const char *path,
 	r = run(db, copying) || run(db, "COMMIT") ? -1 : 0;
 done:
 	sqlite3_finalize(k.known);
-	free(attach);
+	sqlite3_free(attach);
 	if (db && sqlite3_close(db) != SQLITE_OK)
 		r = -1;
 	return r;
-}
-
-static char *beside(const char *folder, const char *name)
-{
-	char *s;
-
-	if (asprintf(&s, "%s/%s", folder, name) < 0)
-		log_die("out of memory");
-	return s;
 }
 
 int pseudonym_case(const struct pseudonym *p, const char *path, char **into,

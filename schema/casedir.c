@@ -468,8 +468,7 @@ bool casedir_sealed(const char *evidence)
 	    head[18] == 1;
 }
 
-/* "file:" URI of a path, its reserved characters escaped. */
-static char *uri(const char *file, const char *query)
+char *casedir_uri(const char *file, const char *query)
 {
 	char *out = malloc(5 + 3 * strlen(file) + strlen(query) + 1), *p = out;
 	static const char digits[] = "0123456789abcdef";
@@ -522,7 +521,7 @@ static sqlite3 *open_as(const char *file, enum state state)
 		[CASE_WHOLE] = "?mode=ro&immutable=1",
 		[CASE_CRASHED] = "?mode=ro&vfs=unix-none"
 	};
-	char *name = uri(file, query[state]);
+	char *name = casedir_uri(file, query[state]);
 	sqlite3 *db = NULL;
 	int got = sqlite3_open_v2(name, &db, SQLITE_OPEN_READONLY |
 	    SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX, NULL);

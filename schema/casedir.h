@@ -53,6 +53,10 @@ int casedir_put_all(const struct casedir *c, const char *folder, size_t n,
  */
 sqlite3 *casedir_read(const char *path);
 
+/* A "file:" URI of a path for SQLite, its reserved characters escaped, with a
+ * query ("?mode=ro") behind it. To be freed. */
+char *casedir_uri(const char *file, const char *query);
+
 /* Whether that file is in journal mode DELETE, as a sealed case's is, and not in
  * WAL mode, by its header; immutable, SQLite itself does not say. */
 bool casedir_sealed(const char *evidence);

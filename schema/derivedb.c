@@ -79,35 +79,10 @@ int derivedb_reset(sqlite3 *db)
 	return r == SQLITE_OK ? 0 : fail(db, "derived tables");
 }
 
-/* A file name as a URI for sqlite3_open and ATTACH. */
-static char *uri_of(const char *file, const char *query)
-{
-	static const char digits[] = "0123456789ABCDEF";
-	size_t n = strlen(file), at = 5;
-	char *s = malloc(n * 3 + strlen(query) + at + 1);
-
-	if (s == NULL)
-		log_die("out of memory");
-	memcpy(s, "file:", at);
-	for (size_t i = 0; i < n; i++) {
-		unsigned char c = (unsigned char)file[i];
-
-		if (strchr("%?#", c)) {
-			s[at++] = '%';
-			s[at++] = digits[c >> 4];
-			s[at++] = digits[c & 15];
-		} else {
-			s[at++] = (char)c;
-		}
-	}
-	memcpy(s + at, query, strlen(query) + 1);
-	return s;
-}
-
 static int attach(sqlite3 *db, const char *file, const char *query,
     const char *as)
 {
-	char *name = *file ? uri_of(file, query) : NULL;
+	char *name = *file ? casedir_uri(file, query) : NULL;
 	sqlite3_stmt *st = NULL;
 	int r = sqlite3_prepare_v2(db, "ATTACH ? AS ?", -1, &st, NULL);
 
@@ -237,7 +212,7 @@ static void trust_nothing(sqlite3 *db)
 sqlite3 *derivedb_open(const char *name, const char *evidence,
     enum derivedb_room room)
 {
-	char *file = *name && strcmp(name, ":memory:") ? uri_of(name, "") :
+	char *file = *name && strcmp(name, ":memory:") ? casedir_uri(name, "") :
 	    NULL;
 	sqlite3 *db = NULL;
 	int r = sqlite3_open_v2(file ? file : name, &db, SQLITE_OPEN_URI |
@@ -265,7 +240,7 @@ bad:
 
 sqlite3 *derivedb_read(const char *name, const char *evidence)
 {
-	char *file = uri_of(name, "?mode=ro&immutable=1");
+	char *file = casedir_uri(name, "?mode=ro&immutable=1");
 	sqlite3 *db = NULL;
 	int r = sqlite3_open_v2(file, &db, SQLITE_OPEN_URI |
 	    SQLITE_OPEN_READONLY, NULL);

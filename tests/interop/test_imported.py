@@ -103,6 +103,25 @@ def says_so(what, want, folder):
 	    (silent, want - set(made)))
 
 
+def any_name():
+	"""A case, and what is made of it, in a folder whose name has what paths
+	and SQLite's URIs take for something else."""
+	odd = "/" + at("50%41 a?b#c'd\"e")
+	case, out = odd + "/case", (odd + "/%d" % i for i in range(9))
+	os.makedirs(odd)
+	key = ("--key", at("key"))
+	for words in (("capture", *key, "--torrent", at("theirs.torrent"), case,
+	    at("theirs.pcap")), ("verify", case), ("report", case, "-o",
+	    next(out)), ("report", "--ip", SEED[0], case, "-o", next(out)),
+	    ("report", "--pseudonymise", at("veil"), case, "-o", next(out)),
+	    ("audit", case, at("claims.csv"), "-o", next(out)), ("excerpt",
+	    *key, "--ip", SEED[0], case, odd + "/excerpt"), ("verify", odd +
+	    "/excerpt"), ("erase", *key, "--ip", SEED[0], "--ground",
+	    "a test", case), ("verify", case)):
+		tap.equal(run(*words), 0, "in a folder with an odd name: %s" %
+		    " ".join(w for w in words[:2] if "/" not in w))
+
+
 def main():
 	data = hashlib.shake_256(b"theirs").digest(3 * PIECE)
 	info = {"name": "theirs.mkv", "length": len(data),
@@ -154,6 +173,7 @@ def main():
 	    and "± 0" not in front and not re.search(r"\.\d{3}Z", front),
 	    "level 5 from the packets, times without bound or fractions",
 	    found["level"])
+	any_name()
 	return tap.status()
 
 
