@@ -200,7 +200,7 @@ class Case:
 		    os.path.getsize(file + end) for end in ("-wal", "-journal"))
 		with open(file, "rb") as f:	# 2: WAL, which sealing ends
 			self.unsealed = not sealed or f.read(20)[18:19] == b"\2"
-		db = sqlite3.connect("file:%s?%s" % (
+		db = sqlite3.connect("file://%s?%s" % (
 		    url_quote(os.path.abspath(file)),
 		    "immutable=1" if sealed else "mode=ro"), uri=True)
 		db.execute("PRAGMA trusted_schema=OFF")

@@ -120,6 +120,9 @@ def any_name():
 	    "a test", case), ("verify", case)):
 		tap.equal(run(*words), 0, "in a folder with an odd name: %s" %
 		    " ".join(w for w in words[:2] if "/" not in w))
+	tap.claim(subprocess.run([sys.executable, os.path.join(ROOT,
+	    "tests/verify_case.py"), case], capture_output=True).returncode ==
+	    0, "and verify_case.py agrees")
 
 
 def main():
