@@ -73,6 +73,8 @@ int main(int argc, char **argv)
 	 * in each of its allocations. Pages come by the MiB: outside of the
 	 * first thread malloc would ask the kernel for each. */
 	sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+	/* Debian's takes any name that begins with "file:" for a URI. */
+	sqlite3_config(SQLITE_CONFIG_URI, 0);
 	sqlite3_config(SQLITE_CONFIG_PAGECACHE, NULL, 0, -4096);
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (strcmp(argv[1], commands[i].name) == 0)

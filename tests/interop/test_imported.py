@@ -29,8 +29,9 @@ SAID = "Custody is proved from the import on only. The clock is as given in " \
 tap = Tap()
 
 
-def run(*args):
-	r = subprocess.run([PROGRAM, *args], capture_output=True, text=True)
+def run(*args, **more):
+	r = subprocess.run([PROGRAM, *args], capture_output=True, text=True,
+	    **more)
 	if r.returncode:
 		print("# %s: %d %s" % (args[0], r.returncode, r.stderr))
 	return r.returncode
@@ -120,6 +121,10 @@ def any_name():
 	    "a test", case), ("verify", case)):
 		tap.equal(run(*words), 0, "in a folder with an odd name: %s" %
 		    " ".join(w for w in words[:2] if "/" not in w))
+	for words in (("capture", *key, "file:x?mode=memory", at("theirs.pcap")),
+	    ("verify", "file:x?mode=memory")):
+		tap.equal(run(*words, cwd=odd), 0, "and in one that looks like a "
+		    "URI: " + words[0])
 	tap.claim(subprocess.run([sys.executable, os.path.join(ROOT,
 	    "tests/verify_case.py"), case], capture_output=True).returncode ==
 	    0, "and verify_case.py agrees")
