@@ -117,7 +117,7 @@ static int copy(const struct pseudonym *p, const char *path,
 	struct copying k = { .text = { p, known, &k } };
 	sqlite3 *db = NULL;
 	char *theirs = beside(path, "evidence.db");
-	char *uri = casedir_uri(theirs, "?mode=ro");
+	char *uri = casedir_uri(theirs, casedir_attached(path, theirs));
 	char *attach = sqlite3_mprintf("ATTACH %Q AS theirs", uri);
 	int r = -1;
 

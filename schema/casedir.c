@@ -406,16 +406,23 @@ enum state {
 	CASE_CRASHED	/* nobody has it open, and a log or journal is beside */
 };
 
+/* Whether a file beside it holds anything. */
 static bool beside(const char *db, const char *end)
 {
+	struct stat st;
 	char *file;
-	bool there;
+	bool any;
 
 	if (asprintf(&file, "%s%s", db, end) < 0)
 		log_die("out of memory");
-	there = access(file, F_OK) == 0;
+	any = stat(file, &st) == 0 && st.st_size > 0;
 	free(file);
-	return there;
+	return any;
+}
+
+bool casedir_logged(const char *evidence)
+{
+	return beside(evidence, "-wal") || beside(evidence, "-journal");
 }
 
 /* Whether somebody holds the case's lock. Without write access to the folder
@@ -454,8 +461,7 @@ static enum state state_of(const char *path, const char *db)
 	}
 	if (locked(path))
 		return CASE_WRITTEN;
-	return beside(db, "-wal") || beside(db, "-journal") ? CASE_CRASHED :
-	    CASE_WHOLE;
+	return casedir_logged(db) ? CASE_CRASHED : CASE_WHOLE;
 }
 
 /* SQLite's file format, section 1.3: bytes 18 and 19 are 1 for a rollback
@@ -466,6 +472,12 @@ bool casedir_sealed(const char *evidence)
 
 	return casedir_slurp(evidence, head, sizeof(head)) == sizeof(head) &&
 	    head[18] == 1;
+}
+
+const char *casedir_attached(const char *path, const char *evidence)
+{
+	return casedir_sealed(evidence) || casedir_logged(evidence) ||
+	    locked(path) ? "?mode=ro" : "?mode=ro&immutable=1";
 }
 
 char *casedir_uri(const char *file, const char *query)

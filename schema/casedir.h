@@ -46,16 +46,25 @@ int casedir_put_all(const struct casedir *c, const char *folder, size_t n,
 
 /*
  * Opens CASE/evidence.db for reading only; immutable if nobody writes it and no
- * log or journal lies beside it (a sealed case, or one copied without them), so
- * that reading changes no byte; nor does reading what a crashed run left. NULL with the reason logged if it is no
- * case of ours (application_id, user_version). A run must not begin on a case
- * that is being read so. For one thread at a time.
+ * log or journal lies beside it, or an empty one (a sealed case, or one copied
+ * without them), so that reading changes no byte; nor does reading what a
+ * crashed run left. NULL with the reason logged if it is no case of ours
+ * (application_id, user_version). A run must not begin on a case that is being
+ * read so. For one thread at a time.
  */
 sqlite3 *casedir_read(const char *path);
 
 /* A "file:" URI of a path for SQLite, its reserved characters escaped, with a
  * query ("?mode=ro") behind it. To be freed. */
 char *casedir_uri(const char *file, const char *query);
+
+/* The query of such a URI with which evidence.db of the case at path is attached:
+ * immutable only where SQLite would otherwise make files beside it, since it is
+ * in WAL mode and has no log. */
+const char *casedir_attached(const char *path, const char *evidence);
+
+/* Whether a log or a journal lies beside that file, and holds anything. */
+bool casedir_logged(const char *evidence);
 
 /* Whether that file is in journal mode DELETE, as a sealed case's is, and not in
  * WAL mode, by its header; immutable, SQLite itself does not say. */

@@ -210,7 +210,6 @@ enum derived derive_check(const char *case_path, char *why, size_t n)
 {
 	char *file = derivedb_text("%s/derived.db", case_path);
 	char *evidence = derivedb_text("%s/evidence.db", case_path);
-	char *wal = derivedb_text("%s-wal", evidence);
 	enum derived r = DERIVED_UNCHECKED;
 	sqlite3 *found = NULL, *made = NULL;
 
@@ -218,7 +217,7 @@ enum derived derive_check(const char *case_path, char *why, size_t n)
 		r = DERIVED_NONE;
 	} else if (!casedir_plain(file)) {
 		snprintf(why, n, "it is not a regular file");
-	} else if (!derivedb_empty(wal)) {	/* opening it would change the case */
+	} else if (casedir_logged(evidence)) {	/* opening would change the case */
 		snprintf(why, n, "a run is writing, or was cut short");
 	} else if ((found = derivedb_read(file, evidence)) == NULL) {
 		snprintf(why, n, "it cannot be opened");
@@ -235,7 +234,6 @@ enum derived derive_check(const char *case_path, char *why, size_t n)
 	}
 	sqlite3_close(made);
 	sqlite3_close(found);
-	free(wal);
 	free(evidence);
 	free(file);
 	return r;

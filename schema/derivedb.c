@@ -96,37 +96,17 @@ static int attach(sqlite3 *db, const char *file, const char *query,
 	return r;
 }
 
-static int attach_evidence(sqlite3 *db, const char *file, const char *query)
+static int attach_evidence(sqlite3 *db, const char *file)
 {
-	int r = attach(db, file, query, "evidence");
+	const char *slash = strrchr(file, '/');
+	char *folder = slash ? derivedb_text("%.*s", (int)(slash - file), file) :
+	    derivedb_text(".");
+	int r = attach(db, file, casedir_attached(folder, file), "evidence");
 
-	return r != SQLITE_OK ? r :	/* the file is only read now */
-	    sqlite3_exec(db, "SELECT 1 FROM evidence.sqlite_schema", NULL,
-	    NULL, NULL);
-}
-
-bool derivedb_empty(const char *file)
-{
-	struct stat st;
-
-	return stat(file, &st) < 0 || st.st_size == 0;
-}
-
-/* Where a case that a writer left in WAL mode cannot be written, nobody changes
- * it either; but then its WAL and journal must hold nothing. */
-static int attach_case(sqlite3 *db, const char *file)
-{
-	char *wal = derivedb_text("%s-wal", file);
-	char *journal = derivedb_text("%s-journal", file);
-	int r = attach_evidence(db, file, "?mode=ro");
-
-	if ((r == SQLITE_CANTOPEN || r == SQLITE_READONLY) &&
-	    derivedb_empty(wal) && derivedb_empty(journal)) {
-		sqlite3_exec(db, "DETACH evidence", NULL, NULL, NULL);
-		r = attach_evidence(db, file, "?mode=ro&immutable=1");
-	}
-	free(wal);
-	free(journal);
+	free(folder);
+	if (r == SQLITE_OK)	/* the file is only read now */
+		r = sqlite3_exec(db, "SELECT 1 FROM evidence.sqlite_schema",
+		    NULL, NULL, NULL);
 	return r == SQLITE_OK ? 0 : fail(db, file);
 }
 
@@ -139,7 +119,7 @@ static int evidence_of(sqlite3 *db, const char *file)
 		    strerror(errno) : "not a regular file");
 		return -1;
 	}
-	if (attach_case(db, file))
+	if (attach_evidence(db, file))
 		return -1;
 	if (derivedb_number(db, "PRAGMA evidence.application_id", 0) !=
 	    EVIDENCE_APPLICATION_ID) {

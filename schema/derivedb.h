@@ -47,7 +47,5 @@ int64_t derivedb_number(sqlite3 *db, const char *sql, int64_t otherwise);
 /* printf into memory that the caller frees. */
 char *derivedb_text(const char *fmt, ...)
     __attribute__((format(printf, 1, 2)));
-/* Not there, or of no length. */
-bool derivedb_empty(const char *file);
 
 #endif

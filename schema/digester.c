@@ -261,6 +261,10 @@ struct digester *digester_new(unsigned threads, int64_t patience_ns)
 			g->helper = w;
 		g->workers++;
 	}
+	if (!g->helper) {	/* then nobody would keep to the patience */
+		gather_free(g->gather);
+		g->gather = NULL;
+	}
 	if (g->workers)
 		return g;
 	digester_free(g);

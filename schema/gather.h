@@ -1,6 +1,6 @@
 /*
  * Messages gathered whole in memory, their digests taken many at once
- * (schema/lanes.h), by threads that have nothing else to do and by whoever waits for
+ * (schema/lanes.h), by a thread that has nothing else to do and by whoever waits for
  * a digest or for room. It begins when there is one for every lane, when one has
  * waited for long enough, or when somebody waits. One thread gathers; memory is
  * bounded by GATHER_MEMORY.

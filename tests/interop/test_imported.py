@@ -6,7 +6,9 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import socket
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -130,6 +132,30 @@ def any_name():
 	    0, "and verify_case.py agrees")
 
 
+def left_in_wal_mode():
+	"""A case whose writer was killed when the log was emptied, and before the
+	mode was: it is read as it is, and nothing is made beside it."""
+	case = at("left")
+	for empty in False, True:
+		shutil.copytree(at("case"), case)
+		db = sqlite3.connect(os.path.join(case, "evidence.db"))
+		db.execute("PRAGMA journal_mode = wal")
+		db.close()
+		if empty:
+			open(os.path.join(case, "evidence.db-wal"), "w").close()
+		before, wrong = os.listdir(case), []
+		for words in (("verify", case), ("verify", "--no-sandbox", case),
+		    ("report", case, "-o", at("left_out")), ("report",
+		    "--pseudonymise", at("veil"), case, "-o", at("left_out"))):
+			if run(*words) or set(os.listdir(case)) != set(before):
+				wrong.append((words, os.listdir(case)))
+			shutil.rmtree(at("left_out"), ignore_errors=True)
+		tap.claim(not wrong, "left in WAL mode, %s: read, and nothing made "
+		    "beside it" % ("its log empty" if empty else "without a log"),
+		    wrong)
+		shutil.rmtree(case)
+
+
 def main():
 	data = hashlib.shake_256(b"theirs").digest(3 * PIECE)
 	info = {"name": "theirs.mkv", "length": len(data),
@@ -181,6 +207,7 @@ def main():
 	    and "± 0" not in front and not re.search(r"\.\d{3}Z", front),
 	    "level 5 from the packets, times without bound or fractions",
 	    found["level"])
+	left_in_wal_mode()
 	any_name()
 	return tap.status()
 

@@ -155,9 +155,7 @@ static void puts_files_whole(void **state)
 
 /* --- reading --------------------------------------------------------------- */
 
-/* Every file of the case with its size, time and content. (The folder's own
- * time is not asked for: SQLite makes and removes an empty WAL where there is
- * none but the header says so.) */
+/* Every file of the case with its size, time and content, and the folder's. */
 static void snapshot(char *out, size_t room)
 {
 	struct dirent **e;
@@ -166,6 +164,9 @@ static void snapshot(char *out, size_t room)
 	struct stat st;
 	char hex[65];
 
+	stat(path, &st);
+	at += (size_t)snprintf(out, room, "%ld.%ld\n", st.st_mtim.tv_sec,
+	    st.st_mtim.tv_nsec);
 	for (int i = 0; i < n; i++) {
 		stat(in_case(e[i]->d_name), &st);
 		if (!S_ISREG(st.st_mode)) {
@@ -255,6 +256,8 @@ static void reading_changes_nothing(void **state)
 	sqlite3_close(write_db("wal"));
 	assert_int_equal(access(in_case("evidence.db-wal"), F_OK), -1);
 	reads_unchanged("a case in WAL mode without a WAL");
+	close(open(in_case("evidence.db-wal"), O_CREAT | O_WRONLY, 0600));
+	reads_unchanged("a case in WAL mode with an empty WAL");
 }
 
 static void reads_while_a_run_writes(void **state)

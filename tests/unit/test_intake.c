@@ -14,7 +14,7 @@
 #include "schema/json.h"
 #include "schema/thread.h"
 
-#define BYTES (21u << 20)	/* more than twice what an intake holds */
+#define BYTES (27u << 20)	/* more than twice what an intake holds */
 
 static uint8_t *all;
 static char want[65];
