@@ -55,6 +55,13 @@ struct spill *spill_new(const char *folder, size_t item, size_t room)
 	return s;
 }
 
+/* It is as large as the room itself, and not needed while items come. */
+static void drop_back(struct spill *s)
+{
+	free(s->back);
+	s->back = NULL;
+}
+
 void spill_clear(struct spill *s)
 {
 	if (s->fd >= 0)
@@ -65,6 +72,7 @@ void spill_clear(struct spill *s)
 	s->count = 0;
 	s->heaped = 0;
 	s->next = 0;
+	drop_back(s);
 }
 
 void spill_free(struct spill *s)
@@ -74,7 +82,6 @@ void spill_free(struct spill *s)
 	spill_clear(s);
 	free(s->folder);
 	free(s->items);
-	free(s->back);
 	free(s->last);
 	free(s);
 }
@@ -159,6 +166,7 @@ static int merge(struct spill *s)
 	}
 	bad = bad || write_all(s, fd, out, n, at) < 0;
 	free(out);
+	drop_back(s);
 	if (bad) {
 		close(fd);
 		return -1;
@@ -270,8 +278,7 @@ int spill_rewind(struct spill *s)
 	sort(s);
 	s->next = 0;
 	s->heaped = 0;
-	free(s->back);
-	s->back = NULL;
+	drop_back(s);
 	if (s->nruns == 0)
 		return 0;
 	s->back = malloc(piece(s) * s->nruns);

@@ -26,6 +26,7 @@ from holding import holds		# noqa: E402
 from tap import Tap			# noqa: E402
 from watching import Watch		# noqa: E402
 
+SLOTS = 2
 TURN_S = 300		# four times 30 s, on a machine that is late
 RATE = 10000		# a leech takes ten minutes for all of it
 TRIES = 6
@@ -39,7 +40,7 @@ def build(lab):
 	# While as many are served as a torrent may serve itself, nobody is
 	# given the optimistic slot: then it might never come round.
 	seed = clients.QBittorrent(lab.host("qb-seed", 11), c, port=6881,
-	    settings={"MaxUploads": 2, "MaxUploadsPerTorrent": -1})
+	    settings={"MaxUploads": SLOTS, "MaxUploadsPerTorrent": -1})
 	few = random.Random(lab.seed).sample(range(c.pieces), 3)
 	leeches = [kind(lab.host("leech%d" % i, 20 + i), c, port=6881 + i,
 	    role="leech", held=few, rate=RATE) for i, kind in enumerate((
@@ -52,17 +53,22 @@ def build(lab):
 	return seed, leeches
 
 
-def flags(seed, address):
-	"""What the seed says of a peer: U, it wants and has a slot; u, it
-	wants and has none."""
+def flags(seed):
+	"""{address: flags}, as the seed says of its peers: U, it wants and has
+	a slot; u, it wants and has none."""
 	try:
 		r = seed.host.http(8080, "GET", "/api/v2/sync/torrentPeers"
 		    "?hash=" + seed.content.infohash)
-		return {f for at, p in json.loads(r)["peers"].items()
-		    if at.startswith(address + ":")
-		    for f in p["flags"].split()}
+		return {at.rsplit(":", 1)[0]: set(p["flags"].split())
+		    for at, p in json.loads(r)["peers"].items()}
 	except (OSError, ValueError, LookupError, TypeError):
-		return set()
+		return {}
+
+
+def taken(seed):
+	"""Whether every slot is. One that somebody left, whoever comes next has
+	at once, for the seed's turn comes only every 15 s."""
+	return sum("U" in f for f in flags(seed).values()) >= SLOTS
 
 
 class Game:
@@ -77,8 +83,8 @@ class Game:
 	def over(self, case):
 		"""A slot, and then a piece that is no gift."""
 		if not self.kept_waiting:
-			self.kept_waiting = "u" in flags(self.seed,
-			    self.lab.watch.address)
+			self.kept_waiting = "u" in flags(self.seed).get(
+			    self.lab.watch.address, ())
 		return any(self.earned(case, conn) for conn in {r.conn for r
 		    in case.records("unchoke", ip=self.seed.address,
 		    by="peer")})
@@ -142,6 +148,8 @@ def main():
 		seed, leeches = build(lab)
 		for n in range(TRIES):
 			game = Game(lab, seed, folder, n)
+			lab.wait(lambda: taken(seed), TURN_S, "every slot of "
+			    "the seed taken")
 			game.play()
 			if game.kept_waiting or not game.won:
 				break
