@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 
-#include "monitor/sock.h"
 #include "schema/draw.h"
 #include "schema/json.h"
 #include "schema/log.h"

@@ -5,7 +5,6 @@
 
 #include "monitor/due.h"
 #include "monitor/http.h"
-#include "monitor/sock.h"
 #include "monitor/tier.h"
 #include "monitor/trackerurl.h"
 #include "monitor/udptrack.h"

@@ -111,17 +111,16 @@ static char *beside(const char *folder, const char *name)
 	return s;
 }
 
+/* The case at path, whose evidence is theirs, into a new database at evidence. */
 static int copy(const struct pseudonym *p, const char *path,
-    const char *evidence)
+    const char *theirs, const char *evidence)
 {
 	struct copying k = { .text = { p, known, &k } };
 	sqlite3 *db = NULL;
-	char *theirs = beside(path, "evidence.db");
 	char *uri = casedir_uri(theirs, casedir_attached(path, theirs));
 	char *attach = sqlite3_mprintf("ATTACH %Q AS theirs", uri);
 	int r = -1;
 
-	free(theirs);
 	free(uri);
 	if (attach == NULL)
 		log_die("out of memory");
@@ -174,7 +173,7 @@ int pseudonym_case(const struct pseudonym *p, const char *path, char **into,
 		*into = NULL;
 	} else {
 		ours = beside(*into, "evidence.db");
-		r = copy(p, path, ours);
+		r = copy(p, path, theirs, ours);
 	}
 	if (r == 0 && casedir_sealed(theirs))
 		r = casedir_digest(theirs, digest, NULL);
